@@ -1,0 +1,185 @@
+"""One wrapped Django storage together with its policy."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.utils.functional import cached_property
+
+from fallback_storage import forks
+from fallback_storage.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.core.files.storage import Storage
+
+# Storages whose open() succeeds for files that are not there (they only build a file
+# object): by class name, of this class or of one of its bases.
+LAZY_OPEN_CLASSES = frozenset(
+    {
+        "storages.backends.apache_libcloud.LibCloudStorage",
+        "storages.backends.azure_storage.AzureStorage",
+        "storages.backends.dropbox.DropboxStorage",
+        "storages.backends.dropbox.DropBoxStorage",
+        "storages.backends.ftp.FTPStorage",
+        "storages.backends.sftpstorage.SFTPStorage",
+    }
+)
+
+# Storages whose delete() of a directory takes what is below it along.
+DELETES_TREES_CLASSES = frozenset(
+    {
+        "django.core.files.storage.memory.InMemoryStorage",
+        "storages.backends.dropbox.DropboxStorage",
+        "storages.backends.dropbox.DropBoxStorage",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a backend may be used.
+
+    ``read_only``: never written to; None means that the configuration did not say,
+    and the backend is writable. ``always_probe``: the memo never answers for it.
+    ``lazy_open``: ``open`` succeeds for missing files, so it is probed first; None
+    means "decide by the class".
+    """
+
+    read_only: bool | None = None
+    always_probe: bool = False
+    lazy_open: bool | None = None
+
+
+class Backend:
+    """A named, lazily built storage of a chain.
+
+    ``where`` is the place in the configuration that describes it, for messages;
+    ``owner`` the FallbackStorage whose chain this is part of.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        build: Callable[[], Storage],
+        policy: Policy,
+        where: str,
+        owner: object = None,
+    ) -> None:
+        self.name = name
+        self.where = where
+        self.policy = policy
+        self.read_only = bool(policy.read_only)
+        self.always_probe = policy.always_probe
+        self.calls = 0
+        self.failures = 0
+        self.seconds = 0.0
+        self._build = build
+        self._candidate: Storage | None = None
+        # Weak: a storage must not keep itself alive through its own chain.
+        self._owner = None if owner is None else weakref.ref(owner)
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.name!r}{' (read-only)' if self.read_only else ''}>"
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Return the wrapped storage, built at the first use and then kept.
+
+        Raises ``ConfigurationError`` if it cannot be built, or leads back to the
+        chain it is part of: settings are checked for that before anything is built,
+        instances and callables can only be checked here.
+        """
+        with forks.build_lock():
+            candidate = self._get_candidate()
+            owner = self._owner() if self._owner else None
+            if owner is not None and _reaches(candidate, owner, set()):
+                raise ConfigurationError(
+                    self.where,
+                    f"the backend {self.name!r} is, or contains, the chain it is "
+                    "part of.",
+                    "Remove it from the chain.",
+                )
+            return candidate
+
+    def _get_candidate(self) -> Storage:
+        if self._candidate is None:
+            self._candidate = self._build()
+        return self._candidate
+
+    @cached_property
+    def lazy_open(self) -> bool:
+        """Whether ``open`` tells nothing about existence."""
+        if self.policy.lazy_open is not None:
+            return self.policy.lazy_open
+        return self._is_one_of(LAZY_OPEN_CLASSES)
+
+    @cached_property
+    def deletes_trees(self) -> bool:
+        """Whether ``delete`` of a directory deletes the files in it as well."""
+        return self._is_one_of(DELETES_TREES_CLASSES)
+
+    def implements(self, operation: str) -> bool:
+        """Whether the storage has its own ``operation``; Django's base has stubs."""
+        method = getattr(self.storage.__class__, operation, None)
+        stub = getattr(_django_storage_class(), operation, None)
+        return method is not None and method is not stub
+
+    def takes(self, operation: str, *args: Any, **kwargs: Any) -> bool:
+        """Whether ``operation`` can be called with these arguments."""
+        try:
+            inspect.signature(getattr(self.storage, operation)).bind(*args, **kwargs)
+        except TypeError:
+            return False
+        except ValueError:  # no signature: a built-in or extension method
+            return True
+        return True
+
+    def count(self, seconds: float, *, failed: bool) -> None:
+        """Add one call to the counters that ``stats()`` shows."""
+        with self._lock:
+            self.calls += 1
+            self.failures += failed
+            self.seconds += seconds
+
+    def stats(self) -> dict[str, Any]:
+        """Return how often the storage was called, how often it failed, how long."""
+        with self._lock:
+            return {
+                "calls": self.calls,
+                "failures": self.failures,
+                "seconds": self.seconds,
+            }
+
+    def _is_one_of(self, class_paths: frozenset[str]) -> bool:
+        return any(
+            f"{klass.__module__}.{klass.__qualname__}" in class_paths
+            for klass in self.storage.__class__.__mro__
+        )
+
+
+def _django_storage_class() -> type[Storage]:
+    from django.core.files.storage import Storage
+
+    return Storage
+
+
+def _reaches(storage: object, owner: object, seen: set[int]) -> bool:
+    if storage is owner:
+        return True
+    if id(storage) in seen:
+        return False
+    seen.add(id(storage))
+    inner = getattr(storage, "backends", None)
+    return isinstance(inner, tuple) and any(
+        # Not .storage: that would check the inner chain, which may lead back here.
+        _reaches(backend._get_candidate(), owner, seen)  # noqa: SLF001
+        for backend in inner
+        if isinstance(backend, Backend)
+    )

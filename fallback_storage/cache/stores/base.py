@@ -1,0 +1,71 @@
+"""The contract of a store: where a memo keeps its entries.
+
+A store is dumb: lifetimes, negative entries and counters are the memo's business.
+What it must guarantee is one thing, on which all else rests:
+
+    **No late fill.** A ``fill`` whose lease was taken before an ``invalidate`` of the
+    same name (or a ``clear``) has no effect once that call has returned, whatever
+    happened in between: expiry, eviction, other fills.
+
+So a reader takes the lease first, asks the backends second and fills third; a writer
+writes first and invalidates second. Then an answer computed from the backends' old
+state can never be read after the writer's call returned.
+
+To add a store: subclass ``Store``, implement the four abstract methods, run
+``tests/cache/stores/test_contract.py`` over it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+# Opaque to everyone but the store that gave it.
+Lease = Any
+
+
+class Store(ABC):
+    """Keeps codes (``fallback_storage.cache.entry``) by canonical file name."""
+
+    # Whether ``peek`` ever answers: the store, or its nearest tier, is in process.
+    has_peek: ClassVar[bool] = False
+
+    @abstractmethod
+    def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Lease]]:
+        """Return for every name its code, or None, and a lease to fill it with."""
+
+    @abstractmethod
+    def fill(self, name: str, lease: Lease, code: int, ttl: float) -> bool:
+        """Keep ``code`` for ``ttl`` seconds, unless the lease is void.
+
+        Returns whether it was kept.
+        """
+
+    @abstractmethod
+    def invalidate(self, names: Collection[str]) -> None:
+        """Forget the names and void their leases, also of names that have no entry."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget every name of this chain and void every lease."""
+
+    def fill_many(self, fills: Mapping[str, tuple[Lease, int, float]]) -> int:
+        """Fill many names (name -> lease, code, ttl); return how many were kept."""
+        return sum(
+            self.fill(name, lease, code, ttl)
+            for name, (lease, code, ttl) in fills.items()
+        )
+
+    def peek(self, name: str) -> int | None:
+        """Return the code of a name if that is known in process, without a lease."""
+        return None
+
+    def close(self) -> None:  # noqa: B027 - most stores hold nothing open
+        """Let go of connections and threads. The store is not used afterwards."""
+
+    def stats(self) -> dict[str, int]:
+        """Return counters of this store, for ``FallbackStorage.stats()``."""
+        return {}

@@ -1,0 +1,135 @@
+"""The store in process memory: two bounded LRU caches under one lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from cachetools import LRUCache
+
+from fallback_storage import forks
+from fallback_storage.cache.entry import NOWHERE
+from fallback_storage.cache.stores.base import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+# Leases are counters of name groups ("stripes"): no book-keeping per reader, and a
+# write that voids the lease of another name costs that reader one walk, no more.
+STRIPES = 256
+
+# An entry is one integer, milliseconds of expiry above the code: half the memory of a
+# tuple. 16 bits hold any code of a chain of up to ``entry.MAX_CHAIN`` backends.
+CODE_BITS = 16
+CODE_MASK = (1 << CODE_BITS) - 1
+
+
+class LocalStore(Store):
+    """An LRU of this process and of one memo.
+
+    Names held by no backend live in an LRU of their own, a tenth of the size: a flood
+    of unknown names cannot evict what is known.
+
+    ``max_entries`` bounds the known names. ``clock`` returns seconds and never goes
+    back; tests pass one that they tick by hand.
+    """
+
+    has_peek: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        max_entries: int = 100_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_entries = max_entries
+        self._clock = clock
+        self._start_afresh()
+        forks.register(self)
+
+    def _start_afresh(self) -> None:
+        self._lock = threading.Lock()
+        self._known: LRUCache[str, int] = LRUCache(self._max_entries)
+        self._absent: LRUCache[str, int] = LRUCache(max(1, self._max_entries // 10))
+        self._stripes = [0] * STRIPES
+        self._hits = self._negative_hits = 0
+
+    # A forked child inherits neither the lock's state nor, by contract, the entries.
+    after_fork = _start_afresh
+
+    def peek(self, name: str) -> int | None:
+        """See ``Store.peek``. This is the hot path: nothing here is for beauty."""
+        with self._lock:
+            try:
+                packed = self._known[name]
+            except KeyError:
+                try:
+                    packed = self._absent[name]
+                except KeyError:
+                    return None
+                if packed >> CODE_BITS <= self._clock() * 1000:
+                    return None
+                self._negative_hits += 1
+                return NOWHERE
+            if packed >> CODE_BITS <= self._clock() * 1000:
+                return None
+            self._hits += 1
+            return packed & CODE_MASK
+
+    def look_up(
+        self, names: Collection[str]
+    ) -> Mapping[str, tuple[int | None, object]]:
+        """See ``Store.look_up``."""
+        with self._lock:
+            now = self._clock() * 1000
+            return {
+                name: (self._read(name, now), self._stripes[hash(name) % STRIPES])
+                for name in names
+            }
+
+    def _read(self, name: str, now: float) -> int | None:
+        for entries in (self._known, self._absent):
+            packed = entries.get(name)
+            if packed is None:
+                continue
+            if packed >> CODE_BITS > now:
+                return packed & CODE_MASK
+            del entries[name]
+        return None
+
+    def fill(self, name: str, lease: object, code: int, ttl: float) -> bool:
+        """See ``Store.fill``."""
+        with self._lock:
+            if lease != self._stripes[hash(name) % STRIPES]:
+                return False
+            entries, others = self._known, self._absent
+            if code == NOWHERE:
+                entries, others = others, entries
+            others.pop(name, None)
+            entries[name] = int((self._clock() + ttl) * 1000) << CODE_BITS | code
+            return True
+
+    def invalidate(self, names: Collection[str]) -> None:
+        """See ``Store.invalidate``."""
+        with self._lock:
+            for name in names:
+                self._stripes[hash(name) % STRIPES] += 1
+                self._known.pop(name, None)
+                self._absent.pop(name, None)
+
+    def clear(self) -> None:
+        """See ``Store.clear``."""
+        with self._lock:
+            self._stripes = [count + 1 for count in self._stripes]
+            self._known.clear()
+            self._absent.clear()
+
+    def stats(self) -> dict[str, int]:
+        """See ``Store.stats``; ``entries`` counts expired ones not yet replaced."""
+        with self._lock:
+            return {
+                "hits": self._hits,
+                "negative_hits": self._negative_hits,
+                "entries": len(self._known),
+                "negative_entries": len(self._absent),
+            }

@@ -1,0 +1,183 @@
+"""Iterate until success: the ordered backends, and the account of one walk over them.
+
+The only place that decides which exception a failed walk raises.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from fallback_storage.exceptions import (
+    AllBackendsFailed,
+    FileNotInAnyBackendError,
+    OperationNotSupportedError,
+)
+from fallback_storage.outcomes import Attempt, Outcome, classify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fallback_storage.backends import Backend
+
+logger = logging.getLogger("fallback_storage")
+
+
+# Django dropped these names in 2.0; the original documents them. Any storage of today
+# implements them through their successors.
+LEGACY_TIMES = {
+    "accessed_time": "get_accessed_time",
+    "created_time": "get_created_time",
+    "modified_time": "get_modified_time",
+}
+
+
+class _Nothing:
+    """The type of ``NOTHING``."""
+
+    def __repr__(self) -> str:
+        return "NOTHING"
+
+
+# What ``Walk.ask`` returns where there is no answer; None is an answer.
+NOTHING: Final = _Nothing()
+
+
+class Walk:
+    """One operation on one name, asked of one backend after the other.
+
+    ``trail`` tells what each answered.
+    """
+
+    __slots__ = ("name", "operation", "trail")
+
+    def __init__(self, operation: str, name: str) -> None:
+        self.operation = operation
+        self.name = name
+        self.trail: list[Attempt] = []
+
+    def ask(self, backend: Backend, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return what ``method`` of the backend's storage returns, or ``NOTHING``.
+
+        Raises only what no other backend may be asked about (``classify``) and
+        exceptions that are not ``Exception``.
+        """
+        storage = backend.storage
+        function = getattr(storage, method, None)
+        if function is None and method in LEGACY_TIMES:
+            function = getattr(storage, LEGACY_TIMES[method], None)
+        if function is None:
+            self.note(backend, Outcome.UNSUPPORTED)
+            return NOTHING
+        start = time.perf_counter()
+        try:
+            answer = function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - a backend's failure is an answer
+            seconds = time.perf_counter() - start
+            outcome = Outcome.FAILED
+            try:
+                outcome = classify(error)
+            finally:
+                backend.count(seconds, failed=outcome is Outcome.FAILED)
+            if outcome is not Outcome.FAILED:
+                # Its frames would keep this walk alive until the garbage collector
+                # comes; "not there" needs no traceback.
+                error = error.with_traceback(None)
+            self.note(backend, outcome, error, seconds)
+            return NOTHING
+        seconds = time.perf_counter() - start
+        backend.count(seconds, failed=False)
+        self.note(backend, Outcome.HELD, None, seconds)
+        return answer
+
+    def probe(self, backend: Backend) -> Outcome:
+        """Ask the backend whether it holds the name."""
+        answer = self.ask(backend, "exists", self.name)
+        if answer is not NOTHING and not answer:
+            last = self.trail.pop()
+            self.note(backend, Outcome.ABSENT, None, last.seconds)
+        return self.trail[-1].outcome
+
+    def note(
+        self,
+        backend: Backend,
+        outcome: Outcome,
+        exception: Exception | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """Add one line to the trail."""
+        self.trail.append(
+            Attempt(backend.name, outcome, exception, remembered=False, seconds=seconds)
+        )
+
+    def recall(self, backend: Backend, outcome: Outcome) -> None:
+        """Add to the trail what the memo answered for a backend."""
+        self.trail.append(Attempt(backend.name, outcome, remembered=True))
+
+    @property
+    def last(self) -> Outcome:
+        """The outcome of the last backend asked."""
+        return self.trail[-1].outcome
+
+    @property
+    def certain(self) -> bool:
+        """Whether every backend that did not hold the name said so.
+
+        Only then may what the walk found be memoised.
+        """
+        return all(
+            attempt.outcome in {Outcome.HELD, Outcome.ABSENT} for attempt in self.trail
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether any backend failed."""
+        return any(attempt.outcome is Outcome.FAILED for attempt in self.trail)
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether no backend implements the operation."""
+        return all(attempt.outcome is Outcome.UNSUPPORTED for attempt in self.trail)
+
+    def log_failures(self, consequence: str) -> None:
+        """Warn of the failures that the answer does not show."""
+        if self.failed:
+            # No name of a file's content, no text of an exception: types alone.
+            logger.warning(
+                "%s(%r): %s; %s",
+                self.operation,
+                self.name,
+                ", ".join(map(str, _failures(self.trail))),
+                consequence,
+            )
+
+    def error(self) -> Exception:
+        """Return the exception of a walk in which no backend succeeded.
+
+        Never ``FileNotFoundError`` while a backend failed: one failure is that
+        failure, several are ``AllBackendsFailed``.
+        """
+        failures = [attempt.exception for attempt in _failures(self.trail)]
+        if len(failures) == 1:
+            return failures[0] or AssertionError("a failure has an exception")
+        if failures:
+            error = AllBackendsFailed(
+                f"{self.operation}({self.name!r}) failed in {len(failures)} backends: "
+                + ", ".join(map(str, self.trail)),
+                [failure for failure in failures if failure is not None],
+            )
+            error.operation = self.operation
+            error.name = self.name
+            error.trail = tuple(self.trail)
+            return error
+        if self.unsupported:
+            asked = ", ".join(attempt.backend for attempt in self.trail) or "none"
+            return OperationNotSupportedError(
+                f"No backend implements {self.operation}() (asked: {asked})."
+            )
+        return FileNotInAnyBackendError(self.operation, self.name, self.trail)
+
+
+def _failures(trail: Iterable[Attempt]) -> list[Attempt]:
+    return [attempt for attempt in trail if attempt.outcome is Outcome.FAILED]

@@ -1,0 +1,60 @@
+"""One walk per cold name: whoever comes while it is under way waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+
+
+class Flight:
+    """A walk under way. ``settled`` tells waiters whether to look the name up again."""
+
+    __slots__ = ("_landed", "leader", "settled")
+
+    def __init__(self) -> None:
+        self.leader = threading.get_ident()
+        self.settled = False
+        self._landed = threading.Event()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for the leader; false if it takes too long or found nothing to share.
+
+        A thread never waits for itself: a backend may ask its own chain.
+        """
+        if self.leader == threading.get_ident():
+            return False
+        return self._landed.wait(timeout) and self.settled
+
+    def land(self) -> None:
+        """Release the waiters."""
+        self._landed.set()
+
+
+class Flights:
+    """The walks under way in this process, of one chain."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flights: dict[Hashable, Flight] = {}
+        self._landings = 0
+
+    @property
+    def landings(self) -> int:
+        """How many flights have landed: none since, none was missed."""
+        return self._landings
+
+    def board(self, key: Hashable) -> tuple[Flight, bool]:
+        """Return the flight of ``key`` and whether the caller leads it."""
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is not None:
+                return flight, False
+            flight = self._flights[key] = Flight()
+            return flight, True
+
+    def land(self, key: Hashable, flight: Flight) -> None:
+        """End a flight that the caller leads, and release its waiters."""
+        with self._lock:
+            self._landings += 1
+            del self._flights[key]
+        flight.land()

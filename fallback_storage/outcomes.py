@@ -1,0 +1,125 @@
+"""What a backend's answer means: held, absent, unsupported or failed.
+
+Storages disagree on how to say "no such file" (see ``NOT_FOUND`` below). This
+module is the one place that translates, without importing any of their libraries.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+from dataclasses import dataclass
+
+from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
+
+
+class Outcome(enum.StrEnum):
+    """The answer of one backend to one question."""
+
+    HELD = "held"
+    ABSENT = "absent"
+    FAILED = "failed"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One line of a trail: what one backend answered.
+
+    ``remembered`` is true when the memo answered in the backend's stead;
+    ``seconds`` is how long the backend took.
+    """
+
+    backend: str
+    outcome: Outcome
+    exception: Exception | None = None
+    remembered: bool = False
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        # The type alone: the text of an exception can hold an endpoint or a bucket.
+        reason = f" ({type(self.exception).__name__})" if self.exception else ""
+        return f"{self.backend}: {self.outcome.value}{reason}"
+
+
+# Errors of the caller or of the configuration: asking another backend would hide them.
+RAISE_AT_ONCE = (SuspiciousOperation, ImproperlyConfigured)
+
+# A name with a component too long, or below a file, cannot be there; ``exists`` of
+# FileSystemStorage answers False to both.
+ABSENT_ERRNOS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+
+# (first package of the module, class name) of exceptions that mean "no such file".
+NOT_FOUND = frozenset(
+    {
+        ("azure", "ResourceNotFoundError"),
+        ("google", "NotFound"),
+        ("libcloud", "ObjectDoesNotExistError"),
+        ("minio", "NoSuchKey"),
+        ("oss2", "NoSuchKey"),
+        ("swiftclient", "NoSuchObject"),
+    }
+)
+
+# Codes of botocore's ClientError. "NoSuchBucket" is a 404 as well, but says nothing
+# about the file: it is a failure.
+S3_NOT_FOUND_CODES = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
+
+
+def classify(exception: Exception) -> Outcome:
+    """Return what ``exception`` says about the backend that raised it.
+
+    Raises the exception itself where no other backend may be asked:
+    ``SuspiciousOperation`` and ``ImproperlyConfigured``.
+    """
+    if isinstance(exception, RAISE_AT_ONCE):
+        raise exception
+    if isinstance(exception, NotImplementedError):
+        return Outcome.UNSUPPORTED
+    if _says_not_found(exception):
+        return Outcome.ABSENT
+    return Outcome.FAILED
+
+
+def _says_not_found(exception: Exception) -> bool:
+    if isinstance(exception, OSError) and exception.errno is not None:
+        return exception.errno in ABSENT_ERRNOS
+    # django-storages raises FileNotFoundError with a text and no errno.
+    if isinstance(exception, FileNotFoundError | NotADirectoryError):
+        return True
+    if any(_class_says_not_found(k, exception) for k in type(exception).__mro__):
+        return True
+    # Wrappers such as django-s3-storage's S3Error keep the reason as their cause.
+    cause = exception.__cause__
+    return isinstance(cause, Exception) and _says_not_found(cause)
+
+
+def _class_says_not_found(klass: type, exception: Exception) -> bool:
+    package, name = klass.__module__.partition(".")[0], klass.__name__
+    if (package, name) == ("botocore", "ClientError"):
+        return _s3_code(exception) in S3_NOT_FOUND_CODES
+    if (package, name) == ("dropbox", "ApiError"):
+        return _dropbox_says_not_found(exception)
+    if name == "HTTPError":
+        return _http_status(exception) in {404, 410}
+    return (package, name) in NOT_FOUND
+
+
+def _s3_code(exception: Exception) -> str:
+    response = getattr(exception, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def _http_status(exception: Exception) -> int | None:
+    """Status of an ``HTTPError`` of urllib (``code``) or requests (``response``)."""
+    response = getattr(exception, "response", None)
+    status = getattr(response, "status_code", getattr(exception, "code", None))
+    return status if isinstance(status, int) else None
+
+
+def _dropbox_says_not_found(exception: Exception) -> bool:
+    try:
+        error = exception.error  # type: ignore[attr-defined]
+        return bool(error.get_path().is_not_found())
+    except Exception:  # noqa: BLE001 - a union of a shape not known here is a failure
+        return False

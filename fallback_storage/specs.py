@@ -1,0 +1,271 @@
+"""The entries of a chain as they are configured: validated, named, not yet built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.storage import Storage, storages
+from django.utils.functional import LazyObject
+from django.utils.module_loading import import_string
+
+from fallback_storage.backends import Policy
+from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.validation import (
+    refuse_unknown_keys,
+    require_kinds,
+    shown,
+    shows_a_value,
+    suggestion,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+KINDS = {
+    "ALIAS": str,
+    "BACKEND": str,
+    "OPTIONS": dict,
+    "NAME": str,
+    "READ_ONLY": bool,
+    "ALWAYS_PROBE": bool,
+    "LAZY_OPEN": bool,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSpec:
+    """One entry of a chain.
+
+    ``alias`` or ``path`` say what it names; both are None for instances and
+    callables. ``given_name``: the name was written, not derived from a class.
+    """
+
+    name: str
+    where: str
+    build: Callable[[], Storage] = field(repr=False)
+    policy: Policy = field(default_factory=Policy)
+    alias: str | None = None
+    path: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    given_name: bool = False
+
+
+def read_backends(value: object, where: str) -> tuple[BackendSpec, ...]:
+    """Validate the list of backends that stands at ``where``.
+
+    Builds nothing. Raises ``ConfigurationError``.
+    """
+    if not isinstance(value, list | tuple):
+        raise ConfigurationError(
+            where,
+            f"is {shown(value)}.",
+            'Write a list of backends, for example ["local", {"ALIAS": "production", '
+            '"READ_ONLY": True}].',
+        )
+    if not value:
+        raise ConfigurationError(
+            where, "is empty.", "Name at least one storage: the one to ask first."
+        )
+    return _with_unique_names(
+        [
+            _read_entry(entry, f"{where}[{position}]")
+            for position, entry in enumerate(value)
+        ]
+    )
+
+
+def _read_entry(entry: Any, where: str) -> BackendSpec:
+    # LazyObject first: asking default_storage for its class would build it.
+    if isinstance(entry, LazyObject):
+        return BackendSpec(type(entry).__name__, where, build=lambda: _unwrapped(entry))
+    if isinstance(entry, dict):
+        return _read_dict(entry, where)
+    if isinstance(entry, str):
+        return _read_text(entry, where)
+    if isinstance(entry, Storage):
+        return BackendSpec(type(entry).__name__, where, build=lambda: entry)
+    if callable(entry):
+        name = getattr(entry, "__name__", type(entry).__name__)
+        return BackendSpec(name, where, build=lambda: _build_call(entry, where))
+    raise ConfigurationError(
+        where,
+        f"is {shown(entry)}.",
+        "Write an alias of STORAGES, a dotted path, a dict with ALIAS or BACKEND, a "
+        "Storage instance, or a callable without arguments that returns one.",
+    )
+
+
+def _read_text(text: str, where: str) -> BackendSpec:
+    if text in aliases() or "." not in text:
+        return _read_alias(text, where)
+    return _read_path(text, {}, where)
+
+
+def _read_alias(alias: str, where: str) -> BackendSpec:
+    if alias not in aliases():
+        raise ConfigurationError(
+            where,
+            f"names the alias {alias!r}, which STORAGES does not have.",
+            suggestion(alias, aliases(), "the aliases are"),
+        )
+    return BackendSpec(
+        alias,
+        where,
+        build=lambda: _build_alias(alias, where),
+        alias=alias,
+        given_name=True,
+    )
+
+
+def _read_path(path: str, options: Mapping[str, Any], where: str) -> BackendSpec:
+    return BackendSpec(
+        path.rpartition(".")[2],
+        where,
+        build=lambda: _build_path(path, options, where),
+        path=path,
+        options=options,
+    )
+
+
+def _read_dict(entry: Mapping[str, Any], where: str) -> BackendSpec:
+    refuse_unknown_keys(entry, KINDS, where)
+    require_kinds(entry, KINDS.items(), where)
+    if ("ALIAS" in entry) == ("BACKEND" in entry):
+        both = "both" if "ALIAS" in entry else "neither"
+        raise ConfigurationError(
+            where,
+            f"has {both} ALIAS {'and' if both == 'both' else 'nor'} BACKEND.",
+            "Write ALIAS for a storage that STORAGES defines, or BACKEND (and OPTIONS) "
+            "for one that is defined here.",
+        )
+    if "ALIAS" in entry and "OPTIONS" in entry:
+        raise ConfigurationError(
+            where,
+            "has OPTIONS beside ALIAS.",
+            "Write them in STORAGES, where the alias is defined.",
+        )
+    if entry.get("NAME") == "":
+        raise ConfigurationError(
+            where, "has an empty NAME.", "Leave NAME out, or fill it."
+        )
+    if "ALIAS" in entry:
+        spec = _read_alias(entry["ALIAS"], where)
+    else:
+        spec = _read_path(entry["BACKEND"], entry.get("OPTIONS", {}), where)
+    return replace(
+        spec,
+        name=entry.get("NAME", spec.name),
+        given_name=spec.given_name or "NAME" in entry,
+        policy=Policy(
+            read_only=entry.get("READ_ONLY"),
+            always_probe=entry.get("ALWAYS_PROBE", False),
+            lazy_open=entry.get("LAZY_OPEN"),
+        ),
+    )
+
+
+def _with_unique_names(specs: list[BackendSpec]) -> tuple[BackendSpec, ...]:
+    taken: dict[str, str] = {}
+    for spec in specs:
+        if spec.given_name and spec.name in taken:
+            raise ConfigurationError(
+                spec.where,
+                f"is named {spec.name!r}, like {taken[spec.name]}.",
+                "Give one of them another NAME; if it is the same storage twice, "
+                "remove one.",
+            )
+        if spec.given_name:
+            taken[spec.name] = spec.where
+    result = []
+    for spec in specs:
+        name, count = spec.name, 1
+        while not spec.given_name and name in taken:
+            count += 1
+            name = f"{spec.name}-{count}"
+        taken[name] = spec.where
+        result.append(replace(spec, name=name))
+    return tuple(result)
+
+
+def aliases() -> Mapping[str, Mapping[str, Any]]:
+    """Return what ``STORAGES`` defines (on Django 4.2 also by the older settings)."""
+    return storages.backends  # type: ignore[return-value]
+
+
+def class_of(path: object) -> type | None:
+    """Return the class that a dotted path names, or None if it names none."""
+    if not isinstance(path, str):
+        return None
+    try:
+        found = import_string(path)
+    except ImportError:
+        return None
+    return found if isinstance(found, type) else None
+
+
+# Building, at the first use of a backend
+
+
+def _build_alias(alias: str, where: str) -> Storage:
+    try:
+        return _checked(storages[alias], where)
+    except Exception as error:  # noqa: BLE001 - whatever a constructor raises
+        options = aliases()[alias].get("OPTIONS", {})
+        raise _build_error(error, options, where) from _cause(error, options)
+
+
+def _build_path(path: str, options: Mapping[str, Any], where: str) -> Storage:
+    try:
+        return _checked(import_string(path)(**options), where)
+    except Exception as error:  # noqa: BLE001 - whatever a constructor raises
+        raise _build_error(error, options, where) from _cause(error, options)
+
+
+def _build_call(function: Callable[[], Any], where: str) -> Storage:
+    try:
+        return _checked(_unwrapped(function()), where)
+    except Exception as error:
+        raise _build_error(error, {}, where) from error
+
+
+def _unwrapped(storage: Any) -> Any:
+    """Return the storage behind ``default_storage`` and its like."""
+    if isinstance(storage, LazyObject):
+        _ = storage.__class__  # sets it up
+        return storage._wrapped  # noqa: SLF001
+    return storage
+
+
+def _checked(storage: Any, where: str) -> Storage:
+    # Not isinstance: some storages only look like one.
+    if not hasattr(storage, "exists") and not hasattr(storage, "_open"):
+        raise ConfigurationError(
+            where,
+            f"gives {shown(storage)}, which is no storage.",
+            "Name a subclass of django.core.files.storage.Storage.",
+        )
+    return storage  # type: ignore[no-any-return]
+
+
+def _build_error(
+    error: Exception, options: Mapping[str, Any], where: str
+) -> ConfigurationError:
+    if isinstance(error, ConfigurationError):
+        return error
+    text = f": {error}" if _cause(error, options) else ""
+    return ConfigurationError(
+        where,
+        f"cannot be built: {type(error).__name__}{text}".rstrip(".") + ".",
+        "Correct its BACKEND and OPTIONS, or install what it needs.",
+    )
+
+
+def _cause(error: Exception, options: Mapping[str, Any]) -> Exception | None:
+    """Return the error to chain to: none, if its text quotes an option's value."""
+    quoted: BaseException | None = error
+    while quoted is not None:
+        if shows_a_value(str(quoted), options):
+            return None
+        quoted = quoted.__cause__ or quoted.__context__
+    return error

@@ -1,0 +1,320 @@
+"""FallbackStorage: Django's storage interface over an ordered chain of storages.
+
+One short method each; what they do is in ``reading`` and ``writing``. Two of them,
+``exists`` and ``url``, answer from memory first: that is what pages of pictures call.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.core.files.storage import Storage
+from django.core.files.utils import validate_file_name
+from django.core.signals import setting_changed
+from django.utils import timezone
+from django.utils.deconstruct import deconstructible
+
+from fallback_storage import config, forks
+from fallback_storage.cache.entry import NOWHERE
+from fallback_storage.cache.memo import invalidate, invalidate_all
+from fallback_storage.engine import build_engine
+from fallback_storage.names import StrPath, clean_name
+from fallback_storage.savelocks import saving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from django.core.files.base import File
+
+    from fallback_storage.backends import Backend
+    from fallback_storage.engine import Engine
+    from fallback_storage.resolution import Resolution
+
+
+@deconstructible(path="fallback_storage.storage.FallbackStorage")
+class FallbackStorage(Storage):
+    """Try several storages in order until one succeeds, and remember which.
+
+    Arguments (``None`` means: what the settings say):
+
+    ``backends``
+        The storages, first to last: aliases of ``STORAGES``, dotted paths, dicts with
+        ``ALIAS`` or ``BACKEND``, instances, or callables without arguments. Default:
+        the setting ``FALLBACK_STORAGES``.
+    ``cache``
+        Where resolutions are remembered: a dict with ``TTL``, ``NEGATIVE_TTL``
+        (seconds) and ``MAX_ENTRIES``; ``False`` for nowhere. Default: the setting
+        ``FALLBACK_STORAGE_CACHE``, else in process memory.
+    ``on_delete``
+        ``"first"``: delete from the first writable backend that can; ``"all"``: from
+        every writable backend.
+    ``strict``
+        Raise when a backend fails, where otherwise the answer of the others counts
+        (``exists``, ``listdir``, ``path``, the choice of a name).
+
+    Without arguments, and without ``FALLBACK_STORAGES``, the options are those of the
+    alias of ``STORAGES`` that names this class (``default`` first).
+
+    Raises ``ConfigurationError``, an ``ImproperlyConfigured``. Nothing is built or
+    contacted before the first use.
+    """
+
+    # The clock of lifetimes in process memory: seconds, never going back. For tests.
+    clock: ClassVar[Callable[[], float]] = staticmethod(time.monotonic)
+
+    def __init__(
+        self,
+        backends: Any = None,
+        cache: Any = None,
+        *,
+        on_delete: str = "first",
+        strict: bool = False,
+        **unknown: Any,
+    ) -> None:
+        config.refuse_unknown_options(unknown)
+        given = {
+            "backends": backends,
+            "cache": cache,
+            "on_delete": on_delete,
+            "strict": strict,
+        }
+        self._given = config.without_defaults(given)
+        self._engine: Engine | None = None
+        self._connect()
+        if self._given:
+            # Say at once what is wrong; the settings may still change.
+            config.read_options(type(self), self._given)
+
+    def __repr__(self) -> str:
+        engine = self._engine
+        names = "not used yet"
+        if engine:
+            names = ", ".join(backend.name for backend in engine.backends)
+        return f"<{type(self).__name__}: {names}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_engine": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._connect()
+
+    # What a chain has and a storage has not
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """The chain, first to last. Each has ``name``, ``read_only``, ``storage``."""
+        return self._get_engine().backends
+
+    def resolve(self, name: StrPath) -> Resolution:
+        """Return which backend holds ``name``, how that is known, and what was asked."""
+        return self._get_engine().reader.resolve(clean_name(name))
+
+    def forget(self, *names: StrPath) -> None:
+        """Forget what is known of names that were changed behind this package's back."""
+        invalidate({clean_name(name) for name in names})
+
+    def forget_all(self) -> None:
+        """Forget what is known of every name."""
+        invalidate_all()
+
+    def stats(self) -> dict[str, Any]:
+        """Return counters since this instance was first used.
+
+        ``hits``, ``negative_hits``, ``misses``: look-ups in the memo; ``walks``: names
+        resolved by asking backends; ``coalesced``: callers that waited for another
+        one's walk; ``late_fills``: answers not kept because the name was written to
+        meanwhile; ``backends``: by name, ``calls``, ``failures`` and ``seconds``.
+        """
+        return self._get_engine().stats()
+
+    # Django's public interface, reading
+
+    def exists(self, name: StrPath) -> bool:
+        """Return whether any backend holds the file (as the original documents).
+
+        A backend that fails counts as not holding it, which is logged and never
+        remembered; with ``strict`` its exception is raised if no other holds the file.
+        """
+        engine = self._engine or self._get_engine()
+        code = engine.peek(name)  # type: ignore[arg-type]
+        if code is not None:
+            if code & 1:
+                return True
+            if code == NOWHERE:
+                return False
+        return engine.reader.exists(clean_name(name))
+
+    def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:  # type: ignore[override]
+        """Return the URL that the holder gives; made afresh at every call.
+
+        The last backend is never asked whether it holds the file: if none above does,
+        its URL is the answer (as the original documents for missing files). Further
+        arguments go to the holder's ``url``, if that takes them.
+        """
+        engine = self._engine or self._get_engine()
+        code = None if args or kwargs else engine.peek(name)  # type: ignore[arg-type]
+        if code is not None:
+            # In a page of pictures this is all that happens.
+            last = len(engine.backends) - 1
+            index = code >> 1 if code != NOWHERE else last
+            if code & 1 or index == last:
+                try:
+                    return engine.backends[index].storage.url(name)  # type: ignore[arg-type]
+                except Exception:  # noqa: BLE001, S110 - the others are asked below
+                    pass
+        return engine.reader.url(clean_name(name or ""), *args, **kwargs)
+
+    def path(self, name: StrPath) -> str:
+        """Return the holder's local path.
+
+        Raises an error that is a ``NotImplementedError`` if the holder has no paths.
+        A file that nobody holds has the path that the first backend with paths gives.
+        """
+        return self._get_engine().reader.path(clean_name(name))
+
+    def size(self, name: StrPath) -> int:
+        """Return the size in bytes."""
+        return self._fetch("size", name)  # type: ignore[no-any-return]
+
+    def get_accessed_time(self, name: StrPath) -> datetime:
+        """Return when the file was last read; aware if ``USE_TZ``."""
+        return self._fetch("get_accessed_time", name)  # type: ignore[no-any-return]
+
+    def get_created_time(self, name: StrPath) -> datetime:
+        """Return when the file was created; aware if ``USE_TZ``."""
+        return self._fetch("get_created_time", name)  # type: ignore[no-any-return]
+
+    def get_modified_time(self, name: StrPath) -> datetime:
+        """Return when the file was last changed; aware if ``USE_TZ``."""
+        return self._fetch("get_modified_time", name)  # type: ignore[no-any-return]
+
+    def accessed_time(self, name: StrPath) -> datetime:
+        """Return ``get_accessed_time`` as the original documents it: naive local time."""
+        return _naive(self._fetch("accessed_time", name))
+
+    def created_time(self, name: StrPath) -> datetime:
+        """Return ``get_created_time`` as the original documents it: naive local time."""
+        return _naive(self._fetch("created_time", name))
+
+    def modified_time(self, name: StrPath) -> datetime:
+        """Return ``get_modified_time`` as the original documents it: naive local time."""
+        return _naive(self._fetch("modified_time", name))
+
+    def listdir(self, path: StrPath) -> tuple[list[str], list[str]]:
+        """Return the union of all backends' directories and files, without duplicates.
+
+        A backend without the directory is passed over, and so is one that fails
+        (logged; raised if ``strict``).
+        """
+        return self._get_engine().reader.listdir(clean_name(path))
+
+    @property
+    def location(self) -> str:
+        """The directory of the first backend that has one; for easy-thumbnails, sorl."""
+        return self._get_engine().reader.attribute("location")  # type: ignore[no-any-return]
+
+    @property
+    def base_location(self) -> str:
+        """Like ``location``; for Django's ``DefaultStorageFinder``."""
+        return self._get_engine().reader.attribute("base_location")  # type: ignore[no-any-return]
+
+    @property
+    def base_url(self) -> str:
+        """The base URL of the first backend that has one."""
+        return self._get_engine().reader.attribute("base_url")  # type: ignore[no-any-return]
+
+    # Django's public interface, writing
+
+    def save(
+        self, name: StrPath | None, content: Any, max_length: int | None = None
+    ) -> str:
+        """Save under a name that is free in all backends; return that name.
+
+        Tries the writable backends in order until one succeeds.
+        """
+        if name is None:
+            name = content.name
+        with saving(clean_name(name)):
+            return super().save(clean_name(name), content, max_length=max_length)
+
+    def delete(self, name: StrPath) -> None:
+        """Delete from the first writable backend that can, or as ``on_delete`` says."""
+        clean = clean_name(name)
+        if not clean:
+            raise ValueError("The name must be given to delete().")
+        self._get_engine().writer.delete(clean)
+
+    def get_valid_name(self, name: str) -> str:
+        """Return the first writable backend's answer."""
+        return self._namer("get_valid_name")(name)  # type: ignore[no-any-return]
+
+    def get_alternative_name(self, file_root: str, file_ext: str) -> str:
+        """Return the first writable backend's answer."""
+        return self._namer("get_alternative_name")(file_root, file_ext)  # type: ignore[no-any-return]
+
+    def generate_filename(self, filename: StrPath) -> str:
+        """Return the first writable backend's answer."""
+        return self._namer("generate_filename")(filename)  # type: ignore[no-any-return]
+
+    def get_available_name(self, name: StrPath, max_length: int | None = None) -> str:
+        """Return a name that is free in all backends; asks them, not the memo."""
+        validate_file_name(str(name).replace("\\", "/"), allow_relative_path=True)
+        return self._get_engine().writer.available_name(clean_name(name), max_length)
+
+    def is_name_available(self, name: StrPath, max_length: int | None = None) -> bool:
+        """Return whether the name is free in all backends; asks them, not the memo."""
+        clean = clean_name(name)
+        if max_length and len(clean) > max_length:
+            return False
+        return self._get_engine().writer.is_free(clean) is True
+
+    # What Django's public methods call
+
+    def _open(self, name: StrPath, mode: str = "rb") -> File[Any]:
+        engine = self._get_engine()
+        if set(mode) & set("wax+"):
+            return engine.writer.open(clean_name(name), mode)
+        return engine.reader.open(clean_name(name), mode)  # type: ignore[no-any-return]
+
+    def _save(self, name: StrPath, content: Any) -> str:
+        return self._get_engine().writer.save(clean_name(name), content)
+
+    def _fetch(self, operation: str, name: StrPath) -> Any:
+        return self._get_engine().reader.fetch(operation, clean_name(name))
+
+    def _namer(self, method: str) -> Callable[..., Any]:
+        return self._get_engine().writer.namer(method)  # type: ignore[no-any-return]
+
+    # The engine
+
+    def _get_engine(self) -> Engine:
+        engine = self._engine
+        if engine is None:
+            with forks.build_lock():
+                engine = self._engine
+                if engine is None:
+                    engine = self._engine = build_engine(
+                        self, self._given, type(self).clock
+                    )
+        return engine
+
+    def _connect(self) -> None:
+        setting_changed.connect(self._setting_changed)
+        forks.register(self)
+
+    def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
+        if config.is_relevant(setting):
+            self.after_fork()
+
+    def after_fork(self) -> None:
+        """Start afresh with the next call; see ``forks.ForkSensitive``."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.memo.close()
+
+
+def _naive(moment: datetime) -> datetime:
+    return timezone.make_naive(moment) if timezone.is_aware(moment) else moment

@@ -1,0 +1,76 @@
+"""The wording of configuration errors, in one place.
+
+No message shows a value of ``OPTIONS``: keys and types only.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from fallback_storage.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+
+def shown(value: object) -> str:
+    """Describe a value that stands where it does not belong, without its secrets."""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return f"the string {value!r}"
+    return f"a value of type {type(value).__name__}"
+
+
+def suggestion(word: str, choices: Collection[str], listing: str) -> str:
+    """Say what could have been meant, and what there is."""
+    close = difflib.get_close_matches(word, choices, n=1)
+    if not close:
+        close = [choice for choice in choices if choice.lower() == word.lower()]
+    meant = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{meant}({listing}: {', '.join(sorted(choices)) or 'none'})"
+
+
+def refuse_unknown_keys(
+    entry: Mapping[Any, Any], known: Collection[str], where: str
+) -> None:
+    """Raise ``ConfigurationError`` for the first key that is not known."""
+    for key in entry:
+        if key not in known:
+            raise ConfigurationError(
+                where,
+                f"has the unknown key {key!r}.",
+                suggestion(str(key), known, "the keys are"),
+            )
+
+
+def require_kinds(
+    entry: Mapping[str, Any], kinds: Iterable[tuple[str, type]], where: str
+) -> None:
+    """Raise ``ConfigurationError`` for the first value of the wrong type."""
+    for key, kind in kinds:
+        if key in entry and not isinstance(entry[key], kind):
+            raise ConfigurationError(
+                f"{where}[{key!r}]",
+                # OPTIONS may be anything; a key or a name is no secret.
+                f"is {shown(entry[key])}." if kind is not dict else "is not a dict.",
+                f"Write a {kind.__name__}"
+                + (": True or False." if kind is bool else "."),
+            )
+
+
+def shows_a_value(text: str, options: Mapping[str, Any]) -> bool:
+    """Whether a text quotes one of the option values, however deep it lies."""
+    return any(value in text for value in _texts(options))
+
+
+def _texts(value: object) -> Iterable[str]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple | set):
+        for inner in value:
+            yield from _texts(inner)
+    elif value is not None and not isinstance(value, bool) and str(value):
+        yield str(value)
