@@ -1,0 +1,131 @@
+"""Fixtures for every test: a clock, a media root, real servers.
+
+The servers of session scope are for whoever arranges his own isolation. Most
+tests take the short ones (`valkey`, `memcached`, `s3`): the same server, but
+running and empty when the test begins.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+# boto3 would otherwise read the developer's own profile, and without one ask
+# the metadata service of a cloud this machine may not be in.
+os.environ["AWS_CONFIG_FILE"] = os.devnull
+os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+from servers import (
+    CountingProxy,
+    MemcachedServer,
+    MissingServerError,
+    S3Server,
+    ValkeyServer,
+)
+
+
+class ManualClock:
+    """A monotonic clock that stands still until it is told to move."""
+
+    def __init__(self, now=1000.0):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+    def tick(self, seconds):
+        if seconds < 0:
+            raise ValueError(f"A monotonic clock cannot go back by {-seconds} s.")
+        self.now += seconds
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def media_root(settings, tmp_path):
+    """A MEDIA_ROOT of this test's own."""
+    root = tmp_path / "media"
+    root.mkdir()
+    settings.MEDIA_ROOT = str(root)
+    return root
+
+
+def pytest_sessionfinish():
+    from django.conf import settings
+
+    root = Path(settings.MEDIA_ROOT)
+    # Only ever the folder that settings.py named after this process.
+    if root.name == f"fallback-storage-{os.getpid()}":
+        shutil.rmtree(root, ignore_errors=True)
+
+
+# --- Real servers -------------------------------------------------------------
+
+
+def _in_ci():
+    return os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
+def _run(server):
+    try:
+        server.start()
+    except MissingServerError as exc:
+        # A machine may lack a server; where it counts, nothing is skipped.
+        if _in_ci():
+            pytest.fail(str(exc), pytrace=False)
+        pytest.skip(str(exc))
+    try:
+        yield server
+    finally:
+        # Its data goes with it: no need to wait for an orderly shutdown.
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def valkey_server():
+    yield from _run(ValkeyServer())
+
+
+@pytest.fixture(scope="session")
+def memcached_server():
+    yield from _run(MemcachedServer())
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    yield from _run(S3Server())
+
+
+def _fresh(server):
+    server.ensure_running()
+    server.flush()
+    return server
+
+
+@pytest.fixture
+def valkey(valkey_server):
+    return _fresh(valkey_server)
+
+
+@pytest.fixture
+def memcached(memcached_server):
+    return _fresh(memcached_server)
+
+
+@pytest.fixture
+def s3(s3_server):
+    return _fresh(s3_server)
+
+
+@pytest.fixture
+def s3_proxy(s3):
+    """A recorder of requests in front of `s3`; see CountingProxy."""
+    with CountingProxy(s3.host, s3.port) as proxy:
+        yield proxy
