@@ -14,7 +14,7 @@ from fallback_storage import forks
 from fallback_storage.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
     from django.core.files.storage import Storage
 
@@ -60,7 +60,8 @@ class Backend:
     """A named, lazily built storage of a chain.
 
     ``where`` is the place in the configuration that describes it, for messages;
-    ``owner`` the FallbackStorage whose chain this is part of.
+    ``owner`` the FallbackStorage whose chain this is part of; ``origin`` the class
+    path and the OPTIONS that the storage is built from, if they are known.
     """
 
     def __init__(
@@ -69,9 +70,12 @@ class Backend:
         build: Callable[[], Storage],
         policy: Policy,
         where: str,
+        *,
         owner: object = None,
+        origin: tuple[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.name = name
+        self.origin = origin
         self.where = where
         self.policy = policy
         self.read_only = bool(policy.read_only)
@@ -118,12 +122,12 @@ class Backend:
         """Whether ``open`` tells nothing about existence."""
         if self.policy.lazy_open is not None:
             return self.policy.lazy_open
-        return self._is_one_of(LAZY_OPEN_CLASSES)
+        return self.is_one_of(LAZY_OPEN_CLASSES)
 
     @cached_property
     def deletes_trees(self) -> bool:
         """Whether ``delete`` of a directory deletes the files in it as well."""
-        return self._is_one_of(DELETES_TREES_CLASSES)
+        return self.is_one_of(DELETES_TREES_CLASSES)
 
     def implements(self, operation: str) -> bool:
         """Whether the storage has its own ``operation``; Django's base has stubs."""
@@ -157,7 +161,8 @@ class Backend:
                 "seconds": self.seconds,
             }
 
-    def _is_one_of(self, class_paths: frozenset[str]) -> bool:
+    def is_one_of(self, class_paths: Collection[str]) -> bool:
+        """Whether the storage's class, or a base of it, is one of these paths."""
         return any(
             f"{klass.__module__}.{klass.__qualname__}" in class_paths
             for klass in self.storage.__class__.__mro__

@@ -121,7 +121,14 @@ def read_options(storage_class: type, given: Mapping[str, Any]) -> Options:
 def build_backends(options: Options, owner: object) -> tuple[Backend, ...]:
     """Return the chain; its storages are built at their first use."""
     return tuple(
-        Backend(spec.name, spec.build, spec.policy, spec.where, owner)
+        Backend(
+            spec.name,
+            spec.build,
+            spec.policy,
+            spec.where,
+            owner=owner,
+            origin=spec.origin,
+        )
         for spec in options.backends
     )
 

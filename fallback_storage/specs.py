@@ -50,6 +50,14 @@ class BackendSpec:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     given_name: bool = False
 
+    @property
+    def origin(self) -> tuple[str, Mapping[str, Any]] | None:
+        """The class path and the OPTIONS it is built from, if they are known."""
+        if self.alias is not None:
+            params = aliases()[self.alias]
+            return params.get("BACKEND", ""), params.get("OPTIONS", {})
+        return (self.path, self.options) if self.path is not None else None
+
 
 def read_backends(value: object, where: str) -> tuple[BackendSpec, ...]:
     """Validate the list of backends that stands at ``where``.

@@ -147,7 +147,7 @@ class FallbackStorage(Storage):
                 return False
         return engine.reader.exists(clean_name(name))
 
-    def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:  # type: ignore[override]
+    def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:
         """Return the URL that the holder gives; made afresh at every call.
 
         The last backend is never asked whether it holds the file: if none above does,
