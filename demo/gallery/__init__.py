@@ -1,0 +1,1 @@
+"""A picture gallery, as any project might have one."""

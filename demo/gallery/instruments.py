@@ -1,0 +1,139 @@
+"""Measures the gallery's page, and writes the figures into it.
+
+The page is rendered by Django as on any site, and only that is "the page". What
+comes after - the badges and the comparison - is asked separately, metered
+separately, and put where the template left a mark, as a debug toolbar does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.core.files.storage import Storage, default_storage
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from metering import metered
+
+from gallery.contenders import memo_off, version_one_rule
+from gallery.models import Photo
+from gallery.production import integrity
+
+BADGE_MARK = "<!-- badge of photo {} -->"
+PANEL_MARK = "<!-- panel -->"
+_BADGE = re.compile(BADGE_MARK.format(r"(\d+)"))
+
+
+class InstrumentsMiddleware:
+    """For the gallery only; `?plain` leaves the instruments out."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_template_response(
+        self, request: HttpRequest, response: TemplateResponse
+    ) -> TemplateResponse:
+        """Called by Django between the view and the rendering."""
+        match = request.resolver_match
+        if match is None or match.url_name != "gallery" or "plain" in request.GET:
+            return response
+        # The rows are read now: the contenders are to find them read as well.
+        context = response.context_data or {}
+        photos: list[Photo] = list(context["photos"])
+        # Unmeasured, once: clients, templates and caches that a thread builds at its
+        # first page are no cost of a name, and whoever came first would pay them.
+        measure_page(request, response, photos, memo_off())
+        memo_before = default_storage.stats()
+        with metered() as page:
+            response.render()
+        memo_after = default_storage.stats()
+
+        with metered() as asked:
+            badges = {photo.pk: where(photo.image.name) for photo in photos}
+        figures = {
+            "photos": len(photos),
+            "worker": os.getpid(),
+            "memo": {
+                key: memo_after.get(key, 0) - memo_before.get(key, 0)
+                for key in ("hits", "misses")
+            },
+            "page": page.report(),
+            "badges": asked.report(),
+            "memo_off": measure_page(request, response, photos, memo_off()),
+            "version_one": measure_page(request, response, photos, version_one_rule),
+            "exists": measure_exists(photos, default_storage),
+            "exists_memo_off": measure_exists(photos, memo_off()),
+        }
+        panel = render_to_string(
+            "gallery/_panel.html",
+            {
+                "figures": figures,
+                "production": integrity(),
+                "holders": dict(
+                    Counter(place["backend"] or "nowhere" for place in badges.values())
+                ),
+            },
+            request,
+        )
+        text = response.content.decode()
+        text = _BADGE.sub(lambda mark: render_badge(badges[int(mark[1])]), text)
+        response.content = text.replace(PANEL_MARK, panel, 1).encode()
+        return response
+
+
+def where(name: str) -> dict[str, Any]:
+    """Which backend holds a name, and how that was known, for a template."""
+    resolution = default_storage.resolve(name)
+    return {
+        "backend": resolution.backend if resolution.held else None,
+        "held": resolution.held,
+        "source": resolution.source.value,
+        "trail": [
+            {
+                "backend": attempt.backend,
+                "outcome": attempt.outcome.value,
+                "remembered": attempt.remembered,
+                "ms": attempt.seconds * 1000,
+            }
+            for attempt in resolution.trail
+        ],
+    }
+
+
+def render_badge(place: dict[str, Any]) -> str:
+    """The badge's HTML."""
+    return render_to_string("gallery/_badge.html", {"place": place}).strip()
+
+
+def measure_page(
+    request: HttpRequest,
+    response: TemplateResponse,
+    photos: Iterable[Photo],
+    storage: Storage,
+) -> dict[str, Any]:
+    """Render the very same page with its pictures in another storage."""
+    own = [photo.image.storage for photo in photos]
+    try:
+        for photo in photos:
+            photo.image.storage = storage
+        template = response.resolve_template(response.template_name)
+        with metered() as meter:
+            template.render(response.resolve_context(response.context_data), request)
+    finally:
+        for photo, storage_of_its_own in zip(photos, own, strict=True):
+            photo.image.storage = storage_of_its_own
+    return meter.report()
+
+
+def measure_exists(photos: Iterable[Photo], storage: Storage) -> dict[str, Any]:
+    """Ask `exists` for every picture."""
+    with metered() as meter:
+        held = [storage.exists(photo.image.name) for photo in photos]
+    return {**meter.report(), "held": sum(held)}

@@ -1,0 +1,92 @@
+"""An ordinary Django project: pictures in a local directory over an S3 bucket.
+
+Started by run.py, which says in FALLBACK_DEMO_DIRECTORY where the data is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+DATA = Path(os.environ["FALLBACK_DEMO_DIRECTORY"])
+SITE = json.loads((DATA / "site.json").read_text(encoding="utf-8"))
+
+# What the demo is about. (Only the two class names are the demo's own: they are
+# FileSystemStorage and S3Storage, with a counter.)
+STORAGES = {
+    "default": {
+        "BACKEND": "fallback_storage.storage.FallbackStorage",
+        "OPTIONS": {
+            "backends": [
+                "local",
+                {"ALIAS": "production", "READ_ONLY": True},
+            ],
+        },
+    },
+    "local": {"BACKEND": "metering.CountedFileSystemStorage"},
+    "production": {
+        "BACKEND": "metering.CountedS3Storage",
+        "OPTIONS": {
+            "bucket_name": SITE["bucket"],
+            "endpoint_url": SITE["endpoint"],
+            "region_name": SITE["region"],
+            # These may write: what keeps the bucket unchanged is READ_ONLY.
+            "access_key": SITE["access_key"],
+            "secret_key": SITE["secret_key"],
+            "addressing_style": "path",
+            "signature_version": "s3v4",
+            "file_overwrite": False,
+        },
+    },
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
+    },
+}
+MEDIA_ROOT = DATA / "media"
+MEDIA_URL = "/media/"
+STATIC_URL = "/static/"
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA / "db.sqlite3",
+        "OPTIONS": {"timeout": 20},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "fallback_storage",
+    "gallery",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "gallery.instruments.InstrumentsMiddleware",
+]
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+ROOT_URLCONF = "gallery.urls"
+WSGI_APPLICATION = "wsgi.application"
+
+SECRET_KEY = SITE["django_secret_key"]
+DEBUG = True
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+USE_TZ = True
+SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -1,0 +1,206 @@
+"""The whole story without a browser, claim by claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pictures import Picture, draw_picture
+from s3server import BUCKET, Bucket
+from visitor import Page, RefusedError, Visitor
+
+SAMPLE = 5
+WRITES = ("PUT", "POST", "DELETE")
+
+
+class Table:
+    """Claims, what was expected and what was measured."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, str, str]] = []
+        self.failed = 0
+
+    def claim(self, text: str, expected: object, measured: object) -> None:
+        """One line; it holds if the two are equal."""
+        held = expected == measured
+        self.failed += not held
+        self.rows.append((text, str(expected), str(measured), "yes" if held else "NO"))
+
+    def note(self, text: str, measured: str) -> None:
+        """A measured figure of which nothing is claimed."""
+        self.rows.append((text, "", measured, ""))
+
+    def __str__(self) -> str:
+        rows = [("claim", "expected", "measured", "held"), *self.rows]
+        widths = [max(len(row[at]) for row in rows) for at in range(4)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+            )
+            for row in rows
+        ]
+        rule = "  ".join("-" * width for width in widths)
+        return "\n".join(line.rstrip() for line in [lines[0], rule, *lines[1:]])
+
+
+class Story:
+    """One visit, from the cold page to the last delete."""
+
+    def __init__(
+        self, url: str, data: Path, bucket: Bucket, site: dict[str, Any]
+    ) -> None:
+        self.visitor = Visitor(url)
+        self.local = data / "media"
+        self.bucket = bucket
+        self.site = site
+        self.table = Table()
+        self.production = f"{bucket.endpoint}/{BUCKET}/"
+
+    def requests(self) -> int:
+        """S3 requests so far, by the server's own count."""
+        return sum(self.bucket.server_counts().values())
+
+    def local_files(self) -> int:
+        return sum(path.is_file() for path in self.local.rglob("*"))
+
+    def pages(self, pictures: Sequence[Picture]) -> Page:
+        """A cold page, a warm one, and what they cost otherwise."""
+        claim, count = self.table.claim, len(pictures)
+        claim("files in the local directory", 0, self.local_files())
+        for state in ("cold", "warm"):
+            before = self.requests()
+            page = self.visitor.look("?plain")
+            text = f"{state} page of {count}: S3 requests, by the server's count"
+            claim(text, 0, self.requests() - before)
+        from_production = [
+            url for url in page.pictures.values() if url.startswith(self.production)
+        ]
+        claim("URLs that lead to production's bucket", count, len(from_production))
+        # The newest row is first on the page; the rows are the pictures in reverse.
+        sample = list(zip(page.pictures.values(), pictures, strict=True))[:SAMPLE]
+        same = sum(self.visitor.bytes_of(url) == it.jpeg for url, it in sample)
+        claim("pictures fetched by their URL, bytes as drawn", len(sample), same)
+        return page
+
+    def costs(self, count: int) -> None:
+        """The figures of the panel: of a page made cold, then of a warm one."""
+        claim, note = self.table.claim, self.table.note
+        self.visitor.send("forget/")
+        # The redirect led to the gallery: that was the cold page. Its badges have
+        # asked where every picture is, which is what the next one remembers.
+        figures = self.visitor.look().figures
+        page, off = figures["page"], figures["memo_off"]
+        naive, warm = figures["version_one"], figures["exists"]
+        claim("warm page: backend calls, all of them url()", count, page["calls"])
+        claim("  the same with the memo off (exists + url)", 2 * count, off["calls"])
+        claim("  the same by the rule of 1.x, emulated", 3 * count, naive["calls"])
+        claim("warm page: S3 requests", 0, page["requests"])
+        claim("  the same with the memo off", 0, off["requests"])
+        claim("  the same by the rule of 1.x, emulated", count, naive["requests"])
+        claim("exists() of every picture: held", count, warm["held"])
+        claim("exists() of every picture, warm: S3 requests", 0, warm["requests"])
+        off_exists = figures["exists_memo_off"]
+        claim("  the same with the memo off", count, off_exists["requests"])
+        note("time to render: the page", f"{page['ms']:.1f} ms")
+        note("  the same with the memo off", f"{off['ms']:.1f} ms")
+        note("  the same by the rule of 1.x, emulated", f"{naive['ms']:.1f} ms")
+        note("exists() of every picture, warm", f"{warm['ms']:.1f} ms")
+        note("  the same with the memo off", f"{off_exists['ms']:.1f} ms")
+
+    def upload_and_delete(self, count: int) -> None:
+        """A picture that production never had."""
+        claim, mine = self.table.claim, draw_picture(10_001).jpeg
+        known = set(self.visitor.look("?plain").pictures)
+        page = self.visitor.send("upload/", mine, title="Mine")
+        self.said(page, "upload")
+        (pk,) = set(page.pictures) - known or {0}
+        url = page.pictures.get(pk, "")
+        claim("upload: pictures on the page", count + 1, len(page.pictures))
+        claim("upload: its URL", "/media/photos/", url[: len("/media/photos/")])
+        claim("upload: files in the local directory", 1, self.local_files())
+        claim("upload: bytes served as sent", True, self.visitor.bytes_of(url) == mine)
+        page = self.visitor.send(f"photo/{pk}/delete/")
+        self.said(page, "delete of the upload")
+        claim("delete of the upload: pictures on the page", count, len(page.pictures))
+        claim("delete of the upload: local files", 0, self.local_files())
+        claim("delete of the upload: its URL answers", 404, self.status(url))
+
+    def replace_and_delete(self, pk: int, original: bytes) -> None:
+        """A picture that production has, and keeps."""
+        claim, other = self.table.claim, draw_picture(10_002).jpeg
+        path = f"photo/{pk}/"
+        self.visitor.look(path)
+        page = self.visitor.send(f"{path}replace/", other)
+        self.said(page, "replace")
+        url = page.pictures.get(pk, "")
+        claim("replace: its URL", "/media/photos/", url[: len("/media/photos/")])
+        served = self.visitor.bytes_of(url)
+        claim("replace: bytes served are the new ones", True, served == other)
+        listed = self.visitor.look("?plain").pictures.get(pk)
+        claim("replace: the gallery shows the local copy", True, listed == url)
+
+        page = self.visitor.send(f"{path}delete/")
+        self.said(page, "delete of the local copy")
+        url = page.pictures.get(pk, "")
+        shown = url.startswith(self.production)
+        claim("delete of the local copy: production's shows", True, shown)
+        again = self.visitor.bytes_of(url) == original
+        claim("  with the bytes it always had", True, again)
+
+        page = self.visitor.send(f"{path}delete/")
+        self.said(page, "delete of production's", "nothing was deleted")
+        url = page.pictures.get(pk, "")
+        still = self.visitor.bytes_of(url) == original
+        claim("delete of production's: it is still there", True, still)
+
+    def said(self, page: Page, what: str, text: str = "unchanged") -> None:
+        """The page says what happened, and that production is unchanged."""
+        told = any(text in each and "unchanged" in each for each in page.messages)
+        self.table.claim(f"{what}: the page says '{text}'", True, told)
+
+    def status(self, url: str) -> int:
+        try:
+            self.visitor.bytes_of(url)
+        except RefusedError as error:
+            return error.status
+        return 200
+
+    def production_unchanged(self, before: str) -> None:
+        """The bucket, byte for byte, and what its server was sent."""
+        claim = self.table.claim
+        now, then = self.bucket.listing_digest()[0], self.site["digest"]
+        claim("production: digest of the listing", then[:12], now[:12])
+        now = self.bucket.bytes_digest()
+        claim("production: digest of every byte", before[:12], now[:12])
+        counts, first = self.bucket.server_counts(), self.site["server_counts"]
+        writes = sum(counts.get(kind, 0) - first.get(kind, 0) for kind in WRITES)
+        claim("production: writes, by the server's count", 0, writes)
+
+
+def tell(
+    url: str,
+    data: Path,
+    bucket: Bucket,
+    site: dict[str, Any],
+    pictures: Sequence[Picture],
+) -> int:
+    """Tell the story and print it; 0 only if every claim held."""
+    story = Story(url, data, bucket, site)
+    before = bucket.bytes_digest()
+    try:
+        page = story.pages(pictures)
+        story.costs(len(pictures))
+        story.upload_and_delete(len(pictures))
+        story.replace_and_delete(next(iter(page.pictures)), pictures[0].jpeg)
+        story.production_unchanged(before)
+    finally:
+        # Also of a story that broke off: how far it came says where to look.
+        print(f"\n{story.table}\n", flush=True)
+    claims = sum(1 for row in story.table.rows if row[3])
+    if story.table.failed:
+        text = f"{story.table.failed} of {claims} claims did NOT hold."
+    else:
+        text = f"All {claims} claims held."
+    print(text, flush=True)
+    return 1 if story.table.failed else 0
