@@ -41,6 +41,10 @@ DELETES_TREES_CLASSES = frozenset(
 )
 
 
+# Chains within chains. More is a chain without end: one whose entry makes it anew.
+MAX_DEPTH = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How a backend may be used.
@@ -103,7 +107,7 @@ class Backend:
         with forks.build_lock():
             candidate = self._get_candidate()
             owner = self._owner() if self._owner else None
-            if owner is not None and _reaches(candidate, owner, set()):
+            if owner is not None and _reaches(candidate, owner, ()):
                 raise ConfigurationError(
                     self.where,
                     f"the backend {self.name!r} is, or contains, the chain it is "
@@ -116,6 +120,17 @@ class Backend:
         if self._candidate is None:
             self._candidate = self._build()
         return self._candidate
+
+    @cached_property
+    def exists(self) -> Callable[[str], bool]:
+        """Return what asks the storage whether it holds a name.
+
+        Of a chain within a chain, a question that raises where ``exists`` would pass
+        over a failure: that answer must not be taken for "absent". Raises
+        ``AttributeError`` if the storage cannot be asked.
+        """
+        storage: Any = self.storage
+        return getattr(storage, "_exists_strictly", None) or storage.exists
 
     @cached_property
     def lazy_open(self) -> bool:
@@ -137,15 +152,18 @@ class Backend:
 
     def takes(self, operation: str, *args: Any, **kwargs: Any) -> bool:
         """Whether ``operation`` can be called with these arguments."""
+        function = getattr(self.storage, operation, None)
+        if function is None:
+            return True
         try:
-            inspect.signature(getattr(self.storage, operation)).bind(*args, **kwargs)
+            inspect.signature(function).bind(*args, **kwargs)
         except TypeError:
             return False
         except ValueError:  # no signature: a built-in or extension method
             return True
         return True
 
-    def count(self, seconds: float, *, failed: bool) -> None:
+    def count(self, seconds: float, *, failed: bool = False) -> None:
         """Add one call to the counters that ``stats()`` shows."""
         with self._lock:
             self.calls += 1
@@ -175,16 +193,16 @@ def _django_storage_class() -> type[Storage]:
     return Storage
 
 
-def _reaches(storage: object, owner: object, seen: set[int]) -> bool:
-    if storage is owner:
+def _reaches(storage: object, owner: object, trail: tuple[int, ...]) -> bool:
+    """Whether a storage is the chain ``owner``, contains it, or never ends."""
+    if storage is owner or len(trail) > MAX_DEPTH:
         return True
-    if id(storage) in seen:
-        return False
-    seen.add(id(storage))
     inner = getattr(storage, "backends", None)
-    return isinstance(inner, tuple) and any(
+    if id(storage) in trail or not isinstance(inner, tuple):
+        return False
+    return any(
         # Not .storage: that would check the inner chain, which may lead back here.
-        _reaches(backend._get_candidate(), owner, seen)  # noqa: SLF001
+        _reaches(backend._get_candidate(), owner, (*trail, id(storage)))  # noqa: SLF001
         for backend in inner
         if isinstance(backend, Backend)
     )

@@ -17,7 +17,7 @@ from fallback_storage.exceptions import (
 from fallback_storage.outcomes import Attempt, Outcome, classify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from fallback_storage.backends import Backend
 
@@ -47,15 +47,24 @@ NOTHING: Final = _Nothing()
 class Walk:
     """One operation on one name, asked of one backend after the other.
 
-    ``trail`` tells what each answered.
+    ``trail`` tells what each answered; ``failed`` whether any of them failed;
+    ``hidden`` whether a whiteout hid what a read-only backend may hold; ``certain``
+    whether every backend that does not hold the name said so: only then may what the
+    walk found be memoised.
+
+    ``writes``: to be told "no such file", or that the name is too long, is a failure
+    and not the answer that the file is absent.
     """
 
-    __slots__ = ("name", "operation", "trail")
+    __slots__ = ("_writes", "certain", "failed", "hidden", "name", "operation", "trail")
 
-    def __init__(self, operation: str, name: str) -> None:
+    def __init__(self, operation: str, name: str, *, writes: bool = False) -> None:
         self.operation = operation
         self.name = name
         self.trail: list[Attempt] = []
+        self.certain = True
+        self.failed = self.hidden = False
+        self._writes = writes
 
     def ask(self, backend: Backend, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return what ``method`` of the backend's storage returns, or ``NOTHING``.
@@ -70,34 +79,55 @@ class Walk:
         if function is None:
             self.note(backend, Outcome.UNSUPPORTED)
             return NOTHING
+        return self.call(backend, function, *args, **kwargs)
+
+    def call(
+        self, backend: Backend, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Return what ``function`` returns, as ``backend``'s answer, or ``NOTHING``."""
         start = time.perf_counter()
         try:
             answer = function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - a backend's failure is an answer
-            seconds = time.perf_counter() - start
-            outcome = Outcome.FAILED
-            try:
-                outcome = classify(error)
-            finally:
-                backend.count(seconds, failed=outcome is Outcome.FAILED)
-            if outcome is not Outcome.FAILED:
-                # Its frames would keep this walk alive until the garbage collector
-                # comes; "not there" needs no traceback.
-                error = error.with_traceback(None)
-            self.note(backend, outcome, error, seconds)
+            self.judge(backend, error, time.perf_counter() - start)
             return NOTHING
         seconds = time.perf_counter() - start
-        backend.count(seconds, failed=False)
-        self.note(backend, Outcome.HELD, None, seconds)
+        backend.count(seconds)
+        self.trail.append(Attempt(backend.name, Outcome.HELD, None, False, seconds))
         return answer
 
     def probe(self, backend: Backend) -> Outcome:
         """Ask the backend whether it holds the name."""
-        answer = self.ask(backend, "exists", self.name)
-        if answer is not NOTHING and not answer:
-            last = self.trail.pop()
-            self.note(backend, Outcome.ABSENT, None, last.seconds)
-        return self.trail[-1].outcome
+        try:
+            exists = backend.exists
+        except AttributeError:
+            self.note(backend, Outcome.UNSUPPORTED)
+            return Outcome.UNSUPPORTED
+        start = time.perf_counter()
+        try:
+            outcome = Outcome.HELD if exists(self.name) else Outcome.ABSENT
+        except Exception as error:  # noqa: BLE001 - a backend's failure is an answer
+            return self.judge(backend, error, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        backend.count(seconds)
+        self.trail.append(Attempt(backend.name, outcome, None, False, seconds))
+        return outcome
+
+    def judge(self, backend: Backend, error: Exception, seconds: float) -> Outcome:
+        """Add what an exception of a backend means; raise it if it is for nobody else."""
+        outcome = Outcome.FAILED
+        try:
+            outcome = classify(error)
+            if self._writes and outcome is Outcome.ABSENT:
+                outcome = Outcome.FAILED
+        finally:
+            backend.count(seconds, failed=outcome is Outcome.FAILED)
+        if outcome is not Outcome.FAILED:
+            # Its frames would keep this walk alive until the garbage collector
+            # comes; "not there" needs no traceback.
+            error = error.with_traceback(None)
+        self.note(backend, outcome, error, seconds)
+        return outcome
 
     def note(
         self,
@@ -107,13 +137,28 @@ class Walk:
         seconds: float = 0.0,
     ) -> None:
         """Add one line to the trail."""
-        self.trail.append(
-            Attempt(backend.name, outcome, exception, remembered=False, seconds=seconds)
-        )
+        self._add(Attempt(backend.name, outcome, exception, False, seconds))
 
     def recall(self, backend: Backend, outcome: Outcome) -> None:
         """Add to the trail what the memo answered for a backend."""
-        self.trail.append(Attempt(backend.name, outcome, remembered=True))
+        self._add(Attempt(backend.name, outcome, None, True))
+
+    def _add(self, attempt: Attempt) -> None:
+        self.trail.append(attempt)
+        outcome = attempt.outcome
+        if outcome is Outcome.HIDDEN:
+            self.hidden = True
+        elif outcome is Outcome.FAILED:
+            self.failed, self.certain = True, False
+        elif outcome is Outcome.UNSUPPORTED:
+            self.certain = False
+
+    @property
+    def holder(self) -> int | None:
+        """The index of the backend that holds the name, of a walk from the first on."""
+        trail = self.trail
+        held = trail and trail[-1].outcome is Outcome.HELD
+        return len(trail) - 1 if held else None
 
     @property
     def last(self) -> Outcome:
@@ -121,24 +166,14 @@ class Walk:
         return self.trail[-1].outcome
 
     @property
-    def certain(self) -> bool:
-        """Whether every backend that did not hold the name said so.
-
-        Only then may what the walk found be memoised.
-        """
-        return all(
-            attempt.outcome in {Outcome.HELD, Outcome.ABSENT} for attempt in self.trail
-        )
-
-    @property
-    def failed(self) -> bool:
-        """Whether any backend failed."""
-        return any(attempt.outcome is Outcome.FAILED for attempt in self.trail)
-
-    @property
     def unsupported(self) -> bool:
         """Whether no backend implements the operation."""
         return all(attempt.outcome is Outcome.UNSUPPORTED for attempt in self.trail)
+
+    def take_failures(self, other: Walk) -> None:
+        """Count the failures of another walk over the chain as failures of this one."""
+        self.trail[:0] = _failures(other.trail)
+        self.failed = self.failed or other.failed
 
     def log_failures(self, consequence: str) -> None:
         """Warn of the failures that the answer does not show."""

@@ -6,53 +6,86 @@ The only reader of settings. What can be wrong raises ``ConfigurationError`` (an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from fallback_storage.aliases import aliases, class_of, options_of
 from fallback_storage.backends import Backend
-from fallback_storage.cache.memo import (
-    DEFAULT_NEGATIVE_TTL,
-    DEFAULT_TTL,
-    Memo,
-    ResolutionMemo,
-)
+from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
 from fallback_storage.cycles import BACKENDS_SETTING, CHAIN_CLASS, refuse_cycles
 from fallback_storage.exceptions import ConfigurationError
-from fallback_storage.specs import aliases, class_of, read_backends
-from fallback_storage.validation import refuse_unknown_keys, shown, suggestion
+from fallback_storage.specs import read_backends
+from fallback_storage.validation import (
+    refuse_unknown_keys,
+    require_kinds,
+    shown,
+    suggestion,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from fallback_storage.specs import BackendSpec
 
 CACHE_SETTING = "FALLBACK_STORAGE_CACHE"
 
-ON_DELETE = ("first", "all")
-DEFAULTS = {"backends": None, "cache": None, "on_delete": "first", "strict": False}
+ON_DELETE = ("first", "all", "whiteout")
+DEFAULTS: Mapping[str, Any] = {
+    "backends": None,
+    "cache": None,
+    "on_delete": "first",
+    "promote": False,
+    "promote_max_size": None,
+    "strict": False,
+}
 DEFAULT_MAX_ENTRIES = 100_000
-CACHE_KEYS = ("TTL", "NEGATIVE_TTL", "MAX_ENTRIES")
+DUMMY_BACKEND = "django.core.cache.backends.dummy.DummyCache"
+REDIS_BACKENDS = (
+    "django.core.cache.backends.redis.RedisCache",
+    "django_redis.cache.RedisCache",
+)
+CACHE_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "ALIAS": str,
+    "STORE": str,
+    "TTL": (int, float),
+    "NEGATIVE_TTL": (int, float),
+    "MAX_ENTRIES": int,
+    "NEAR": bool,
+}
 
-# Settings whose change can turn a chain, or what is known of it, stale.
-RELEVANT_SETTINGS = frozenset(
-    {"STORAGES", "CACHES", "MEDIA_ROOT", "MEDIA_URL", "DEFAULT_FILE_STORAGE"}
+# Settings whose change turns what is known stale ...
+MEMO_SETTINGS = frozenset({"CACHES", "MEDIA_ROOT", "MEDIA_URL", CACHE_SETTING})
+
+# ... and those after which it is another chain.
+CHAIN_SETTINGS = frozenset(
+    {"STORAGES", "DEFAULT_FILE_STORAGE", "STATIC_ROOT", "STATIC_URL"}
 )
 
 
 def is_relevant(setting: str) -> bool:
     """Whether a change of this setting must leave nothing of a chain behind."""
-    return setting in RELEVANT_SETTINGS or setting.startswith("FALLBACK_")
+    return setting in CHAIN_SETTINGS or setting.startswith("FALLBACK_")
 
 
 @dataclass(frozen=True, slots=True)
 class CacheSpec:
-    """How resolutions are remembered. ``ttl`` and ``negative_ttl`` are seconds."""
+    """How resolutions are remembered.
 
+    ``alias``: of ``CACHES``; ``store``: dotted path of a store class; neither: process
+    memory. ``near``: process memory in front of a Redis alias. ``ttl`` and
+    ``negative_ttl`` are seconds.
+    """
+
+    where: str = CACHE_SETTING
+    alias: str | None = None
+    store: str | None = None
     ttl: float = DEFAULT_TTL
     negative_ttl: float = DEFAULT_NEGATIVE_TTL
     max_entries: int = DEFAULT_MAX_ENTRIES
+    near: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +95,8 @@ class Options:
     backends: tuple[BackendSpec, ...]
     cache: CacheSpec | None
     on_delete: str
+    promote: bool
+    promote_max_size: int | None
     strict: bool
 
 
@@ -110,12 +145,28 @@ def read_options(storage_class: type, given: Mapping[str, Any]) -> Options:
             f"is {shown(given['on_delete'])}.",
             f"Write one of {', '.join(map(repr, ON_DELETE))}.",
         )
-    if not isinstance(given["strict"], bool):
+    for key in ("promote", "strict"):
+        if not isinstance(given[key], bool):
+            raise ConfigurationError(
+                key, f"is {shown(given[key])}.", "Write True or False."
+            )
+    max_size = given["promote_max_size"]
+    if max_size is not None and (
+        isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 0
+    ):
         raise ConfigurationError(
-            "strict", f"is {shown(given['strict'])}.", "Write True or False."
+            "promote_max_size",
+            f"is {shown(max_size)}.",
+            "Write a number of bytes, or None for no bound.",
         )
-    cache = _read_cache(given["cache"])
-    return Options(specs, cache, given["on_delete"], given["strict"])
+    return Options(
+        backends=specs,
+        cache=_read_cache(given["cache"]),
+        on_delete=given["on_delete"],
+        promote=given["promote"],
+        promote_max_size=max_size,
+        strict=given["strict"],
+    )
 
 
 def build_backends(options: Options, owner: object) -> tuple[Backend, ...]:
@@ -130,21 +181,6 @@ def build_backends(options: Options, owner: object) -> tuple[Backend, ...]:
             origin=spec.origin,
         )
         for spec in options.backends
-    )
-
-
-def build_memo(options: Options, clock: Callable[[], float]) -> Memo:
-    """Return the memo of a chain. ``clock`` gives seconds, for in-process tiers."""
-    spec = options.cache
-    if spec is None:
-        return Memo()
-    from fallback_storage.cache.stores.local import LocalStore
-
-    return ResolutionMemo(
-        LocalStore(spec.max_entries, clock),
-        chain_length=len(options.backends),
-        ttl=spec.ttl,
-        negative_ttl=spec.negative_ttl,
     )
 
 
@@ -163,7 +199,7 @@ def _options_of_alias(
         return {}
     for alias in sorted(aliases(), key=lambda alias: alias != "default"):
         params = aliases()[alias]
-        if params.get("OPTIONS") and class_of(params.get("BACKEND")) is storage_class:
+        if options_of(params) and class_of(params.get("BACKEND")) is storage_class:
             options: Mapping[str, Any] = params["OPTIONS"]
             refuse_unknown_options(options)
             return options
@@ -177,7 +213,7 @@ def configured_chains() -> Iterator[tuple[str, type, Mapping[str, Any]]]:
     for alias, params in aliases().items():
         found = class_of(params.get("BACKEND"))
         if found and chain_class and issubclass(found, chain_class):
-            options = params.get("OPTIONS", {})
+            options = options_of(params)
             from_setting = from_setting and "backends" in options
             yield f"STORAGES[{alias!r}]", found, options
     if from_setting and chain_class:
@@ -187,7 +223,7 @@ def configured_chains() -> Iterator[tuple[str, type, Mapping[str, Any]]]:
 def _place_of(value: object) -> str | None:
     """Return where in ``STORAGES`` this very list stands, for messages."""
     for alias, params in aliases().items():
-        if params.get("OPTIONS", {}).get("backends") is value:
+        if options_of(params).get("backends") is value:
             return f"STORAGES[{alias!r}]['OPTIONS']['backends']"
     return None
 
@@ -203,29 +239,63 @@ def _read_cache(value: object) -> CacheSpec | None:
         return CacheSpec()
     if value is False:
         return None
+    if isinstance(value, str):
+        value = {"ALIAS": value}
     if not isinstance(value, dict):
         raise ConfigurationError(
             where,
             f"is {shown(value)}.",
-            'Write a dict such as {"TTL": 300}, or False for no memo.',
+            'Write an alias of CACHES, a dict such as {"TTL": 300}, or False for no '
+            "memo.",
         )
-    refuse_unknown_keys(value, CACHE_KEYS, where)
-    for key in CACHE_KEYS:
-        number = value.get(key, 1)
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise ConfigurationError(
-                f"{where}[{key!r}]", f"is {shown(number)}.", "Write a number."
-            )
-        if number < 0 or (key == "MAX_ENTRIES" and number < 1):
+    refuse_unknown_keys(value, CACHE_KINDS, where)
+    require_kinds(value, CACHE_KINDS.items(), where)
+    _require_sense(value, where)
+    return CacheSpec(
+        where=where,
+        alias=value.get("ALIAS"),
+        store=value.get("STORE"),
+        ttl=float(value.get("TTL", DEFAULT_TTL)),
+        negative_ttl=float(value.get("NEGATIVE_TTL", DEFAULT_NEGATIVE_TTL)),
+        max_entries=value.get("MAX_ENTRIES", DEFAULT_MAX_ENTRIES),
+        near=value.get("NEAR", False),
+    )
+
+
+def _require_sense(value: Mapping[str, Any], where: str) -> None:
+    for key in ("TTL", "NEGATIVE_TTL"):
+        # Not "< 0": that is false for what is not a number.
+        if not 0 <= value.get(key, 0) < float("inf"):
             raise ConfigurationError(
                 f"{where}[{key!r}]",
-                f"is {number!r}.",
-                "Write seconds, 0 for never."
-                if key != "MAX_ENTRIES"
-                else "Write how many names to remember, at least 1.",
+                f"is {value[key]!r}.",
+                "Write seconds, 0 for never.",
             )
-    return CacheSpec(
-        float(value.get("TTL", DEFAULT_TTL)),
-        float(value.get("NEGATIVE_TTL", DEFAULT_NEGATIVE_TTL)),
-        int(value.get("MAX_ENTRIES", DEFAULT_MAX_ENTRIES)),
-    )
+    if value.get("MAX_ENTRIES", 1) < 1:
+        raise ConfigurationError(
+            f"{where}['MAX_ENTRIES']",
+            f"is {value['MAX_ENTRIES']!r}.",
+            "Write how many names to remember, at least 1.",
+        )
+    alias = value.get("ALIAS")
+    if alias is not None and "STORE" in value:
+        raise ConfigurationError(
+            where, "has both ALIAS and STORE.", "Write one of them."
+        )
+    if alias is not None and alias not in settings.CACHES:
+        raise ConfigurationError(
+            where,
+            f"names the alias {alias!r}, which CACHES does not have.",
+            suggestion(alias, settings.CACHES, "the aliases are"),
+        )
+    if value.get("NEAR") and cache_backend(alias) not in REDIS_BACKENDS:
+        raise ConfigurationError(
+            f"{where}['NEAR']",
+            "is True without a Redis alias.",
+            f"Give it an ALIAS whose BACKEND is one of: {', '.join(REDIS_BACKENDS)}.",
+        )
+
+
+def cache_backend(alias: str | None) -> str:
+    """Return the BACKEND of an alias of ``CACHES``, or nothing."""
+    return str(settings.CACHES.get(alias, {}).get("BACKEND", ""))

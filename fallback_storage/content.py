@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.base import File
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     AnyFile = File[Any]
 else:
@@ -32,19 +32,43 @@ class Guarded(AnyFile):
     Attributes that a storage may look for (``content_type``, ``charset``, ...) are
     those of the original. ``movable``: FileSystemStorage may move the original's
     temporary file away, as it does without this package; only for the first attempt.
-    ``file`` replaces what is read.
+    ``file`` replaces what is read. ``begin`` is called when it is read first.
     """
 
-    def __init__(self, original: Any, *, movable: bool, file: Any = None) -> None:
-        super().__init__(original if file is None else file, original.name)
+    def __init__(
+        self,
+        original: Any,
+        *,
+        movable: bool,
+        file: Any = None,
+        begin: Callable[[], None] | None = None,
+    ) -> None:
         self._original = original
         self._movable = movable
+        self._begin: Callable[[], None] | None = None
+        name = getattr(original, "name", None)
+        super().__init__(original if file is None else file, name)
+        self._begin = begin
+
+    @property
+    def file(self) -> Any:
+        """What is read."""
+        begin, self._begin = self._begin, None
+        if begin is not None:
+            begin()
+        return self._file
+
+    @file.setter
+    def file(self, file: Any) -> None:
+        self._file = file
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("_"):
             raise AttributeError(attribute)
-        if attribute == "temporary_file_path" and not self._movable:
-            raise AttributeError(attribute)
+        if attribute == "temporary_file_path":
+            if not self._movable:
+                raise AttributeError(attribute)
+            _ = self.file  # to move it is to read it
         return getattr(self._original, attribute)
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
@@ -101,7 +125,14 @@ def is_cut_short(partial: Any, content: Any) -> bool:
         if not expected.startswith(found):
             return False
         expected = expected[len(found) :]
-    return bool(expected) or next(chunks, None) is not None
+    return bool(expected) or _goes_on(chunks)
+
+
+def _goes_on(chunks: Iterator[Any]) -> bool:
+    try:
+        return next(chunks, None) is not None
+    except Exception:  # noqa: BLE001 - what cannot be read on was cut off there
+        return True
 
 
 def _as_bytes(chunk: bytes | str) -> bytes:

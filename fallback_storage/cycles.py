@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fallback_storage.aliases import aliases, class_of
 from fallback_storage.exceptions import ConfigurationError
-from fallback_storage.specs import aliases, class_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

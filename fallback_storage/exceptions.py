@@ -65,6 +65,10 @@ class AllBackendsFailed(FallbackStorageError, ExceptionGroup[Exception]):
     name: str = ""
     trail: tuple[Attempt, ...] = ()
 
+    def __repr__(self) -> str:
+        # The backends' own texts can hold an endpoint or a bucket.
+        return f"{type(self).__name__}({self.message!r})"
+
     def derive(self, excs: Sequence[Exception]) -> AllBackendsFailed:  # type: ignore[override]
         """Keep the trail on the parts that ``split`` and ``except*`` make."""
         part = AllBackendsFailed(self.message, excs)
@@ -98,6 +102,20 @@ class ReadOnlyBackendError(FallbackStorageError, PermissionError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.operation, self.filename, self.backends)
+
+
+class TornCopyError(FallbackStorageError, OSError):
+    """Raised when a copy has other bytes, or another name, than what was copied."""
+
+    def __init__(self, name: str, expected: int | None, found: int) -> None:
+        super().__init__(
+            errno.EIO, f"the copy has {found} bytes, the file has {expected}", name
+        )
+        self.expected = expected
+        self.found = found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.filename, self.expected, self.found)
 
 
 class NoAvailableNameError(FallbackStorageError, FileExistsError):

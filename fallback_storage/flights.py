@@ -14,7 +14,9 @@ class Flight:
     def __init__(self) -> None:
         self.leader = threading.get_ident()
         self.settled = False
-        self._landed = threading.Event()
+        # A lock held until landing: an Event would cost more than the walk.
+        self._landed = threading.Lock()
+        self._landed.acquire()
 
     def wait(self, timeout: float) -> bool:
         """Wait for the leader; false if it takes too long or found nothing to share.
@@ -23,11 +25,14 @@ class Flight:
         """
         if self.leader == threading.get_ident():
             return False
-        return self._landed.wait(timeout) and self.settled
+        if not self._landed.acquire(timeout=timeout):
+            return False
+        self._landed.release()
+        return self.settled
 
     def land(self) -> None:
         """Release the waiters."""
-        self._landed.set()
+        self._landed.release()
 
 
 class Flights:
@@ -45,12 +50,9 @@ class Flights:
 
     def board(self, key: Hashable) -> tuple[Flight, bool]:
         """Return the flight of ``key`` and whether the caller leads it."""
-        with self._lock:
-            flight = self._flights.get(key)
-            if flight is not None:
-                return flight, False
-            flight = self._flights[key] = Flight()
-            return flight, True
+        mine = Flight()
+        flight = self._flights.setdefault(key, mine)  # atomic: str and int keys
+        return flight, flight is mine
 
     def land(self, key: Hashable, flight: Flight) -> None:
         """End a flight that the caller leads, and release its waiters."""

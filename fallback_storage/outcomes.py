@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import errno
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 
@@ -20,10 +20,10 @@ class Outcome(enum.StrEnum):
     ABSENT = "absent"
     FAILED = "failed"
     UNSUPPORTED = "unsupported"
+    HIDDEN = "hidden"  # by a whiteout; the backend was not asked
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One line of a trail: what one backend answered.
 
     ``remembered`` is true when the memo answered in the backend's stead;
@@ -40,6 +40,9 @@ class Attempt:
         # The type alone: the text of an exception can hold an endpoint or a bucket.
         reason = f" ({type(self.exception).__name__})" if self.exception else ""
         return f"{self.backend}: {self.outcome.value}{reason}"
+
+    def __repr__(self) -> str:
+        return f"<{self}{', remembered' if self.remembered else ''}>"
 
 
 # Errors of the caller or of the configuration: asking another backend would hide them.
@@ -82,19 +85,32 @@ def classify(exception: Exception) -> Outcome:
 
 
 def _says_not_found(exception: Exception) -> bool:
-    if isinstance(exception, OSError) and exception.errno is not None:
-        return exception.errno in ABSENT_ERRNOS
+    if isinstance(exception, OSError) and _os_error_says_not_found(exception):
+        return True
+    # Wrappers such as django-s3-storage's S3Error keep the client's error as their
+    # cause. (A socket or a credentials file that is missing below an OSError of
+    # another kind is another matter.)
+    wraps = not isinstance(exception, OSError)
+    seen: set[int] = set()
+    cause: BaseException | None = exception
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if wraps and isinstance(cause, OSError) and _os_error_says_not_found(cause):
+            return True
+        if any(_class_says_not_found(k, cause) for k in type(cause).__mro__):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _os_error_says_not_found(error: OSError) -> bool:
+    if error.errno is not None:
+        return error.errno in ABSENT_ERRNOS
     # django-storages raises FileNotFoundError with a text and no errno.
-    if isinstance(exception, FileNotFoundError | NotADirectoryError):
-        return True
-    if any(_class_says_not_found(k, exception) for k in type(exception).__mro__):
-        return True
-    # Wrappers such as django-s3-storage's S3Error keep the reason as their cause.
-    cause = exception.__cause__
-    return isinstance(cause, Exception) and _says_not_found(cause)
+    return isinstance(error, FileNotFoundError | NotADirectoryError)
 
 
-def _class_says_not_found(klass: type, exception: Exception) -> bool:
+def _class_says_not_found(klass: type, exception: BaseException) -> bool:
     package, name = klass.__module__.partition(".")[0], klass.__name__
     if (package, name) == ("botocore", "ClientError"):
         return _s3_code(exception) in S3_NOT_FOUND_CODES
@@ -105,19 +121,19 @@ def _class_says_not_found(klass: type, exception: Exception) -> bool:
     return (package, name) in NOT_FOUND
 
 
-def _s3_code(exception: Exception) -> str:
+def _s3_code(exception: BaseException) -> str:
     response = getattr(exception, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
 
 
-def _http_status(exception: Exception) -> int | None:
+def _http_status(exception: BaseException) -> int | None:
     """Status of an ``HTTPError`` of urllib (``code``) or requests (``response``)."""
     response = getattr(exception, "response", None)
     status = getattr(response, "status_code", getattr(exception, "code", None))
     return status if isinstance(status, int) else None
 
 
-def _dropbox_says_not_found(exception: Exception) -> bool:
+def _dropbox_says_not_found(exception: BaseException) -> bool:
     try:
         error = exception.error  # type: ignore[attr-defined]
         return bool(error.get_path().is_not_found())

@@ -14,42 +14,84 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fallback_storage.backends import Backend
-    from fallback_storage.resolution import Resolution, Resolver
+    from fallback_storage.overlay import Overlay
+    from fallback_storage.resolution import Resolution
+    from fallback_storage.resolver import Resolver
 
 
 class Reader:
     """Answers for the chain. ``strict``: a backend's failure is never passed over."""
 
     def __init__(
-        self, backends: Sequence[Backend], resolver: Resolver, *, strict: bool
+        self,
+        backends: Sequence[Backend],
+        resolver: Resolver,
+        overlay: Overlay,
+        *,
+        strict: bool,
     ) -> None:
         self._backends = tuple(backends)
         self._resolver = resolver
+        self._overlay = overlay
         self._strict = strict
 
-    def exists(self, name: str) -> bool:
+    def exists(self, name: str, *, strict: bool = False) -> bool:
         """Whether any backend holds the name; see ``FallbackStorage.exists``."""
-        resolution, walk = self._resolver.locate(name)
-        if resolution.index is not None:
-            walk.log_failures(f"the answer is that of {resolution.backend!r}")
+        walk = self._resolver.locate(name)
+        if walk.holder is not None:
+            walk.log_failures(f"the answer is that of {walk.trail[-1].backend!r}")
             return True
+        if strict and walk.failed:
+            raise walk.error()
         self._raise_or_log(walk, "the answer is False, which may be wrong")
         return False
 
     def resolve(self, name: str) -> Resolution:
         """Return which backend holds the name and how that is known."""
-        return self._resolver.locate(name)[0]
+        return self._resolver.resolve(name)
 
     def url(self, name: str, *args: Any, **kwargs: Any) -> str:
         """Return the holder's URL; the last backend answers without being asked."""
         last = len(self._backends) - 1
+        asked = self._resolver.locate(name, stop=last)
+        holder = asked.holder
+        if holder is None:
+            # A hidden file has the 404 of where it was deleted, not the picture.
+            holder = self._overlay.home_index if asked.hidden else last
+        if asked.certain and not args and not kwargs:
+            # All that happens in a page of pictures, when it is first shown.
+            try:
+                return self._backends[holder].storage.url(name)
+            except Exception as error:  # noqa: BLE001 - the next may have a URL
+                return self._url_past(name, asked, holder, error)
+        return self._url_from(Walk("url", name), asked, holder, args, kwargs)
+
+    def url_past(self, name: str, holder: int, error: Exception) -> str:
+        """Return the URL of a file whose known holder just raised ``error``."""
+        asked = self._resolver.locate(name, stop=len(self._backends) - 1)
+        return self._url_past(name, asked, holder, error)
+
+    def _url_past(self, name: str, asked: Walk, holder: int, error: Exception) -> str:
         walk = Walk("url", name)
-        resolution, asked = self._resolver.locate(name, stop=last)
-        start = last if resolution.index is None else resolution.index
-        for index, backend in enumerate(self._backends[start:], start):
-            # Past the holder, a walk goes on only because the holder has no URL.
-            if start < index < last and asked.probe(backend) is not Outcome.HELD:
+        backend = self._backends[holder]
+        if hasattr(backend.storage, "url"):
+            walk.judge(backend, error, 0.0)
+        else:
+            walk.note(backend, Outcome.UNSUPPORTED)
+        return self._url_from(walk, asked, holder + 1, (), {})
+
+    def _url_from(
+        self, walk: Walk, asked: Walk, start: int, args: Any, kwargs: Any
+    ) -> str:
+        """Ask the holder, and go on only because it has no URL."""
+        name, begun = walk.name, bool(walk.trail)
+        last = len(self._backends) - 1
+        if asked.hidden:
+            last = self._overlay.home_index
+        for index, backend in enumerate(self._backends[start : last + 1], start):
+            if begun and index < last and asked.probe(backend) is not Outcome.HELD:
                 continue
+            begun = True
             if (args or kwargs) and not backend.takes("url", name, *args, **kwargs):
                 # FileSystemStorage.url() knows no parameters or expiry; the view was
                 # written for the object store further down the chain.
@@ -60,32 +102,37 @@ class Reader:
                 asked.log_failures(f"the URL is that of {backend.name!r}")
                 walk.log_failures(f"the URL is that of {backend.name!r}")
                 return answer  # type: ignore[no-any-return]
+        walk.take_failures(asked)
         raise walk.error()
 
     def fetch(self, operation: str, name: str) -> Any:
         """Return what the holder answers to ``size`` or a ``get_*_time``."""
-        return self._resolver.fetch(operation, operation, name)
+        return self._resolver.fetch(operation, operation, name)[0]
 
     def open(self, name: str, mode: str) -> Any:
         """Open a file for reading, without asking first whether it exists."""
-        return self._resolver.fetch("open", "_open", name, mode)
+        opened, index = self._resolver.fetch("open", "_open", name, mode)
+        if self._overlay.promotes(index):
+            return self._overlay.promote(name, index, opened, mode)
+        return opened
 
     def path(self, name: str) -> str:
         """Return the local path of the holder's file; see ``FallbackStorage.path``."""
-        walk = Walk("path", name)
+        walk, asked = Walk("path", name), Walk("exists", name)
         candidates = self._backends
         if name:
-            resolution, asked = self._resolver.locate(name)
-            if resolution.index is not None:
-                candidates = (self._backends[resolution.index],)
+            asked = self._resolver.locate(name)
+            if asked.holder is not None:
+                candidates = (self._local_holder(name, asked.holder),)
             elif asked.failed and self._strict:
                 raise asked.error()
-            else:
-                asked.log_failures("the path is that of a file to come")
         for backend in candidates:
             answer = walk.ask(backend, "path", name)
             if answer is not NOTHING:
+                asked.log_failures(f"the path is that of {backend.name!r}")
+                walk.log_failures(f"the path is that of {backend.name!r}")
                 return answer  # type: ignore[no-any-return]
+        walk.take_failures(asked)
         raise walk.error()
 
     def listdir(self, name: str) -> tuple[list[str], list[str]]:
@@ -93,15 +140,24 @@ class Reader:
         walk = Walk("listdir", name)
         directories: dict[str, None] = {}
         files: dict[str, None] = {}
-        for backend in self._backends:
+        for index, backend in enumerate(self._backends):
             answer = walk.ask(backend, "listdir", name)
             if answer is not NOTHING:
+                answer = self._overlay.shown(name, index, *answer)
                 directories.update(dict.fromkeys(answer[0]))
                 files.update(dict.fromkeys(answer[1]))
         if not any(attempt.outcome is Outcome.HELD for attempt in walk.trail):
             raise walk.error()
         self._raise_or_log(walk, "its names are missing from the listing")
         return list(directories), list(files)
+
+    def _local_holder(self, name: str, index: int) -> Backend:
+        """Return the holder, or the home if the file was copied there for its path."""
+        holder = self._backends[index]
+        remote = self._overlay.promotes(index) and not holder.implements("path")
+        if remote and self._overlay.bring_home(name, index):
+            return self._overlay.home
+        return holder
 
     def attribute(self, attribute: str) -> Any:
         """Return an attribute of the first backend that has it.

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import Storage, storages
 from django.utils.functional import LazyObject
-from django.utils.module_loading import import_string
 
+from fallback_storage.aliases import aliases, options_of
 from fallback_storage.backends import Policy
+from fallback_storage.building import build_alias, build_call, build_path
 from fallback_storage.exceptions import ConfigurationError
 from fallback_storage.validation import (
     refuse_unknown_keys,
     require_kinds,
     shown,
-    shows_a_value,
     suggestion,
 )
 
@@ -55,7 +55,7 @@ class BackendSpec:
         """The class path and the OPTIONS it is built from, if they are known."""
         if self.alias is not None:
             params = aliases()[self.alias]
-            return params.get("BACKEND", ""), params.get("OPTIONS", {})
+            return params.get("BACKEND", ""), options_of(params)
         return (self.path, self.options) if self.path is not None else None
 
 
@@ -86,7 +86,9 @@ def read_backends(value: object, where: str) -> tuple[BackendSpec, ...]:
 def _read_entry(entry: Any, where: str) -> BackendSpec:
     # LazyObject first: asking default_storage for its class would build it.
     if isinstance(entry, LazyObject):
-        return BackendSpec(type(entry).__name__, where, build=lambda: _unwrapped(entry))
+        return BackendSpec(
+            type(entry).__name__, where, build=lambda: build_call(lambda: entry, where)
+        )
     if isinstance(entry, dict):
         return _read_dict(entry, where)
     if isinstance(entry, str):
@@ -95,7 +97,7 @@ def _read_entry(entry: Any, where: str) -> BackendSpec:
         return BackendSpec(type(entry).__name__, where, build=lambda: entry)
     if callable(entry):
         name = getattr(entry, "__name__", type(entry).__name__)
-        return BackendSpec(name, where, build=lambda: _build_call(entry, where))
+        return BackendSpec(name, where, build=lambda: build_call(entry, where))
     raise ConfigurationError(
         where,
         f"is {shown(entry)}.",
@@ -111,6 +113,12 @@ def _read_text(text: str, where: str) -> BackendSpec:
 
 
 def _read_alias(alias: str, where: str) -> BackendSpec:
+    if alias in storages.backends and alias not in aliases():
+        raise ConfigurationError(
+            f"STORAGES[{alias!r}]",
+            "does not describe a storage.",
+            "Write a dict with BACKEND, a dotted path, and OPTIONS, a dict.",
+        )
     if alias not in aliases():
         raise ConfigurationError(
             where,
@@ -120,7 +128,7 @@ def _read_alias(alias: str, where: str) -> BackendSpec:
     return BackendSpec(
         alias,
         where,
-        build=lambda: _build_alias(alias, where),
+        build=lambda: build_alias(alias, where),
         alias=alias,
         given_name=True,
     )
@@ -130,7 +138,7 @@ def _read_path(path: str, options: Mapping[str, Any], where: str) -> BackendSpec
     return BackendSpec(
         path.rpartition(".")[2],
         where,
-        build=lambda: _build_path(path, options, where),
+        build=lambda: build_path(path, options, where),
         path=path,
         options=options,
     )
@@ -194,86 +202,3 @@ def _with_unique_names(specs: list[BackendSpec]) -> tuple[BackendSpec, ...]:
         taken[name] = spec.where
         result.append(replace(spec, name=name))
     return tuple(result)
-
-
-def aliases() -> Mapping[str, Mapping[str, Any]]:
-    """Return what ``STORAGES`` defines (on Django 4.2 also by the older settings)."""
-    return storages.backends  # type: ignore[return-value]
-
-
-def class_of(path: object) -> type | None:
-    """Return the class that a dotted path names, or None if it names none."""
-    if not isinstance(path, str):
-        return None
-    try:
-        found = import_string(path)
-    except ImportError:
-        return None
-    return found if isinstance(found, type) else None
-
-
-# Building, at the first use of a backend
-
-
-def _build_alias(alias: str, where: str) -> Storage:
-    try:
-        return _checked(storages[alias], where)
-    except Exception as error:  # noqa: BLE001 - whatever a constructor raises
-        options = aliases()[alias].get("OPTIONS", {})
-        raise _build_error(error, options, where) from _cause(error, options)
-
-
-def _build_path(path: str, options: Mapping[str, Any], where: str) -> Storage:
-    try:
-        return _checked(import_string(path)(**options), where)
-    except Exception as error:  # noqa: BLE001 - whatever a constructor raises
-        raise _build_error(error, options, where) from _cause(error, options)
-
-
-def _build_call(function: Callable[[], Any], where: str) -> Storage:
-    try:
-        return _checked(_unwrapped(function()), where)
-    except Exception as error:
-        raise _build_error(error, {}, where) from error
-
-
-def _unwrapped(storage: Any) -> Any:
-    """Return the storage behind ``default_storage`` and its like."""
-    if isinstance(storage, LazyObject):
-        _ = storage.__class__  # sets it up
-        return storage._wrapped  # noqa: SLF001
-    return storage
-
-
-def _checked(storage: Any, where: str) -> Storage:
-    # Not isinstance: some storages only look like one.
-    if not hasattr(storage, "exists") and not hasattr(storage, "_open"):
-        raise ConfigurationError(
-            where,
-            f"gives {shown(storage)}, which is no storage.",
-            "Name a subclass of django.core.files.storage.Storage.",
-        )
-    return storage  # type: ignore[no-any-return]
-
-
-def _build_error(
-    error: Exception, options: Mapping[str, Any], where: str
-) -> ConfigurationError:
-    if isinstance(error, ConfigurationError):
-        return error
-    text = f": {error}" if _cause(error, options) else ""
-    return ConfigurationError(
-        where,
-        f"cannot be built: {type(error).__name__}{text}".rstrip(".") + ".",
-        "Correct its BACKEND and OPTIONS, or install what it needs.",
-    )
-
-
-def _cause(error: Exception, options: Mapping[str, Any]) -> Exception | None:
-    """Return the error to chain to: none, if its text quotes an option's value."""
-    quoted: BaseException | None = error
-    while quoted is not None:
-        if shows_a_value(str(quoted), options):
-            return None
-        quoted = quoted.__cause__ or quoted.__context__
-    return error

@@ -6,24 +6,26 @@ One short method each; what they do is in ``reading`` and ``writing``. Two of th
 
 from __future__ import annotations
 
+import posixpath
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.files.storage import Storage
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
-from django.utils import timezone
 from django.utils.deconstruct import deconstructible
 
 from fallback_storage import config, forks
 from fallback_storage.cache.entry import NOWHERE
 from fallback_storage.cache.memo import invalidate, invalidate_all
 from fallback_storage.engine import build_engine
+from fallback_storage.legacy import LegacyTimes
+from fallback_storage.memos import close_shared_stores
+from fallback_storage.namelocks import saving
 from fallback_storage.names import StrPath, clean_name
-from fallback_storage.savelocks import saving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from django.core.files.base import File
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @deconstructible(path="fallback_storage.storage.FallbackStorage")
-class FallbackStorage(Storage):
+class FallbackStorage(LegacyTimes, Storage):
     """Try several storages in order until one succeeds, and remember which.
 
     Arguments (``None`` means: what the settings say):
@@ -49,7 +51,11 @@ class FallbackStorage(Storage):
         ``FALLBACK_STORAGE_CACHE``, else in process memory.
     ``on_delete``
         ``"first"``: delete from the first writable backend that can; ``"all"``: from
-        every writable backend.
+        every writable backend; ``"whiteout"``: the same, and what a read-only backend
+        holds is hidden.
+    ``promote``, ``promote_max_size``
+        Copy a file that is read from further down the chain to the first writable
+        backend, if it has at most so many bytes.
     ``strict``
         Raise when a backend fails, where otherwise the answer of the others counts
         (``exists``, ``listdir``, ``path``, the choice of a name).
@@ -70,6 +76,8 @@ class FallbackStorage(Storage):
         cache: Any = None,
         *,
         on_delete: str = "first",
+        promote: bool = False,
+        promote_max_size: int | None = None,
         strict: bool = False,
         **unknown: Any,
     ) -> None:
@@ -78,10 +86,13 @@ class FallbackStorage(Storage):
             "backends": backends,
             "cache": cache,
             "on_delete": on_delete,
+            "promote": promote,
+            "promote_max_size": promote_max_size,
             "strict": strict,
         }
         self._given = config.without_defaults(given)
         self._engine: Engine | None = None
+        self._kept: tuple[Backend, ...] | None = None
         self._connect()
         if self._given:
             # Say at once what is wrong; the settings may still change.
@@ -95,7 +106,7 @@ class FallbackStorage(Storage):
         return f"<{type(self).__name__}: {names}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_engine": None}
+        return {**self.__dict__, "_engine": None, "_kept": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -114,19 +125,29 @@ class FallbackStorage(Storage):
 
     def forget(self, *names: StrPath) -> None:
         """Forget what is known of names that were changed behind this package's back."""
-        invalidate({clean_name(name) for name in names})
+        invalidate({clean_name(name).rstrip("/") for name in names})
 
     def forget_all(self) -> None:
         """Forget what is known of every name."""
         invalidate_all()
 
+    def hidden(self) -> Iterator[str]:
+        """Yield the names that were deleted but that a read-only backend may hold."""
+        return self._get_engine().writer.hidden_names()
+
+    def unhide(self, *names: StrPath) -> None:
+        """Undo deletes: what read-only backends hold under these names shows again."""
+        for name in names:
+            self._get_engine().writer.unhide(clean_name(name))
+
     def stats(self) -> dict[str, Any]:
         """Return counters since this instance was first used.
 
         ``hits``, ``negative_hits``, ``misses``: look-ups in the memo; ``walks``: names
-        resolved by asking backends; ``coalesced``: callers that waited for another
+        for which backends were asked whether they hold them; ``coalesced``: callers that waited for another
         one's walk; ``late_fills``: answers not kept because the name was written to
-        meanwhile; ``backends``: by name, ``calls``, ``failures`` and ``seconds``.
+        meanwhile; ``backends``: by name, ``calls``, ``failures`` and ``seconds``
+        (without the URLs of files whose holder was known).
         """
         return self._get_engine().stats()
 
@@ -147,6 +168,10 @@ class FallbackStorage(Storage):
                 return False
         return engine.reader.exists(clean_name(name))
 
+    def _exists_strictly(self, name: StrPath) -> bool:
+        # What a chain asks that this one is a backend of.
+        return self._get_engine().reader.exists(clean_name(name), strict=True)
+
     def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:
         """Return the URL that the holder gives; made afresh at every call.
 
@@ -163,8 +188,8 @@ class FallbackStorage(Storage):
             if code & 1 or index == last:
                 try:
                     return engine.backends[index].storage.url(name)  # type: ignore[arg-type]
-                except Exception:  # noqa: BLE001, S110 - the others are asked below
-                    pass
+                except Exception as error:  # noqa: BLE001 - the next may have a URL
+                    return engine.reader.url_past(name, index, error)  # type: ignore[arg-type]
         return engine.reader.url(clean_name(name or ""), *args, **kwargs)
 
     def path(self, name: StrPath) -> str:
@@ -190,18 +215,6 @@ class FallbackStorage(Storage):
     def get_modified_time(self, name: StrPath) -> datetime:
         """Return when the file was last changed; aware if ``USE_TZ``."""
         return self._fetch("get_modified_time", name)  # type: ignore[no-any-return]
-
-    def accessed_time(self, name: StrPath) -> datetime:
-        """Return ``get_accessed_time`` as the original documents it: naive local time."""
-        return _naive(self._fetch("accessed_time", name))
-
-    def created_time(self, name: StrPath) -> datetime:
-        """Return ``get_created_time`` as the original documents it: naive local time."""
-        return _naive(self._fetch("created_time", name))
-
-    def modified_time(self, name: StrPath) -> datetime:
-        """Return ``get_modified_time`` as the original documents it: naive local time."""
-        return _naive(self._fetch("modified_time", name))
 
     def listdir(self, path: StrPath) -> tuple[list[str], list[str]]:
         """Return the union of all backends' directories and files, without duplicates.
@@ -235,10 +248,10 @@ class FallbackStorage(Storage):
 
         Tries the writable backends in order until one succeeds.
         """
-        if name is None:
-            name = content.name
-        with saving(clean_name(name)):
-            return super().save(clean_name(name), content, max_length=max_length)
+        clean = clean_name(content.name if name is None else name)
+        self._get_engine().writer.require_writable("save", clean)
+        with saving(clean):
+            return super().save(clean, content, max_length=max_length)
 
     def delete(self, name: StrPath) -> None:
         """Delete from the first writable backend that can, or as ``on_delete`` says."""
@@ -257,19 +270,21 @@ class FallbackStorage(Storage):
 
     def generate_filename(self, filename: StrPath) -> str:
         """Return the first writable backend's answer."""
+        folded = str(filename).replace("\\", "/")
+        clean_name(posixpath.dirname(folded))  # refuses what leaves the storage
         return self._namer("generate_filename")(filename)  # type: ignore[no-any-return]
 
     def get_available_name(self, name: StrPath, max_length: int | None = None) -> str:
         """Return a name that is free in all backends; asks them, not the memo."""
         validate_file_name(str(name).replace("\\", "/"), allow_relative_path=True)
-        return self._get_engine().writer.available_name(clean_name(name), max_length)
+        return self._get_engine().namer.available_name(clean_name(name), max_length)
 
     def is_name_available(self, name: StrPath, max_length: int | None = None) -> bool:
         """Return whether the name is free in all backends; asks them, not the memo."""
         clean = clean_name(name)
         if max_length and len(clean) > max_length:
             return False
-        return self._get_engine().writer.is_free(clean) is True
+        return self._get_engine().namer.is_free(clean) is True
 
     # What Django's public methods call
 
@@ -286,7 +301,7 @@ class FallbackStorage(Storage):
         return self._get_engine().reader.fetch(operation, clean_name(name))
 
     def _namer(self, method: str) -> Callable[..., Any]:
-        return self._get_engine().writer.namer(method)  # type: ignore[no-any-return]
+        return self._get_engine().namer.rule(method)
 
     # The engine
 
@@ -296,9 +311,10 @@ class FallbackStorage(Storage):
             with forks.build_lock():
                 engine = self._engine
                 if engine is None:
-                    engine = self._engine = build_engine(
-                        self, self._given, type(self).clock
+                    engine = build_engine(
+                        self, self._given, type(self).clock, self._kept
                     )
+                    self._engine, self._kept = engine, None
         return engine
 
     def _connect(self) -> None:
@@ -306,15 +322,16 @@ class FallbackStorage(Storage):
         forks.register(self)
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
-        if config.is_relevant(setting):
-            self.after_fork()
+        if setting in config.MEMO_SETTINGS:
+            # The storages themselves follow; one in memory must keep its files.
+            engine = self._engine
+            self._kept = engine.backends if engine else self._kept
+            self._engine = None
+            close_shared_stores()
+        elif config.is_relevant(setting):
+            self._engine = self._kept = None
+            close_shared_stores()
 
     def after_fork(self) -> None:
         """Start afresh with the next call; see ``forks.ForkSensitive``."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.memo.close()
-
-
-def _naive(moment: datetime) -> datetime:
-    return timezone.make_naive(moment) if timezone.is_aware(moment) else moment
+        self._engine = self._kept = None

@@ -6,12 +6,26 @@ No message shows a value of ``OPTIONS``: keys and types only.
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
+
+
+SEPARATORS = re.compile(r"[/:@?&=;,\s]+")
+SHORT = 7
+
+_KIND_NAMES: Mapping[type | tuple[type, ...], str] = {
+    bool: "bool: True or False",
+    dict: "dict",
+    int: "whole number",
+    (int, float): "number",
+    str: "string",
+}
 
 
 def shown(value: object) -> str:
@@ -46,21 +60,27 @@ def refuse_unknown_keys(
 
 
 def require_kinds(
-    entry: Mapping[str, Any], kinds: Iterable[tuple[str, type]], where: str
+    entry: Mapping[str, Any],
+    kinds: Iterable[tuple[str, type | tuple[type, ...]]],
+    where: str,
 ) -> None:
     """Raise ``ConfigurationError`` for the first value of the wrong type."""
     for key, kind in kinds:
-        if key in entry and not isinstance(entry[key], kind):
+        if key not in entry:
+            continue
+        value = entry[key]
+        # True is an int to Python, a slip to us.
+        slip = isinstance(value, bool) and kind is not bool
+        if slip or not isinstance(value, kind):
             raise ConfigurationError(
                 f"{where}[{key!r}]",
                 # OPTIONS may be anything; a key or a name is no secret.
                 f"is {shown(entry[key])}." if kind is not dict else "is not a dict.",
-                f"Write a {kind.__name__}"
-                + (": True or False." if kind is bool else "."),
+                f"Write a {_KIND_NAMES[kind]}.",
             )
 
 
-def shows_a_value(text: str, options: Mapping[str, Any]) -> bool:
+def shows_a_value(text: str, options: object) -> bool:
     """Whether a text quotes one of the option values, however deep it lies."""
     return any(value in text for value in _texts(options))
 
@@ -69,8 +89,14 @@ def _texts(value: object) -> Iterable[str]:
     if isinstance(value, dict):
         for inner in value.values():
             yield from _texts(inner)
-    elif isinstance(value, list | tuple | set):
+    elif isinstance(value, list | tuple | set | frozenset):
         for inner in value:
             yield from _texts(inner)
+    elif isinstance(value, bytes):
+        yield from _texts(value.decode(errors="replace"))
     elif value is not None and not isinstance(value, bool) and str(value):
-        yield str(value)
+        text = str(value)
+        yield text
+        yield repr(text)[1:-1]
+        # A password within a URL, say.
+        yield from (part for part in SEPARATORS.split(text) if len(part) > SHORT)

@@ -7,130 +7,46 @@ what a failed write left behind is not known either.
 from __future__ import annotations
 
 import errno
-import logging
 import os
-import pathlib
-import posixpath
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import SuspiciousFileOperation
-from django.core.files import locks
-from django.core.files.storage import Storage
-
+from fallback_storage import staging
 from fallback_storage.cache import memo
 from fallback_storage.chain import NOTHING, Walk
-from fallback_storage.content import AnyFile, Guarded, is_cut_short, rewindable
+from fallback_storage.content import AnyFile, Guarded, rewindable
 from fallback_storage.exceptions import NoAvailableNameError, ReadOnlyBackendError
 from fallback_storage.names import affected
+from fallback_storage.naming import NAME_TRIES
 from fallback_storage.outcomes import Outcome
+from fallback_storage.partial import Claim
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fallback_storage.backends import Backend
-    from fallback_storage.resolution import Resolver
-
-logger = logging.getLogger("fallback_storage")
-
-# Tries for a free name. Django's own loop has no bound.
-NAME_TRIES = 100
+    from fallback_storage.naming import Namer
+    from fallback_storage.overlay import Overlay
 
 
 class Writer:
     """Saves, deletes and opens for writing, in the writable backends of a chain.
 
     ``delete_all``: delete from every writable backend, not from the first that can.
-    ``strict``: a backend that fails to say whether a name is free is an error.
     """
 
     def __init__(
         self,
         backends: Sequence[Backend],
-        resolver: Resolver,
+        overlay: Overlay,
+        namer: Namer,
         *,
         delete_all: bool,
-        strict: bool,
     ) -> None:
         self._backends = tuple(backends)
         self._writable = tuple(b for b in backends if not b.read_only)
-        self._resolver = resolver
+        self._overlay = overlay
+        self._namer = namer
         self._delete_all = delete_all
-        self._strict = strict
-
-    # Names
-
-    def namer(self, method: str) -> Any:
-        """Return ``method`` of the first writable backend that has it.
-
-        Of Django's own ``Storage`` where no backend is writable.
-        """
-        for backend in self._writable:
-            function = getattr(backend.storage, method, None)
-            if function is not None:
-                return function
-        return getattr(Storage(), method)
-
-    def is_free(self, name: str) -> bool | None:
-        """Whether no backend holds the name, asked live; None if that is not known.
-
-        The memo is not asked: two uploads must not agree on a name.
-        """
-        walk = Walk("exists", name)
-        for backend in self._backends:
-            if walk.probe(backend) is Outcome.HELD:
-                return False
-        if walk.unsupported or (walk.failed and self._strict):
-            raise walk.error()
-        walk.log_failures("the name may be taken there")
-        return None if walk.failed else True
-
-    def available_name(self, name: str, max_length: int | None) -> str:
-        """Return ``name``, or an alternative of it, that is free in all backends.
-
-        Where a backend fails to answer, an alternative is taken: it is random, so it
-        hides no file of the backend that could not be asked.
-
-        Raises ``SuspiciousFileOperation`` if ``max_length`` characters leave no room,
-        and ``NoAvailableNameError`` after ``NAME_TRIES`` tries.
-        """
-        if self._writable and self._writable[0].implements("get_available_name"):
-            # A storage that makes names of its own (a UUID, a hash) is asked first.
-            name = self._writable[0].storage.get_available_name(
-                name, max_length=max_length
-            )
-        directory, filename = posixpath.split(name)
-        extension = "".join(pathlib.PurePath(filename).suffixes)
-        root = filename.removesuffix(extension)
-        for attempt in range(NAME_TRIES):
-            if attempt:
-                name = self._alternative(directory, root, extension, name)
-            excess = len(name) - max_length if max_length else 0
-            if excess > 0:
-                root = root[:-excess]
-                if not root:
-                    message = (
-                        f"Storage can not find an available filename for {name!r}. "
-                        "Please make sure that the corresponding file field allows "
-                        'sufficient "max_length".'
-                    )
-                    raise SuspiciousFileOperation(message)
-                continue
-            free = self.is_free(name)
-            if free or (free is None and attempt):
-                return name
-        raise NoAvailableNameError(name, NAME_TRIES)
-
-    def _alternative(
-        self, directory: str, root: str, extension: str, tried: str
-    ) -> str:
-        alternative = self.namer("get_alternative_name")(root, extension)
-        name = posixpath.join(directory, alternative)
-        if name == tried:
-            # A storage that may overwrite offers the taken name again; names are
-            # unique across backends all the same, so Django's own rule decides.
-            alternative = Storage().get_alternative_name(root, extension)
-            name = posixpath.join(directory, alternative)
-        return name
 
     # Save
 
@@ -140,47 +56,116 @@ class Writer:
         Raises ``ReadOnlyBackendError`` if no backend is writable, else what
         ``Walk.error`` says if all failed.
         """
-        walk = Walk("save", name)
-        backends = self._require_writable("save", name)
+        walk = Walk("save", name, writes=True)
+        backends = self.require_writable("save", name)
         written = {name}
         try:
             with rewindable(content) as source:
                 for attempt, backend in enumerate(backends):
                     source.seek(0)
-                    guarded = source
-                    if len(backends) > 1:
-                        guarded = Guarded(source, movable=attempt == 0)
-                    saved = walk.ask(backend, "_save", name, guarded)
+                    claim = Claim(backend, name)
+                    guarded = Guarded(source, movable=attempt == 0, begin=claim.begin)
+                    try:
+                        saved = self._save_to(walk, backend, name, guarded)
+                    except Exception:
+                        claim.remove_partial(source)
+                        raise
                     if saved is not NOTHING:
                         written.add(saved)
+                        self._show(saved)
                         walk.log_failures(f"saved to {backend.name!r}")
                         return saved  # type: ignore[no-any-return]
-                    if walk.last is Outcome.FAILED:
-                        _remove_partial(backend, name, source)
+                    if claim.begun or walk.last is Outcome.FAILED:
+                        claim.remove_partial(source)
         finally:
             memo.invalidate(affected(*written))
         raise walk.error()
+
+    def _save_to(self, walk: Walk, backend: Backend, name: str, content: Any) -> Any:
+        if not staging.can_stage(backend.storage):
+            return walk.ask(backend, "_save", name, content)
+        return walk.call(backend, self._save_whole, backend.storage, name, content)
+
+    def _save_whole(self, storage: Any, name: str, content: Any) -> str:
+        """Save so that no reader, and no restart, finds half a file."""
+        with staging.staged(storage, content) as path:
+            staging.make_directories(storage, name)
+            for _ in range(NAME_TRIES):
+                try:
+                    staging.publish(storage, path, name)
+                except FileExistsError:
+                    # Somebody took the name since it was chosen: FileSystemStorage
+                    # would look for another one in its own files alone.
+                    name = self._namer.available_name(name, None)
+                else:
+                    return name
+        raise NoAvailableNameError(name, NAME_TRIES)
+
+    def _show(self, name: str) -> None:
+        """Remove the whiteout of a name that was written."""
+        whiteouts = self._overlay.whiteouts
+        if whiteouts is None or not whiteouts.hides(name):
+            return
+        whiteouts.remove(name)
+        if not self._overlay.home.storage.exists(name):
+            # Deleted meanwhile, by a process whose whiteout this was.
+            whiteouts.add(name)
 
     # Delete
 
     def delete(self, name: str) -> None:
         """Delete from the first writable backend that can, or from all of them."""
         walk = Walk("delete", name)
-        backends = self._require_writable("delete", name)
+        backends = self.require_writable("delete", name)
         try:
-            for backend in backends:
-                done = walk.ask(backend, "delete", name) is not NOTHING
-                if done and not self._delete_all:
-                    walk.log_failures(f"deleted from {backend.name!r}")
-                    return
+            with self._overlay.exclusive(name):
+                hidden = self._hide(name)
+                for backend in backends:
+                    done = walk.ask(backend, "delete", name) is not NOTHING
+                    if done and not self._delete_all:
+                        walk.log_failures(f"deleted from {backend.name!r}")
+                        return
         finally:
             if any(backend.deletes_trees for backend in backends):
                 memo.invalidate_all()
             else:
                 memo.invalidate(affected(name))
         done = any(attempt.outcome is Outcome.HELD for attempt in walk.trail)
-        if walk.failed or not done:
+        if walk.failed or not (done or hidden):
             raise walk.error()
+
+    def _hide(self, name: str) -> bool:
+        """Write a whiteout, before anything is deleted, if a read-only backend needs it.
+
+        One that fails to answer may hold the file.
+        """
+        whiteouts = self._overlay.whiteouts
+        if whiteouts is None:
+            return False
+        walk = Walk("exists", name)
+        hide = whiteouts.hides(name) or any(
+            walk.probe(self._backends[index]) in {Outcome.HELD, Outcome.FAILED}
+            for index in sorted(whiteouts.covered)
+        )
+        if hide:
+            whiteouts.add(name)
+        return hide
+
+    # Whiteouts
+
+    def hidden_names(self) -> Iterator[str]:
+        """Yield the names that whiteouts hide."""
+        if self._overlay.whiteouts is not None:
+            yield from self._overlay.whiteouts.names()
+
+    def unhide(self, name: str) -> None:
+        """Remove a whiteout: a read-only backend's copy shows again."""
+        if self._overlay.whiteouts is not None:
+            try:
+                with self._overlay.exclusive(name):
+                    self._overlay.whiteouts.remove(name)
+            finally:
+                memo.invalidate(affected(name))
 
     # Open for writing
 
@@ -189,43 +174,43 @@ class Writer:
 
         Some storages write at ``close`` (S3), some at once.
         """
-        walk = Walk("open", name)
-        backends = self._require_writable("open", name)
-        if "x" in mode and self.is_free(name) is False:
+        # "r+" of a file that nobody holds is no failure of a backend.
+        walk = Walk("open", name, writes="r" not in mode)
+        backends = self.require_writable("open", name)
+        if "x" in mode and self._namer.is_free(name) is False:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
         if "a" in mode or "r" in mode:
-            backends = self._holders_first(name, mode, backends)
+            backends = self._holders(name, backends)
         try:
             for backend in backends:
                 opened = walk.ask(backend, "_open", name, mode)
                 if opened is not NOTHING:
                     walk.log_failures(f"opened in {backend.name!r}")
-                    return WrittenFile(opened, name)
+                    return WrittenFile(opened, name, self._show)
         finally:
             memo.invalidate(affected(name))
         raise walk.error()
 
-    def _holders_first(
-        self, name: str, mode: str, backends: Sequence[Backend]
-    ) -> Sequence[Backend]:
-        """Return where a file whose content is kept may be opened.
+    def _holders(self, name: str, backends: Sequence[Backend]) -> Sequence[Backend]:
+        """Return where a file whose content is kept is opened.
 
-        Raises ``ReadOnlyBackendError`` if a read-only backend holds it: opening a
-        new file elsewhere would lose the content.
+        A file that a read-only backend holds is copied up first: opening a new one
+        elsewhere would lose the content.
         """
-        walk = Walk("open", name)
-        for backend in self._backends:
-            if walk.probe(backend) is Outcome.HELD:
-                if backend.read_only:
-                    raise ReadOnlyBackendError(
-                        f"open(mode={mode!r})", name, [backend.name]
-                    )
-                return [backend]
+        walk = self._namer.find(name)
+        if walk.last is Outcome.HELD:
+            index = len(walk.trail) - 1
+            holder = self._backends[index]
+            if not holder.read_only:
+                return [holder]
+            self._overlay.copy_up(name, index)
+            return [self._overlay.home]
         if walk.failed:
             raise walk.error()
         return backends
 
-    def _require_writable(self, operation: str, name: str) -> Sequence[Backend]:
+    def require_writable(self, operation: str, name: str) -> Sequence[Backend]:
+        """Return the writable backends. Raises ``ReadOnlyBackendError`` for none."""
         if not self._writable:
             names = [backend.name for backend in self._backends]
             raise ReadOnlyBackendError(operation, name, names)
@@ -235,10 +220,11 @@ class Writer:
 class WrittenFile(AnyFile):
     """A file opened for writing: the memo forgets its name again when it is closed."""
 
-    def __init__(self, file: Any, name: str) -> None:
+    def __init__(self, file: Any, name: str, show: Callable[[str], None]) -> None:
         super().__init__(file, getattr(file, "name", None))
         self._opened = file
-        self._affected = affected(name)
+        self._name = name
+        self._show = show
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("_"):
@@ -254,41 +240,6 @@ class WrittenFile(AnyFile):
         """Close the file and forget what was known of its name."""
         try:
             self._opened.close()
+            self._show(self._name)
         finally:
-            memo.invalidate(self._affected)
-
-
-def _remove_partial(backend: Backend, name: str, content: Any) -> None:
-    """Remove what a failed save left of ``content``, and nothing else.
-
-    Another process may have saved a file under this name in the meantime. So only a
-    file that is a true beginning of ``content`` goes, and only if nobody is writing
-    it: FileSystemStorage locks a file while it writes it.
-    """
-    storage = backend.storage
-    try:
-        if not storage.exists(name):
-            return
-        with storage.open(name) as partial:
-            ours = _is_idle(partial) and is_cut_short(partial, content)
-        if ours:
-            storage.delete(name)
-    except Exception as error:  # noqa: BLE001 - the save's own failure is what counts
-        logger.warning(
-            "save(%r): what the failed save left in %r could not be removed: %s",
-            name,
-            backend.name,
-            type(error).__name__,
-        )
-
-
-def _is_idle(file: Any) -> bool:
-    """Whether no other open file object of this file is locked, if that can be told."""
-    try:
-        descriptor = file.fileno()
-    except (AttributeError, OSError, ValueError):
-        return True
-    try:
-        return bool(locks.lock(descriptor, locks.LOCK_EX | locks.LOCK_NB))
-    except OSError as error:
-        return error.errno not in {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK}
+            memo.invalidate(affected(self._name))

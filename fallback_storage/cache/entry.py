@@ -4,6 +4,7 @@ An entry says which backend is the first that may hold the name, and whether it 
 known to hold it. All backends above are known not to::
 
     NOWHERE     0           no backend holds it
+    HIDDEN      2 ** 15     the same, and a whiteout hides what read-only ones hold
     held(i)     2 * i + 1   backend i holds it
     from_(i)    2 * i       not in 0 .. i-1; from i on nothing is known (i >= 1)
 
@@ -17,6 +18,7 @@ from typing import Final
 
 NOWHERE: Final = 0
 MAX_CHAIN: Final = 1 << 14
+HIDDEN: Final = MAX_CHAIN << 1
 
 
 def held(index: int) -> int:
@@ -32,7 +34,7 @@ def from_(index: int) -> int:
 
 
 def index_of(code: int) -> int:
-    """Return the first backend that may hold the name (not for ``NOWHERE``)."""
+    """Return the first backend that may hold the name (not of ``NOWHERE``, ``HIDDEN``)."""
     return code >> 1
 
 
@@ -43,4 +45,4 @@ def is_held(code: int) -> bool:
 
 def is_valid(code: int, chain_length: int) -> bool:
     """Whether the code can have been written for a chain of this length."""
-    return code >= 0 and code >> 1 < chain_length
+    return code == HIDDEN or (code >= 0 and code >> 1 < chain_length)

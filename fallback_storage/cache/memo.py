@@ -73,9 +73,6 @@ class Memo:
         """Return counters."""
         return {}
 
-    def close(self) -> None:
-        """Let go of the store."""
-
 
 class ResolutionMemo(Memo):
     """Remembers resolutions in a store.
@@ -92,12 +89,12 @@ class ResolutionMemo(Memo):
         negative_ttl: float = DEFAULT_NEGATIVE_TTL,
     ) -> None:
         self.has_peek = store.has_peek
-        self._store = store
+        self.store = store
         self._chain_length = chain_length
         self._ttl = ttl
         self._negative_ttl = negative_ttl
         self._counters = Counters(
-            "hits", "negative_hits", "misses", "fills", "late_fills", "forgotten"
+            "hits", "negative_hits", "misses", "fills", "late_fills"
         )
         # An attribute of the instance: the hit path calls the store's own method.
         self.peek = store.peek  # type: ignore[method-assign]
@@ -107,50 +104,43 @@ class ResolutionMemo(Memo):
         self, names: Collection[str]
     ) -> Mapping[str, tuple[int | None, Lease]]:
         """See ``Memo.look_up_many``; codes of another chain's length are misses."""
-        found = self._store.look_up(names)
-        result = {}
-        for name in names:
-            code, lease = found[name]
-            if code is not None and not is_valid(code, self._chain_length):
-                code = None
-            self._counters.add(
-                "misses"
-                if code is None
-                else "negative_hits"
-                if code == NOWHERE
-                else "hits"
-            )
-            result[name] = (code, lease)
-        return result
+        found = self.store.look_up(names)
+        return {name: self._checked(*found[name]) for name in names}
+
+    def look_up(self, name: str) -> tuple[int | None, Lease]:
+        """See ``Memo.look_up``."""
+        return self._checked(*self.store.look_up_one(name))
+
+    def _checked(self, code: int | None, lease: Lease) -> tuple[int | None, Lease]:
+        if code is None or not is_valid(code, self._chain_length):
+            self._counters.add("misses")
+            return None, lease
+        self._counters.add("negative_hits" if code == NOWHERE else "hits")
+        return code, lease
 
     def fill(self, name: str, lease: Lease, code: int) -> bool:
         """See ``Memo.fill``."""
         ttl = self._negative_ttl if code == NOWHERE else self._ttl
-        if ttl <= 0:
+        if ttl <= 0 or lease is None:
             return False
-        kept = self._store.fill(name, lease, code, ttl)
+        kept = self.store.fill(name, lease, code, ttl)
         self._counters.add("fills" if kept else "late_fills")
         return True
 
     def forget(self, names: Collection[str]) -> None:
         """See ``Memo.forget``."""
-        self._store.invalidate(names)
-        self._counters.add("forgotten", len(names))
+        self.store.invalidate(names)
 
     def forget_all(self) -> None:
         """See ``Memo.forget_all``."""
-        self._store.clear()
+        self.store.clear()
 
     def stats(self) -> dict[str, int]:
         """See ``Memo.stats``: the memo's counters plus the store's."""
         counts = self._counters.snapshot()
-        for key, value in self._store.stats().items():
+        for key, value in self.store.stats().items():
             counts[key] = counts.get(key, 0) + value
         return counts
-
-    def close(self) -> None:
-        """See ``Memo.close``."""
-        self._store.close()
 
 
 class _Registry:
@@ -169,9 +159,11 @@ class _Registry:
         with self._lock:
             self._memos.add(memo)
 
-    def snapshot(self) -> list[ResolutionMemo]:
+    def stores(self) -> Collection[Store]:
+        """Return the stores of all memos, each once."""
         with self._lock:
-            return list(self._memos)
+            memos = list(self._memos)
+        return {id(memo.store): memo.store for memo in memos}.values()
 
 
 _registry = _Registry()
@@ -186,11 +178,11 @@ def invalidate(names: Collection[str]) -> None:
 
     Call it after the backends were changed and before the caller is told so.
     """
-    for memo in _registry.snapshot():
-        memo.forget(names)
+    for store in _registry.stores():
+        store.invalidate(names)
 
 
 def invalidate_all() -> None:
     """Forget everything in every memo of this process, and in their stores."""
-    for memo in _registry.snapshot():
-        memo.forget_all()
+    for store in _registry.stores():
+        store.clear()

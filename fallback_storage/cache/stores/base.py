@@ -18,12 +18,13 @@ To add a store: subclass ``Store``, implement the four abstract methods, run
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-# Opaque to everyone but the store that gave it.
+# Opaque to everyone but the store that gave it. None: there is none to be had, and a
+# fill is in vain.
 Lease = Any
 
 
@@ -31,7 +32,7 @@ class Store(ABC):
     """Keeps codes (``fallback_storage.cache.entry``) by canonical file name."""
 
     # Whether ``peek`` ever answers: the store, or its nearest tier, is in process.
-    has_peek: ClassVar[bool] = False
+    has_peek: bool = False
 
     @abstractmethod
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Lease]]:
@@ -51,6 +52,10 @@ class Store(ABC):
     @abstractmethod
     def clear(self) -> None:
         """Forget every name of this chain and void every lease."""
+
+    def look_up_one(self, name: str) -> tuple[int | None, Lease]:
+        """Look up a single name."""
+        return self.look_up((name,))[name]
 
     def fill_many(self, fills: Mapping[str, tuple[Lease, int, float]]) -> int:
         """Fill many names (name -> lease, code, ttl); return how many were kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
@@ -35,7 +35,7 @@ class LocalStore(Store):
     back; tests pass one that they tick by hand.
     """
 
-    has_peek: ClassVar[bool] = True
+    has_peek = True
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class LocalStore(Store):
     ) -> None:
         self._max_entries = max_entries
         self._clock = clock
+        self._stripes = [0] * STRIPES
         self._start_afresh()
         forks.register(self)
 
@@ -51,7 +52,8 @@ class LocalStore(Store):
         self._lock = threading.Lock()
         self._known: LRUCache[str, int] = LRUCache(self._max_entries)
         self._absent: LRUCache[str, int] = LRUCache(max(1, self._max_entries // 10))
-        self._stripes = [0] * STRIPES
+        # Counted on, not from 0: a lease of the parent must not fit in the child.
+        self._stripes = [count + 1 for count in self._stripes]
         self._hits = self._negative_hits = 0
 
     # A forked child inherits neither the lock's state nor, by contract, the entries.
@@ -60,13 +62,12 @@ class LocalStore(Store):
     def peek(self, name: str) -> int | None:
         """See ``Store.peek``. This is the hot path: nothing here is for beauty."""
         with self._lock:
-            try:
+            if name in self._known:  # cheaper than the KeyError of every cold name
                 packed = self._known[name]
-            except KeyError:
-                try:
-                    packed = self._absent[name]
-                except KeyError:
-                    return None
+            elif name not in self._absent:
+                return None
+            else:
+                packed = self._absent[name]
                 if packed >> CODE_BITS <= self._clock() * 1000:
                     return None
                 self._negative_hits += 1
@@ -75,6 +76,12 @@ class LocalStore(Store):
                 return None
             self._hits += 1
             return packed & CODE_MASK
+
+    def look_up_one(self, name: str) -> tuple[int | None, object]:
+        """See ``Store.look_up_one``."""
+        with self._lock:
+            now = self._clock() * 1000
+            return self._read(name, now), self._stripes[hash(name) % STRIPES]
 
     def look_up(
         self, names: Collection[str]
@@ -105,8 +112,13 @@ class LocalStore(Store):
             entries, others = self._known, self._absent
             if code == NOWHERE:
                 entries, others = others, entries
-            others.pop(name, None)
-            entries[name] = int((self._clock() + ttl) * 1000) << CODE_BITS | code
+            now = self._clock()
+            expiry = int((now + ttl) * 1000)
+            for old in (others.pop(name, 0), entries.get(name, 0)):
+                if old >> CODE_BITS > now * 1000:
+                    # A refined entry rests on the old one, and gets no older than it.
+                    expiry = min(expiry, old >> CODE_BITS)
+            entries[name] = expiry << CODE_BITS | code
             return True
 
     def invalidate(self, names: Collection[str]) -> None:

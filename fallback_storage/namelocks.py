@@ -1,8 +1,13 @@
-"""One save of a name at a time, within a process.
+"""Locks by file name, within this process.
 
-Between "this name is free" and the write lies a gap in which another thread may take
+``saving``: one save of a name at a time. Between "this name is free" and the write lies a gap in which another thread may take
 the name; FileSystemStorage notices, object stores overwrite. Across processes the gap
 remains what it is with the wrapped storages alone.
+
+``copying``: one copy of a name at a time. ``changing``: short steps that must not
+overlap, such as deleting a name and giving a finished copy that name.
+
+They are taken in this order only: saving, copying, changing.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class _SaveLocks:
+class NameLocks:
     """Locks by name, each of which lives while somebody holds or awaits it."""
 
     def __init__(self) -> None:
@@ -32,6 +37,7 @@ class _SaveLocks:
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
+        """Hold the lock of ``name``."""
         with self._guard:
             lock, users = self._locks.get(name) or (threading.RLock(), 0)
             self._locks[name] = lock, users + 1
@@ -47,5 +53,7 @@ class _SaveLocks:
                     self._locks[name] = lock, users - 1
 
 
-_save_locks = _SaveLocks()
-saving = _save_locks.hold
+_saving = NameLocks()
+saving = _saving.hold
+copying = NameLocks().hold
+changing = NameLocks().hold

@@ -1,0 +1,47 @@
+"""File names -> cache keys.
+
+A file name may be of any length and hold spaces, control characters and any letter;
+memcached takes none of these. So a key holds a hash of the name, and is short enough
+to leave an alias room for its KEY_PREFIX::
+
+    fbs2:<chain>:<hash of the name>:e    an entry
+    fbs2:<chain>:<hash of the name>:s    a stamp
+    fbs2:<chain>:g                       the generation, one for all names
+
+Every key of a chain, and no other, begins with ``Keys.prefix``.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+# Bytes. Two names with one hash would share an entry; nobody finds such a pair.
+HASH_SIZE = 20
+
+
+class Keys:
+    """The keys of one chain. ``chain`` is short, of hexadecimal digits."""
+
+    __slots__ = ("generation", "prefix")
+
+    def __init__(self, chain: str) -> None:
+        self.prefix = f"fbs2:{chain}:"
+        self.generation = f"{self.prefix}g"
+
+    def _base(self, name: str) -> str:
+        # surrogatepass: what os.fsdecode() made of bytes that are not UTF-8.
+        encoded = name.encode("utf-8", "surrogatepass")
+        return self.prefix + blake2b(encoded, digest_size=HASH_SIZE).hexdigest()
+
+    def entry(self, name: str) -> str:
+        """Return the key of a name's entry."""
+        return f"{self._base(name)}:e"
+
+    def stamp(self, name: str) -> str:
+        """Return the key of a name's stamp."""
+        return f"{self._base(name)}:s"
+
+    def stamp_and_entry(self, name: str) -> tuple[str, str]:
+        """Return both keys of a name, hashing once."""
+        base = self._base(name)
+        return f"{base}:s", f"{base}:e"

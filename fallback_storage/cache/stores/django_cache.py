@@ -1,0 +1,248 @@
+"""The store in a Django cache alias: locmem, file, database, memcached, Redis...
+
+No cache API of Django can compare and set, most drop keys when they like, and some
+lose a write without a word. So nothing is decided when an entry is written; it is
+decided when it is read:
+
+* Every name has a **stamp**, and every chain a **generation**: random tokens, each
+  written by one call and never again. Who looks a name up leases both.
+* An **entry** carries the lease that its walk began with. It counts only while stamp
+  and generation are present and equal to what it carries.
+* ``invalidate`` writes a new stamp, ``clear`` a new generation. A token that was
+  replaced, evicted or expired never comes back, so no entry and no lease that carries
+  it is ever valid again. Every loss of a key is a miss.
+
+A new stamp, not a deletion: an ``add`` that the cache's client sends twice (a reader's,
+after a lost answer) would bring back a stamp that was deleted, but not one that was
+replaced. And the next reader finds his lease without another round trip.
+
+Round trips: a hit one, of one name or of hundreds; a miss at most three (``get_many``,
+``add`` of the stamp if there is none, ``set`` of the entry); an invalidation two
+(``set_many``, and ``get_many`` to see that it is so).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from typing import TYPE_CHECKING
+
+from django.core.cache import caches
+
+from fallback_storage import forks
+from fallback_storage.cache.entry import MAX_CHAIN
+from fallback_storage.cache.keys import Keys
+from fallback_storage.cache.stores.base import Store
+from fallback_storage.exceptions import FallbackStorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from django.core.cache.backends.base import BaseCache
+
+TOKEN_BYTES = 8
+TOKEN_LENGTH = 2 * TOKEN_BYTES
+# Of a code; none that a chain can have is longer.
+MAX_DIGITS = len(str(2 * MAX_CHAIN))
+
+# A name whose stamp has gone is a miss: stamps should live for several TTLs. They are
+# also what a flood of unknown names leaves behind, so not for ever.
+STAMP_SECONDS = 3600
+# The longest that memcached takes as a duration. Then all is asked once more.
+GENERATION_SECONDS = 30 * 24 * 3600
+
+# Names of one get_many. Two keys each: the database cache passes them all in one query,
+# and a database takes a limited number (999 in older SQLite).
+MAX_NAMES = 400
+
+# How often an invalidation is written that is not seen afterwards.
+ATTEMPTS = 3
+
+
+class CacheLosesWritesError(FallbackStorageError):
+    """Raised when the cache took a write that matters and does not show it."""
+
+
+class DjangoCacheStore(Store):
+    """Keeps entries in ``CACHES[alias]``, under keys of this chain.
+
+    ``chain`` identifies the chain (``keys.Keys``). ``stamp_seconds`` is the longest
+    that an entry lives, whatever its TTL; give several times the TTL.
+    """
+
+    def __init__(
+        self, alias: str, chain: str, stamp_seconds: float = STAMP_SECONDS
+    ) -> None:
+        self._alias = alias
+        self._keys = Keys(chain)
+        self._stamp_seconds = stamp_seconds
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """See ``forks.ForkSensitive``: a memcached client does not survive a fork.
+
+        Parent and child would read each other's answers from one socket.
+        """
+        with contextlib.suppress(AttributeError):
+            del caches[self._alias]
+
+    def _cache(self) -> BaseCache:
+        # Asked for at each call: Django gives every thread a connection of its own.
+        return caches[self._alias]
+
+    def _new_token(self) -> str:
+        return secrets.token_hex(TOKEN_BYTES)
+
+    # Reading
+
+    def look_up(
+        self, names: Collection[str]
+    ) -> Mapping[str, tuple[int | None, object]]:
+        """See ``Store.look_up``."""
+        found: dict[str, tuple[int | None, object]] = {}
+        for part in _parts(names):
+            found.update(self._look_up_part(part))
+        return found
+
+    def _look_up_part(
+        self, names: Sequence[str]
+    ) -> dict[str, tuple[int | None, object]]:
+        keys = {name: self._keys.stamp_and_entry(name) for name in names}
+        wanted = [self._keys.generation]
+        for pair in keys.values():
+            wanted += pair
+        values = dict(self._cache().get_many(wanted))
+        self._complete(
+            values, [self._keys.generation], GENERATION_SECONDS, replace=False
+        )
+        generation = values.get(self._keys.generation)
+        if not _is_token(generation):
+            # As a client answers that ignores its errors, or waits to connect again.
+            raise CacheLosesWritesError("The cache does not show a generation.")
+        stamp_keys = [stamp_key for stamp_key, _ in keys.values()]
+        # Many at once are set, not added one by one. To write a new stamp is safe at
+        # any time; another process that came first loses its fill and no more.
+        self._complete(
+            values, stamp_keys, self._stamp_seconds, replace=len(stamp_keys) > 1
+        )
+        found: dict[str, tuple[int | None, object]] = {}
+        for name, (stamp_key, entry_key) in keys.items():
+            stamp = values.get(stamp_key)
+            if not _is_token(stamp):
+                found[name] = None, None
+                continue
+            lease = f"{generation}.{stamp}"
+            found[name] = _code_of(values.get(entry_key), lease), lease
+        return found
+
+    def _complete(
+        self,
+        values: dict[str, object],
+        keys: Sequence[str],
+        seconds: float,
+        *,
+        replace: bool,
+    ) -> None:
+        """Write a token under each key that has none, here and in the cache."""
+        fresh = {
+            key: self._new_token() for key in keys if not _is_token(values.get(key))
+        }
+        if not fresh:
+            return
+        cache = self._cache()
+        if replace or any(key in values for key in fresh):
+            # (Something that is no token can only be replaced.)
+            values.update(fresh)
+            for key in cache.set_many(fresh, timeout=seconds) or ():
+                values.pop(key, None)
+            return
+        for key, token in fresh.items():
+            if cache.add(key, token, timeout=seconds):
+                values[key] = token
+            else:
+                # Somebody was first, or nothing was written: see which.
+                values.update(cache.get_many([key]))
+
+    # Writing
+
+    def fill(self, name: str, lease: object, code: int, ttl: float) -> bool:
+        """See ``Store.fill``: true does not tell whether it came too late."""
+        if lease is None:
+            return False
+        self._cache().set(
+            self._keys.entry(name), f"{lease}.{code}", timeout=_timeout(ttl)
+        )
+        return True
+
+    def fill_many(self, fills: Mapping[str, tuple[object, int, float]]) -> int:
+        """See ``Store.fill_many``: one ``set_many`` for each TTL that occurs."""
+        by_timeout: dict[float, dict[str, str]] = {}
+        for name, (lease, code, ttl) in fills.items():
+            if lease is not None:
+                entries = by_timeout.setdefault(_timeout(ttl), {})
+                entries[self._keys.entry(name)] = f"{lease}.{code}"
+        kept = 0
+        for timeout, entries in by_timeout.items():
+            failed = self._cache().set_many(entries, timeout=timeout) or ()
+            kept += len(entries) - len(failed)
+        return kept
+
+    def invalidate(self, names: Collection[str]) -> None:
+        """See ``Store.invalidate``. Raises if the cache does not show it afterwards."""
+        for part in _parts(names):
+            self._renew([self._keys.stamp(name) for name in part], self._stamp_seconds)
+
+    def clear(self) -> None:
+        """See ``Store.clear``: a new generation. Nothing else of the cache is touched."""
+        self._renew([self._keys.generation], GENERATION_SECONDS)
+
+    def _renew(self, keys: Collection[str], seconds: float) -> None:
+        """Replace the tokens under these keys, and make sure of it.
+
+        A cache may report keys that it failed to write (memcached), raise, or say
+        nothing (the database cache on an error, django-redis with IGNORE_EXCEPTIONS).
+        Seen is what was written, or that another writer has replaced what was there.
+        """
+        cache = self._cache()
+        unsure = dict.fromkeys(keys)
+        before: dict[str, object] = {}
+        for _ in range(ATTEMPTS):
+            if not unsure:
+                return
+            fresh = {key: self._new_token() for key in unsure}
+            if cache.set_many(fresh, timeout=seconds):
+                break
+            seen = cache.get_many(list(fresh))
+            for key, token in fresh.items():
+                there = seen.get(key)
+                if there == token or (there and there != before.get(key, there)):
+                    del unsure[key]
+                elif there:
+                    before[key] = there
+        if unsure:
+            raise CacheLosesWritesError("The cache does not show an invalidation.")
+
+
+def _parts(names: Collection[str]) -> Iterator[Sequence[str]]:
+    names = list(names)
+    for start in range(0, len(names), MAX_NAMES):
+        yield names[start : start + MAX_NAMES]
+
+
+def _is_token(value: object) -> bool:
+    return isinstance(value, str) and len(value) == TOKEN_LENGTH
+
+
+def _code_of(value: object, lease: str) -> int | None:
+    """Return the code of an entry that carries this lease; anything else is a miss."""
+    if not isinstance(value, str):
+        return None
+    carried, _, digits = value.rpartition(".")
+    if carried != lease or len(digits) > MAX_DIGITS:
+        return None
+    return int(digits) if digits.isascii() and digits.isdecimal() else None
+
+
+def _timeout(ttl: float) -> float:
+    # Several caches cut to whole seconds, and take 0 for "do not keep".
+    return max(1, ttl)

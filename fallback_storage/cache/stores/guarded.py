@@ -1,0 +1,347 @@
+"""A breaker around a store that can fail: the memo breaks no request and stalls none.
+
+**Failing open.** Whatever exception the store raises: a look-up is a miss without a
+lease, a fill is not kept. Counted, and logged once a minute by the type's name.
+
+**What a bad store may cost.** It is left alone for ``cool_down`` seconds
+
+* after ``failures`` failures in a row,
+* at once after one failure that took ``slow`` seconds or more: a time-out,
+* when calls of ``slow`` seconds or more, failed or not, add up to more than ``budget``
+  seconds faster than that drains away (in ``cool_down`` seconds),
+
+and then gets one call to prove itself; the other threads do without it meanwhile. If
+that call fails or is slow, the next cool-down begins. So a store that is down costs a
+process one time-out per cool-down (threads that were already waiting when the first
+came wait for their own), and one that answers slowly costs ``budget`` seconds and a
+call at first, then one slow call per cool-down. (No call can be cut short from here:
+the store's client needs time-outs of its own.)
+
+**No invalidation is lost.** One that could not be delivered, or was made while the
+store was left alone, is kept and delivered by the next call that may use the store,
+before anything else. Until then the store is not trusted: its entries may be older than
+our own writes. Beyond ``max_undelivered`` names the whole chain is forgotten instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from fallback_storage import forks
+from fallback_storage.cache.stores.base import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from fallback_storage.cache.stores.base import Lease
+
+    Result = TypeVar("Result")
+
+logger = logging.getLogger("fallback_storage")
+
+LOG_SECONDS = 60.0
+
+# An invalidation can be added while earlier ones are being delivered. After so many
+# rounds the next caller may go on.
+DELIVERY_ROUNDS = 3
+
+
+class GuardedStore(Store):
+    """Another store, which may fail.
+
+    ``clock`` returns seconds and never goes back. The other arguments: see the module.
+    """
+
+    def __init__(  # noqa: PLR0917
+        self,
+        store: Store,
+        clock: Callable[[], float] = time.monotonic,
+        failures: int = 3,
+        cool_down: float = 10.0,
+        slow: float = 0.05,
+        budget: float = 1.0,
+        max_undelivered: int = 1000,
+    ) -> None:
+        self.has_peek = store.has_peek  # type: ignore[misc]
+        self._store = store
+        self._peek = store.peek
+        self._clock = clock
+        self._max_failures = failures
+        self._cool_down = cool_down
+        self._slow = slow
+        self._budget = budget
+        self._max_undelivered = max_undelivered
+        # Grows with every invalidation that is not delivered: voids leases from before.
+        self._epoch = 0
+        self._start_afresh()
+        forks.register(self)
+
+    def _start_afresh(self) -> None:
+        self._lock = threading.Lock()
+        # Read without the lock; what makes it false is done before its caller goes on.
+        self._healthy = True
+        self._failed_in_row = 0
+        self._open_until: float | None = None
+        self._trial = False
+        self._debt, self._debt_at = 0.0, self._clock()
+        self._logged_at = self._debt_at - LOG_SECONDS
+        self._undelivered: set[str] = set()
+        self._undelivered_all = False
+        self._failed = self._bypassed = 0
+
+    def after_fork(self) -> None:
+        """See ``forks.ForkSensitive``: the parent delivers what the parent noted."""
+        self._start_afresh()
+
+    # What a store does
+
+    def peek(self, name: str) -> int | None:
+        """See ``Store.peek``. No lock, and nothing from a store that is not trusted."""
+        return self._peek(name) if self._healthy else None
+
+    def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Lease]]:
+        """See ``Store.look_up``."""
+        epoch = self._epoch
+
+        def look_up() -> dict[str, tuple[int | None, Lease]]:
+            found = self._store.look_up(names)
+            return {name: _leased(found[name], epoch) for name in names}
+
+        found = self._call(look_up)
+        return dict.fromkeys(names, (None, None)) if found is None else found
+
+    def fill(self, name: str, lease: Lease, code: int, ttl: float) -> bool:
+        """See ``Store.fill``."""
+        if lease is None:
+            return False
+
+        def fill() -> bool:
+            # Compared late: what was undelivered has been delivered by now.
+            epoch, inner = lease
+            return epoch == self._epoch and self._store.fill(name, inner, code, ttl)
+
+        return self._call(fill) or False
+
+    def fill_many(self, fills: Mapping[str, tuple[Lease, int, float]]) -> int:
+        """See ``Store.fill_many``."""
+
+        def fill_many() -> int:
+            return self._store.fill_many(
+                {
+                    name: (lease[1], code, ttl)
+                    for name, (lease, code, ttl) in fills.items()
+                    if lease is not None and lease[0] == self._epoch
+                }
+            )
+
+        return self._call(fill_many) or 0
+
+    def invalidate(self, names: Collection[str]) -> None:
+        """See ``Store.invalidate``. Never fails; see the module."""
+        self._tell(frozenset(names))
+
+    def clear(self) -> None:
+        """See ``Store.clear``. Never fails; see the module."""
+        self._tell(None)
+
+    def close(self) -> None:
+        """See ``Store.close``. Tries once more to deliver what was not."""
+        with self._lock:
+            owing = self._owing()
+            self._open_until = None
+        if owing:
+            self._call(_nothing)
+        with contextlib.suppress(Exception):
+            self._store.close()
+
+    def stats(self) -> dict[str, int]:
+        """See ``Store.stats``: the store's own and the guard's.
+
+        ``store_failures``: calls that raised; ``bypassed``: calls that the store was
+        spared; ``undelivered``: names whose invalidation it has not yet taken (1 for
+        all names); ``breaker_open``: 1 while it is left alone.
+        """
+        with self._lock:
+            counts = {
+                "store_failures": self._failed,
+                "bypassed": self._bypassed,
+                "undelivered": len(self._undelivered) + self._undelivered_all,
+                "breaker_open": int(self._open_until is not None),
+            }
+        return {**self._store.stats(), **counts}
+
+    # Invalidations
+
+    def _tell(self, names: frozenset[str] | None) -> None:
+        """Invalidate names, or with None all, now or later."""
+        if self._healthy:
+            told = None
+            try:
+                told = self._call(lambda: self._pass_on(names))
+            finally:
+                # Also when a signal ended the call: whether it arrived is not known.
+                if not told:
+                    self._note(names)
+        else:
+            self._note(names)
+            self._call(_nothing)
+
+    def _pass_on(self, names: frozenset[str] | None) -> bool:
+        if names is None:
+            self._store.clear()
+        else:
+            self._store.invalidate(names)
+        return True
+
+    def _note(self, names: frozenset[str] | None) -> None:
+        with self._lock:
+            if names is None or self._undelivered_all:
+                self._undelivered_all = True
+            else:
+                self._undelivered |= names
+                self._undelivered_all = len(self._undelivered) > self._max_undelivered
+            if self._undelivered_all:
+                self._undelivered.clear()
+            self._epoch += 1
+            self._update()
+
+    def _owing(self) -> bool:
+        return self._undelivered_all or bool(self._undelivered)
+
+    def _deliver(self) -> bool:
+        """Deliver what was noted; return whether nothing is left."""
+        for _ in range(DELIVERY_ROUNDS):
+            with self._lock:
+                if not self._owing():
+                    return True
+                names = None if self._undelivered_all else frozenset(self._undelivered)
+                self._undelivered.clear()
+                self._undelivered_all = False
+            delivered = False
+            try:
+                delivered = self._pass_on(names)
+            finally:
+                if not delivered:
+                    self._note(names)
+        with self._lock:
+            return not self._owing()
+
+    # The breaker
+
+    def _call(self, operation: Callable[[], Result]) -> Result | None:
+        """Return what the operation returns, or None where the store is no help."""
+        on_trial = False
+        if not self._healthy:
+            admitted, on_trial = self._admit()
+            if not admitted:
+                return None
+        begin = self._clock()
+        try:
+            if on_trial and not self._deliver():
+                return None
+            result = operation()
+        except Exception as exc:  # noqa: BLE001 - a memo is not worth any exception
+            self._note_failure(exc, begin)
+            return None
+        else:
+            self._note_success(begin, on_trial)
+            return result
+        finally:
+            if on_trial:
+                self._end_trial()
+
+    def _admit(self) -> tuple[bool, bool]:
+        """Return whether a call may go to the store, and whether it is the trial."""
+        with self._lock:
+            if self._trial or (
+                self._open_until is not None and self._clock() < self._open_until
+            ):
+                self._bypassed += 1
+                return False, False
+            self._trial = self._open_until is not None or self._owing()
+            return True, self._trial
+
+    def _end_trial(self) -> None:
+        with self._lock:
+            self._trial = False
+            self._update()
+
+    def _note_success(self, begin: float, on_trial: bool) -> None:
+        seconds = self._clock() - begin
+        is_slow = seconds >= self._slow
+        if self._healthy and not is_slow:
+            return
+        with self._lock:
+            was_open = self._open_until is not None
+            if is_slow:
+                self._spend(seconds)
+                if on_trial and was_open:
+                    self._open()
+            # (A call from before the breaker opened does not close it.)
+            if self._open_until is None or (on_trial and not is_slow):
+                self._failed_in_row = 0
+                self._open_until = None
+            opens = self._open_until is not None and not was_open
+            self._update()
+        if opens:
+            self._log("too slow")
+
+    def _note_failure(self, exc: Exception, begin: float) -> None:
+        seconds = self._clock() - begin
+        is_slow = seconds >= self._slow
+        with self._lock:
+            self._failed += 1
+            self._failed_in_row += 1
+            enough = self._failed_in_row >= self._max_failures
+            if is_slow or enough or self._open_until is not None:
+                self._open()
+            self._update()
+        self._log(type(exc).__name__)
+
+    def _log(self, reason: str) -> None:
+        with self._lock:
+            now, failed = self._clock(), self._failed
+            if now - self._logged_at < LOG_SECONDS:
+                return
+            self._logged_at = now
+        logger.warning(
+            "Trouble with the shared cache (%s); answering without it where needed. "
+            "Failures so far: %d.",
+            reason,
+            failed,
+        )
+
+    def _spend(self, seconds: float) -> None:
+        """Open the breaker if slow calls add up. Under the lock."""
+        now = self._clock()
+        drained = (now - self._debt_at) * self._budget / self._cool_down
+        self._debt = max(0.0, self._debt - drained) + seconds
+        self._debt_at = now
+        if self._debt > self._budget:
+            self._open()
+
+    def _open(self) -> None:
+        self._open_until = self._clock() + self._cool_down
+
+    def _update(self) -> None:
+        self._healthy = not (
+            self._trial
+            or self._failed_in_row
+            or self._open_until is not None
+            or self._owing()
+        )
+
+
+def _leased(
+    found: tuple[int | None, Lease], epoch: int
+) -> tuple[int | None, tuple[int, Lease] | None]:
+    code, lease = found
+    return code, None if lease is None else (epoch, lease)
+
+
+def _nothing() -> bool:
+    return True

@@ -1,0 +1,157 @@
+"""An in-process tier in front of a Redis store, told by the server what has changed.
+
+Hits cost what they cost in process. They may be as old as a message from the server
+takes: well below a millisecond on one machine, and at the very most two heartbeats
+(see ``tracking``) if the connection dies without a word. Own writes are seen at once:
+``invalidate`` empties this tier itself.
+
+Entries come in by one way only, a look-up that finds them in the far store:
+
+1. the tier's own lease is taken;
+2. the tracker is asked whether it is connected;
+3. the far store is read;
+4. the tier is filled, for as long as the far entry has to live.
+
+A change on the server after 3 sends a message; if it arrives before 4 the lease is
+void, and otherwise the entry is dropped. A connection that is lost after 2 clears the
+tier, which voids the lease; one that was lost before is seen in 2. While it is lost
+the tier stays empty, and the far store answers.
+
+What a process fills itself is not kept here right away: the message about its own
+write (the server tells everyone) would drop it a moment later. The next look-up
+brings it in.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from fallback_storage import forks
+from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_held
+from fallback_storage.cache.stores.base import Store
+from fallback_storage.cache.stores.local import LocalStore
+from fallback_storage.cache.stores.redis import redis_store
+from fallback_storage.cache.stores.tracking import HEARTBEAT, Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from fallback_storage.cache.stores.redis import RedisStore
+
+# Seconds that ``close`` waits for the thread.
+JOIN_SECONDS = 2.0
+
+
+def near_store(
+    alias: str,
+    chain: str,
+    max_entries: int,
+    clock: Callable[[], float],
+    client: Any = None,
+) -> NearStore:
+    """Return ``redis_store`` with an in-process tier of ``max_entries`` in front.
+
+    ``clock`` is for that tier. Contacts nothing and starts no thread.
+    """
+    return NearStore(redis_store(alias, chain, client), LocalStore(max_entries, clock))
+
+
+class NearStore(Store):
+    """``local`` in front of ``far``; nobody else uses ``local``.
+
+    The thread that listens to the server starts at the first look-up, which does not
+    wait for it, and ends with the store. ``heartbeat`` seconds: see ``tracking``.
+
+    The far store's prefix may not change: an in-process tier knows one world.
+    """
+
+    has_peek = True
+
+    def __init__(
+        self, far: RedisStore, local: LocalStore, heartbeat: float = HEARTBEAT
+    ) -> None:
+        self._far = far
+        self._local = local
+        self._tracker = Tracker(far.tracking_connection, far.prefix, local, heartbeat)
+        # The hit path is the local store's own method. What it may not answer is not
+        # in there.
+        self.peek = local.peek  # type: ignore[method-assign]
+        # The thread knows the tracker, not this object: it ends when this is gone.
+        weakref.finalize(self, self._tracker.stop)
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """See ``forks.ForkSensitive``; ``local`` registered itself."""
+        self._tracker.after_fork()
+
+    def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
+        """See ``Store.look_up``. A hit of this tier comes without a far lease."""
+        tracker = self._tracker
+        near = self._local.look_up(names)
+        if not tracker.connected:
+            tracker.start()
+            return self._far.look_up(names)
+        found: dict[str, tuple[int | None, Any]] = {}
+        missing = []
+        for name, (code, _) in near.items():
+            if _is_complete(code):
+                found[name] = code, None
+            else:
+                # Nothing, or half of an answer: who completes it needs a far lease.
+                missing.append(name)
+        if missing:
+            lasting = self._far.look_up_lasting(missing)
+            for name, (code, lease, seconds) in lasting.items():
+                found[name] = code, lease
+                if code is not None and seconds > 0:
+                    self._local.fill(name, near[name][1], code, seconds)
+        return found
+
+    def fill(self, name: str, lease: Any, code: int, ttl: float) -> bool:
+        """See ``Store.fill``."""
+        return self._far.fill(name, lease, code, ttl)
+
+    def fill_many(self, fills: Mapping[str, tuple[Any, int, float]]) -> int:
+        """See ``Store.fill_many``."""
+        return self._far.fill_many(fills)
+
+    def invalidate(self, names: Collection[str]) -> None:
+        """See ``Store.invalidate``.
+
+        This tier second: what a look-up read from the far store before is then void.
+        """
+        try:
+            self._far.invalidate(names)
+        finally:
+            self._local.invalidate(names)
+
+    def clear(self) -> None:
+        """See ``Store.clear``."""
+        try:
+            self._far.clear()
+        finally:
+            self._local.clear()
+
+    def close(self) -> None:
+        """See ``Store.close``."""
+        self._tracker.stop()
+        self._tracker.join(JOIN_SECONDS)
+        self._far.close()
+
+    def stats(self) -> dict[str, int]:
+        """See ``Store.stats``: the local store's own and the tracker's.
+
+        ``near_connected``: 1 while hits are served in process; ``near_connections``:
+        how often that began; ``near_messages``: invalidation messages received.
+        """
+        return {
+            **self._local.stats(),
+            "near_connected": int(self._tracker.connected),
+            "near_connections": self._tracker.connections,
+            "near_messages": self._tracker.invalidations,
+        }
+
+
+def _is_complete(code: int | None) -> bool:
+    return code is not None and (code in {NOWHERE, HIDDEN} or is_held(code))

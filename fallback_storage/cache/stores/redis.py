@@ -1,0 +1,321 @@
+"""The store in Redis or Valkey: one key a name, leases and fills decided by the server.
+
+The value of a name's key is ASCII, never a pickle::
+
+    -:<token>         a lease: somebody asks the backends
+    <code>:<token>    an entry, which carries the token of the lease it was filled with
+
+* A **token** is random. It enters the server only where the key is absent; a fill
+  keeps it. So as long as a key shows one token it was there all the time.
+* A **lease** is the value seen. Readers that come while one is pending share it.
+* A **fill** replaces the value if it is still the lease, in one step on the server.
+* An **invalidation** deletes the key.
+
+Why no fill is late: say it finds its lease. The key then has been there, with this
+token, since the lease was given, because a deleted key comes back with another token.
+So nobody deleted it since: no invalidation came in between. That the value itself may
+have changed and changed back meanwhile (two fills) is no matter. Expiry and eviction
+delete keys as well: they void leases that were still good, which costs a walk.
+
+One client for reads and writes, to the server that takes the writes: a replica lags.
+A server that loses writes it has confirmed (it restarts with an old snapshot, or an
+outdated replica takes over) may lose invalidations too; the TTL is then the bound.
+
+Round trips: a hit one, of one name or of hundreds; a miss two (the second for all
+leases), and one for its fill; an invalidation one. Every command and script names keys
+of one slot only, except where a cluster's client is known to split: so it works on a
+Redis Cluster, where ``MGET`` becomes one pipeline a node (``mget_nonatomic``).
+Redis >= 6, Valkey >= 7.2.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from django.utils.module_loading import import_string
+
+from fallback_storage import forks
+from fallback_storage.cache.stores.base import Store
+from fallback_storage.cache.stores.redis_alias import client_of, prefix_of
+from fallback_storage.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+# The longest walk whose answer is kept. What nobody fills is gone after that.
+LEASE_SECONDS = 60.0
+
+TOKEN_BYTES = 8
+NO_ENTRY = b"-"
+VALUE = re.compile(rb"(-|[0-9]{1,5}):[0-9a-f]{%d}" % (2 * TOKEN_BYTES))
+
+# Keys to ask for, and to delete, at a time in ``clear``.
+BATCH = 1000
+
+# Scripts are sent as text (EVAL): an EVALSHA saves some bytes of a miss, and must be
+# sent again after SCRIPT FLUSH and restarts; redis-py's cluster pipelines refuse it.
+
+# KEYS[1]; the lease to give, its life in ms, and the malformed value seen, if any.
+TAKE_LEASE = """
+local value = redis.call('GET', KEYS[1])
+if value and value ~= ARGV[3] then return value end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
+"""
+
+# KEYS[1]; the lease, the new value, its life in ms. What completes an entry rests on
+# it, and gets no older than it.
+FILL = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local life = tonumber(ARGV[3])
+if string.sub(ARGV[1], 1, 1) ~= '-' then
+    local left = redis.call('PTTL', KEYS[1])
+    if left >= 0 then life = math.max(1, math.min(life, left)) end
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', life)
+return 1
+"""
+
+
+def redis_store(alias: str, chain: str, client: Any = None) -> RedisStore:
+    """Return the store of a chain (its fingerprint) in a Redis alias.
+
+    ``client``: a client of redis-py, a function that returns one, or its dotted path;
+    default: one made from the alias. Contacts nothing.
+    """
+    if client is None:
+        own = client_of(alias)
+        return RedisStore(lambda: own, prefix_of(alias, chain))
+    if isinstance(client, str):
+        client = import_string(client)
+    return RedisStore(client, prefix_of(alias, chain))
+
+
+class RedisStore(Store):
+    """Keeps entries on a Redis or Valkey server, or a cluster of them.
+
+    ``client``: a client of redis-py, or a function that returns one; it is called at
+    the first use, and what it returns is closed with the store. ``prefix`` is what
+    this chain's keys begin with and no other's: text, or a function that returns it,
+    called every time. The name follows in clear, so that an invalidation message tells
+    it. ``lease_seconds``: how long a walk may take.
+
+    Raises whatever the client raises.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        prefix: str | Callable[[], str],
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self._owns_client = callable(client)
+        self._make_client = client
+        self._client = None if self._owns_client else client
+        self._prefix = prefix
+        self._lease_ms = _milliseconds(lease_seconds)
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """See ``forks.ForkSensitive``; redis-py sees to its own connections."""
+        self._client_lock = threading.Lock()
+
+    @property
+    def client(self) -> Any:
+        """The client; made now, if it is not yet."""
+        if self._client is None:
+            with self._client_lock:
+                if self._client is None:
+                    self._client = self._make_client()
+        return self._client
+
+    def prefix(self) -> bytes:
+        """Return what every key of this chain, and no other key, begins with."""
+        prefix = self._prefix if isinstance(self._prefix, str) else self._prefix()
+        return encode(prefix)
+
+    def tracking_connection(self) -> Any:
+        """Return a connection of its own, not connected yet, for ``tracking``."""
+        pool = getattr(self.client, "connection_pool", None)
+        if pool is None:
+            raise ConfigurationError(
+                "NEAR",
+                "is set for a Redis Cluster, of which each node tells of its own keys.",
+                "Remove NEAR, or give a client of a single server.",
+            )
+        return pool.connection_class(**{**pool.connection_kwargs, "protocol": 3})
+
+    # Reading
+
+    def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
+        """See ``Store.look_up``."""
+        names = list(names)
+        if not names:
+            return {}
+        prefix = self.prefix()
+        keys = [prefix + encode(name) for name in names]
+        return dict(zip(names, self._with_leases(keys, self._get(keys)), strict=True))
+
+    def look_up_one(self, name: str) -> tuple[int | None, Any]:
+        """See ``Store.look_up_one``."""
+        key = self.prefix() + encode(name)
+        value = self.client.get(key)
+        code, lease = _read(value)
+        if lease is None:
+            ((code, lease),) = self._with_leases((key,), (value,))
+        return code, lease
+
+    def look_up_lasting(
+        self, names: Collection[str]
+    ) -> Mapping[str, tuple[int | None, Any, float]]:
+        """Like ``look_up``, and for how many seconds each code will be there.
+
+        As many round trips; zero seconds for what is not there.
+        """
+        names = list(names)
+        if not names:
+            return {}
+        prefix = self.prefix()
+        keys = [prefix + encode(name) for name in names]
+        pipeline = self.client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.get(key)
+            pipeline.pttl(key)
+        answers = pipeline.execute()
+        found = self._with_leases(keys, answers[::2])
+        return {
+            name: (code, lease, max(0, milliseconds) / 1000)
+            for name, (code, lease), milliseconds in zip(
+                names, found, answers[1::2], strict=True
+            )
+        }
+
+    def _get(self, keys: Sequence[bytes]) -> Sequence[Any]:
+        client = self.client
+        if len(keys) == 1:
+            return (client.get(keys[0]),)
+        mget = client.mget_nonatomic if _is_cluster(client) else client.mget
+        return mget(keys)  # type: ignore[no-any-return]
+
+    def _with_leases(
+        self, keys: Sequence[bytes], values: Sequence[Any]
+    ) -> list[tuple[int | None, Any]]:
+        """Return for each key its code and lease; take leases where there are none."""
+        found = [_read(value) for value in values]
+        missing = [index for index, (_, lease) in enumerate(found) if lease is None]
+        if missing:
+            calls = []
+            for index in missing:
+                token = secrets.token_hex(TOKEN_BYTES).encode()
+                seen = values[index] or b""
+                arguments = (NO_ENTRY + b":" + token, self._lease_ms, seen)
+                calls.append((keys[index], arguments))
+            answers = self._run(TAKE_LEASE, calls)
+            for index, answer in zip(missing, answers, strict=True):
+                found[index] = _read(answer)
+        return found
+
+    # Writing
+
+    def fill(self, name: str, lease: Any, code: int, ttl: float) -> bool:
+        """See ``Store.fill``."""
+        return self.fill_many({name: (lease, code, ttl)}) == 1
+
+    def fill_many(self, fills: Mapping[str, tuple[Any, int, float]]) -> int:
+        """See ``Store.fill_many``: one round trip."""
+        prefix = self.prefix()
+        calls = []
+        for name, (lease, code, ttl) in fills.items():
+            if lease is None:
+                continue
+            token = lease.partition(b":")[2]
+            arguments = (lease, b"%d:%s" % (code, token), _milliseconds(ttl))
+            calls.append((prefix + encode(name), arguments))
+        return sum(map(int, self._run(FILL, calls)))
+
+    def invalidate(self, names: Collection[str]) -> None:
+        """See ``Store.invalidate``: one round trip (on a cluster, one a node)."""
+        if names:
+            prefix = self.prefix()
+            self._delete([prefix + encode(name) for name in names])
+
+    def clear(self) -> None:
+        """See ``Store.clear``. Goes through all keys of the database; flushes none.
+
+        A ``SCAN`` returns every key that is there from its beginning to its end, so
+        every lease that was given before.
+        """
+        pattern = _escape(self.prefix()) + b"*"
+        keys = self.client.scan_iter(match=pattern, count=BATCH)
+        while batch := list(islice(keys, BATCH)):
+            self._delete(batch)
+
+    def _delete(self, keys: Sequence[Any]) -> None:
+        client = self.client
+        if not _is_cluster(client):
+            client.unlink(*keys)
+            return
+        pipeline = client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.unlink(key)
+        pipeline.execute()
+
+    def _run(
+        self, script: str, calls: Sequence[tuple[bytes, tuple[Any, ...]]]
+    ) -> Sequence[Any]:
+        """Run a script of one key for each call, in one round trip."""
+        if not calls:
+            return ()
+        if len(calls) == 1:
+            ((key, arguments),) = calls
+            return (self.client.eval(script, 1, key, *arguments),)
+        pipeline = self.client.pipeline(transaction=False)
+        for key, arguments in calls:
+            # (Not its method eval(), which a cluster's pipeline has not.)
+            pipeline.execute_command("EVAL", script, 1, key, *arguments)
+        return pipeline.execute()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """See ``Store.close``. A client that was passed is left open."""
+        if self._owns_client and self._client is not None:
+            self._client.close()
+
+
+def _is_cluster(client: Any) -> bool:
+    # redis-py's client of a cluster splits what a cluster's server refuses to.
+    return hasattr(client, "mget_nonatomic")
+
+
+def encode(text: str) -> bytes:
+    """Return a name or prefix as bytes of a key."""
+    # surrogatepass: what os.fsdecode() made of bytes that are not UTF-8.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decode(key: bytes) -> str:
+    """Return the name that ``encode`` made bytes of."""
+    return key.decode("utf-8", "surrogatepass")
+
+
+def _read(value: Any) -> tuple[int | None, bytes | None]:
+    """Return the code and the lease of a value; no lease: nothing of ours is there."""
+    # (A client that was passed may decode its answers.)
+    raw = value.encode() if isinstance(value, str) else value
+    if raw is None or not VALUE.fullmatch(raw):
+        return None, None
+    code = raw.partition(b":")[0]
+    return None if code == NO_ENTRY else int(code), raw
+
+
+def _escape(prefix: bytes) -> bytes:
+    """Return a pattern of ``SCAN`` that matches these very bytes."""
+    return re.sub(rb"([\\*?\[\]^-])", rb"\\\1", prefix)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))

@@ -1,0 +1,202 @@
+"""The overlay: a mirror behaves as if it owned files that it may only read.
+
+Deletes that stay deleted (``whiteouts``), files copied up before they are changed, and
+files copied on the first read (promotion). All of it happens in the first writable
+backend, the *home*.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.base import File
+
+from fallback_storage import staging, whiteouts
+from fallback_storage.cache import memo
+from fallback_storage.exceptions import TornCopyError
+from fallback_storage.namelocks import changing, copying
+from fallback_storage.names import affected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fallback_storage.backends import Backend
+
+logger = logging.getLogger("fallback_storage")
+
+OWN_FOLDERS = frozenset({staging.FOLDER, whiteouts.FOLDER})
+
+
+class Overlay:
+    """What lies over the read-only backends of one chain.
+
+    ``whiteouts`` None: deletes are not recorded. ``promote``: copy on the first read;
+    files of more than ``max_size`` bytes are not copied.
+    """
+
+    def __init__(
+        self,
+        backends: Sequence[Backend],
+        whiteouts: whiteouts.Whiteouts | None = None,
+        *,
+        promote: bool = False,
+        max_size: int | None = None,
+    ) -> None:
+        self._backends = tuple(backends)
+        self._promote = promote
+        self._max_size = max_size
+        self.whiteouts = whiteouts
+        writable = [i for i, backend in enumerate(backends) if not backend.read_only]
+        self.home_index = writable[0] if writable else len(backends)
+
+    @property
+    def home(self) -> Backend:
+        """The first writable backend. Not for chains that have none."""
+        return self._backends[self.home_index]
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        """Hold a name against other threads, and other processes where that can be.
+
+        Deleting, and giving a copy its name, exclude each other: else a copy that is
+        under way could bring a deleted file back.
+        """
+        with changing(name):
+            if not self._promote and self.whiteouts is None:
+                # Nothing is copied by itself, so there is nothing to exclude.
+                yield
+                return
+            with staging.exclusive(self.home.storage, name):
+                yield
+
+    def shown(
+        self,
+        directory: str,
+        index: int,
+        directories: Sequence[str],
+        files: Sequence[str],
+    ) -> tuple[list[str], list[str]]:
+        """Return a backend's listing without the hidden names and our own folders."""
+        hidden: frozenset[str] = frozenset()
+        if self.whiteouts and index in self.whiteouts.covered:
+            hidden = self.whiteouts.names_in(directory)
+        own = OWN_FOLDERS if not directory else ()
+        return (
+            [name for name in directories if name not in own],
+            [name for name in files if name not in hidden],
+        )
+
+    # Copies
+
+    def promotes(self, index: int) -> bool:
+        """Whether a file held by backend ``index`` is copied when it is read."""
+        return self._promote and index > self.home_index
+
+    def promote(self, name: str, index: int, opened: Any, mode: str) -> Any:
+        """Copy a file that was just opened; return it, opened from where it now is.
+
+        A failure to copy is logged, and the read goes on from the source.
+        """
+        holder = self._backends[index].storage
+        if not self._is_small(_size_of(opened)):
+            return opened
+        if self._brings_home(name, index, opened if "b" in mode else None):
+            with suppress(OSError):  # deleted again: the source is still open
+                promoted = self.home.storage._open(name, mode)  # type: ignore[attr-defined]
+                opened.close()
+                return promoted
+        # What was read of it for the copy is gone.
+        with suppress(Exception):
+            opened.close()
+        return holder._open(name, mode)  # type: ignore[attr-defined]
+
+    def bring_home(self, name: str, index: int) -> bool:
+        """Copy a file to the home, if it is small; return whether it is there now."""
+        size = None
+        if self._max_size is not None:
+            with suppress(Exception):
+                size = self._backends[index].storage.size(name)
+        return self._is_small(size) and self._brings_home(name, index, None)
+
+    def _brings_home(self, name: str, index: int, source: Any) -> bool:
+        try:
+            self.copy_up(name, index, source)
+        except Exception as error:  # noqa: BLE001 - the read is what was asked for
+            logger.warning(
+                "%r was not copied from %r to %r: %s",
+                name,
+                self._backends[index].name,
+                self.home.name,
+                type(error).__name__,
+            )
+            return False
+        return True
+
+    def copy_up(self, name: str, index: int, source: Any = None) -> None:
+        """Copy a file to the home under exactly its name, whole or not at all.
+
+        Does nothing if the home has the name already. Raises what the backends raise,
+        ``TornCopyError`` if bytes are missing, and ``FileNotFoundError`` if the file
+        was deleted meanwhile.
+        """
+        with copying(name):
+            if self.home.storage.exists(name):
+                return
+            holder = self._backends[index]
+            if source is not None:
+                self._copy(name, holder, source)
+            else:
+                with holder.storage._open(name, "rb") as opened:  # type: ignore[attr-defined]
+                    self._copy(name, holder, opened)
+        memo.invalidate(affected(name))
+
+    def _copy(self, name: str, holder: Backend, source: Any) -> None:
+        home = self.home.storage
+        size = _size_of(source)
+        content = File(source, name)
+        if not staging.can_stage(home):
+            with self.exclusive(name):
+                self._refuse_deleted(name, holder)
+                _save_exactly(home, name, content, size)
+            return
+        with staging.staged(home, content) as path:
+            if size is not None and path.stat().st_size != size:
+                raise TornCopyError(name, size, path.stat().st_size)
+            with suppress(Exception):  # not every storage knows
+                moment = holder.storage.get_modified_time(name).timestamp()
+                os.utime(path, (moment, moment))
+            staging.make_directories(home, name)
+            with self.exclusive(name):
+                self._refuse_deleted(name, holder)
+                with suppress(FileExistsError):
+                    staging.publish(home, path, name)
+
+    def _refuse_deleted(self, name: str, holder: Backend) -> None:
+        hidden = self.whiteouts is not None and self.whiteouts.hides(name)
+        # Of a read-only backend nobody deletes.
+        if hidden or not (holder.read_only or holder.storage.exists(name)):
+            raise FileNotFoundError(errno.ENOENT, "deleted while it was copied", name)
+
+    def _is_small(self, size: int | None) -> bool:
+        return self._max_size is None or (size is not None and size <= self._max_size)
+
+
+def _size_of(opened: Any) -> int | None:
+    try:
+        return int(opened.size)
+    except (AttributeError, NotImplementedError, OSError, TypeError, ValueError):
+        return None
+
+
+def _save_exactly(storage: Any, name: str, content: Any, size: int | None) -> None:
+    if storage.exists(name):
+        return
+    saved = storage._save(name, content)
+    found = storage.size(saved)
+    if saved != name or (size is not None and found != size):
+        storage.delete(saved)
+        raise TornCopyError(name, size, found)

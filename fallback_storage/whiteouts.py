@@ -1,0 +1,104 @@
+"""Whiteouts: deletes that stay deleted although a read-only backend has the file.
+
+A whiteout is an empty file in the first writable backend, at
+``.fallback-whiteouts/<name>``: durable, seen by all processes, no database. It hides
+the copies in read-only backends, and nothing else: a file that is saved again into a
+writable backend is seen, whether its whiteout is still there or not.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from django.core.files.base import ContentFile
+
+from fallback_storage.chain import NOTHING, Walk
+from fallback_storage.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fallback_storage.backends import Backend
+
+FOLDER = ".fallback-whiteouts"
+
+
+class Whiteouts:
+    """The whiteouts of one chain. ``home`` is its first writable backend."""
+
+    def __init__(self, backends: Sequence[Backend], home: Backend) -> None:
+        self._home = home
+        self.covered = frozenset(
+            index for index, backend in enumerate(backends) if backend.read_only
+        )
+
+    def probe(self, name: str, walk: Walk) -> bool:
+        """Whether ``name`` is hidden; a failure to tell goes into the walk's trail."""
+        asking = Walk("exists", _place(name))
+        outcome = asking.probe(self._home)
+        walk.take_failures(asking)
+        return outcome is Outcome.HELD
+
+    def hides(self, name: str) -> bool:
+        """Whether ``name`` is hidden. Raises what the backend raises."""
+        return self._home.storage.exists(_place(name))
+
+    def add(self, name: str) -> None:
+        """Hide ``name``. Raises what the backend raises."""
+        if self.hides(name):
+            return
+        place = _place(name)
+        saved = self._home.storage._save(place, ContentFile(b""))  # type: ignore[attr-defined]
+        if saved != place:
+            # Another process was faster, and the backend renamed ours.
+            self._home.storage.delete(saved)
+
+    def remove(self, name: str) -> None:
+        """Show ``name`` again. Raises what the backend raises."""
+        if self.hides(name):
+            self._home.storage.delete(_place(name))
+
+    def names_in(self, directory: str) -> frozenset[str]:
+        """Return the hidden file names in a directory."""
+        return frozenset(self._list(directory)[1])
+
+    def names(self, directory: str = "") -> Iterator[str]:
+        """Yield every hidden name below a directory."""
+        directories, files = self._list(directory)
+        for name in files:
+            yield posixpath.join(directory, name)
+        for name in directories:
+            yield from self.names(posixpath.join(directory, name))
+
+    def _list(self, directory: str) -> tuple[list[str], list[str]]:
+        walk = Walk("listdir", directory)
+        listing = walk.ask(self._home, "listdir", _place(directory))
+        if listing is NOTHING:
+            if walk.last is Outcome.FAILED:
+                raise walk.error()
+            return [], []
+        return listing  # type: ignore[no-any-return]
+
+
+class Veil:
+    """The whiteout of one name, looked up when the first covered backend is reached."""
+
+    __slots__ = ("_hidden", "_walk", "_whiteouts")
+
+    def __init__(self, whiteouts: Whiteouts | None, walk: Walk) -> None:
+        self._whiteouts = whiteouts
+        self._walk = walk
+        self._hidden: bool | None = None
+
+    def hides(self, index: int) -> bool:
+        """Whether backend ``index`` must not be asked."""
+        if self._whiteouts is None or index not in self._whiteouts.covered:
+            return False
+        if self._hidden is None:
+            self._hidden = self._whiteouts.probe(self._walk.name, self._walk)
+        return self._hidden
+
+
+def _place(name: str) -> str:
+    return f"{FOLDER}/{name}".rstrip("/")
