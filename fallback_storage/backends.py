@@ -130,7 +130,10 @@ class Backend:
         ``AttributeError`` if the storage cannot be asked.
         """
         storage: Any = self.storage
-        return getattr(storage, "_exists_strictly", None) or storage.exists
+        ask: Callable[[str], bool] = (
+            getattr(storage, "_exists_strictly", None) or storage.exists
+        )
+        return ask
 
     @cached_property
     def lazy_open(self) -> bool:

@@ -49,6 +49,7 @@ REDIS_BACKENDS = (
 )
 CACHE_KINDS: Mapping[str, type | tuple[type, ...]] = {
     "ALIAS": str,
+    "CLIENT": str,
     "STORE": str,
     "TTL": (int, float),
     "NEGATIVE_TTL": (int, float),
@@ -74,13 +75,14 @@ def is_relevant(setting: str) -> bool:
 class CacheSpec:
     """How resolutions are remembered.
 
-    ``alias``: of ``CACHES``; ``store``: dotted path of a store class; neither: process
-    memory. ``near``: process memory in front of a Redis alias. ``ttl`` and
+    ``alias``: of ``CACHES``; ``client``: dotted path of what returns a client of
+    redis-py for it; ``store``: dotted path of a store class; neither: process memory. ``near``: process memory in front of a Redis alias. ``ttl`` and
     ``negative_ttl`` are seconds.
     """
 
     where: str = CACHE_SETTING
     alias: str | None = None
+    client: str | None = None
     store: str | None = None
     ttl: float = DEFAULT_TTL
     negative_ttl: float = DEFAULT_NEGATIVE_TTL
@@ -254,6 +256,7 @@ def _read_cache(value: object) -> CacheSpec | None:
     return CacheSpec(
         where=where,
         alias=value.get("ALIAS"),
+        client=value.get("CLIENT"),
         store=value.get("STORE"),
         ttl=float(value.get("TTL", DEFAULT_TTL)),
         negative_ttl=float(value.get("NEGATIVE_TTL", DEFAULT_NEGATIVE_TTL)),
@@ -288,12 +291,13 @@ def _require_sense(value: Mapping[str, Any], where: str) -> None:
             f"names the alias {alias!r}, which CACHES does not have.",
             suggestion(alias, settings.CACHES, "the aliases are"),
         )
-    if value.get("NEAR") and cache_backend(alias) not in REDIS_BACKENDS:
-        raise ConfigurationError(
-            f"{where}['NEAR']",
-            "is True without a Redis alias.",
-            f"Give it an ALIAS whose BACKEND is one of: {', '.join(REDIS_BACKENDS)}.",
-        )
+    for key in ("NEAR", "CLIENT"):
+        if value.get(key) and cache_backend(alias) not in REDIS_BACKENDS:
+            raise ConfigurationError(
+                f"{where}[{key!r}]",
+                "is set without a Redis alias.",
+                f"Give it an ALIAS whose BACKEND is one of: {', '.join(REDIS_BACKENDS)}.",
+            )
 
 
 def cache_backend(alias: str | None) -> str:

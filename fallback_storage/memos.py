@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.utils.module_loading import import_string
@@ -35,7 +36,7 @@ class _SharedStores:
 
     def get(self, spec: CacheSpec, chain: str, clock: Callable[[], float]) -> Store:
         """Return the store of a chain. Contacts nothing."""
-        key = (spec.alias, spec.store, spec.near, spec.max_entries, chain, clock)
+        key = (replace(spec, ttl=0, negative_ttl=0), chain, clock)
         with forks.build_lock():
             if key not in self._stores:
                 self._stores[key] = _build_shared(spec, chain, clock)
@@ -90,12 +91,12 @@ def _build_bare(spec: CacheSpec, chain: str, clock: Callable[[], float]) -> Stor
 
         return DjangoCacheStore(alias, chain)
     if spec.near:
-        from fallback_storage.cache.stores.redis_alias import near_store
+        from fallback_storage.cache.stores.near import near_store
 
-        return near_store(alias, chain, spec.max_entries, clock)
-    from fallback_storage.cache.stores.redis_alias import redis_store
+        return near_store(alias, chain, spec.max_entries, clock, spec.client)
+    from fallback_storage.cache.stores.redis import redis_store
 
-    return redis_store(alias, chain)
+    return redis_store(alias, chain, spec.client)
 
 
 def _build_custom(spec: CacheSpec, path: str, chain: str) -> Store:

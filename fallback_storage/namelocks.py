@@ -46,10 +46,9 @@ class NameLocks:
                 yield
         finally:
             with self._guard:
-                lock, users = self._locks[name]
-                if users == 1:
-                    del self._locks[name]
-                else:
+                # Nothing, in a child that was forked within.
+                lock, users = self._locks.pop(name, (lock, 1))
+                if users > 1:
                     self._locks[name] = lock, users - 1
 
 

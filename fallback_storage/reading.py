@@ -132,7 +132,8 @@ class Reader:
                 asked.log_failures(f"the path is that of {backend.name!r}")
                 walk.log_failures(f"the path is that of {backend.name!r}")
                 return answer  # type: ignore[no-any-return]
-        walk.take_failures(asked)
+        if not walk.unsupported:
+            walk.take_failures(asked)
         raise walk.error()
 
     def listdir(self, name: str) -> tuple[list[str], list[str]]:

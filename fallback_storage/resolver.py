@@ -85,6 +85,8 @@ class Resolver:
         self._live = frozenset(
             index for index, backend in enumerate(backends) if backend.always_probe
         )
+        # Whether who waits for a walk can find in the memo what it found.
+        self._shares = memo.remembers and not self._live
         self._known: dict[int | None, Known] = {}
         self._counters = Counters("walks", "coalesced", "lost_holders")
 
@@ -124,6 +126,10 @@ class Resolver:
         landings = self._flights.landings
         known, lease = self._look_up(key)
         deadline = 0.0
+        if not self._shares and not known.suffices(stop):
+            walk = self._walk(name, stop, known)
+            self._fill(walk, walk.holder, stop, known, lease)
+            return walk
         while not known.suffices(stop):
             flight, leading = self._flights.board((key, stop))
             if leading:

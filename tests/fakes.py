@@ -40,7 +40,9 @@ class RecordingStorage(Storage):
     ``NotImplementedError``.
     """
 
-    def __init__(self, label: str = "recording", files: Any = None, unsupported: Any = ()) -> None:
+    def __init__(
+        self, label: str = "recording", files: Any = None, unsupported: Any = ()
+    ) -> None:
         self.label = label
         self.files: dict[str, bytes] = dict(files or {})
         self.calls: list[tuple[str, str]] = []

@@ -39,7 +39,7 @@ DEFAULT_NEGATIVE_TTL = 5.0
 class Memo:
     """A memo that remembers nothing: what ``cache=False`` gives."""
 
-    has_peek = False
+    remembers = False
 
     def peek(self, name: str) -> int | None:
         """Return what is known in process: a code, or None."""
@@ -88,7 +88,7 @@ class ResolutionMemo(Memo):
         ttl: float = DEFAULT_TTL,
         negative_ttl: float = DEFAULT_NEGATIVE_TTL,
     ) -> None:
-        self.has_peek = store.has_peek
+        self.remembers = ttl > 0
         self.store = store
         self._chain_length = chain_length
         self._ttl = ttl

@@ -66,7 +66,7 @@ class GuardedStore(Store):
         budget: float = 1.0,
         max_undelivered: int = 1000,
     ) -> None:
-        self.has_peek = store.has_peek  # type: ignore[misc]
+        self.has_peek = store.has_peek
         self._store = store
         self._peek = store.peek
         self._clock = clock

@@ -22,10 +22,10 @@ A server that loses writes it has confirmed (it restarts with an old snapshot, o
 outdated replica takes over) may lose invalidations too; the TTL is then the bound.
 
 Round trips: a hit one, of one name or of hundreds; a miss two (the second for all
-leases), and one for its fill; an invalidation one. Every command and script names keys
-of one slot only, except where a cluster's client is known to split: so it works on a
-Redis Cluster, where ``MGET`` becomes one pipeline a node (``mget_nonatomic``).
-Redis >= 6, Valkey >= 7.2.
+leases), and one for its fill; an invalidation one. On a Redis Cluster no command names
+keys of several slots: ``MGET`` becomes one for each slot (redis-py's ``mget_nonatomic``
+sends them as one pipeline), everything else is one command a key in a pipeline.
+Redis >= 6, Valkey >= 7.2; redis-py >= 5.1.
 """
 
 from __future__ import annotations
@@ -65,6 +65,16 @@ local value = redis.call('GET', KEYS[1])
 if value and value ~= ARGV[3] then return value end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]
+"""
+
+# KEYS; gives for each its value and its life in ms.
+GET_LASTING = """
+local found = {}
+for number, key in ipairs(KEYS) do
+    found[2 * number - 1] = redis.call('GET', key)
+    found[2 * number] = redis.call('PTTL', key)
+end
+return found
 """
 
 # KEYS[1]; the lease, the new value, its life in ms. What completes an entry rests on
@@ -175,18 +185,14 @@ class RedisStore(Store):
     ) -> Mapping[str, tuple[int | None, Any, float]]:
         """Like ``look_up``, and for how many seconds each code will be there.
 
-        As many round trips; zero seconds for what is not there.
+        As many round trips; zero seconds for what is not there. Not on a cluster.
         """
         names = list(names)
         if not names:
             return {}
         prefix = self.prefix()
         keys = [prefix + encode(name) for name in names]
-        pipeline = self.client.pipeline(transaction=False)
-        for key in keys:
-            pipeline.get(key)
-            pipeline.pttl(key)
-        answers = pipeline.execute()
+        answers = self.client.eval(GET_LASTING, len(keys), *keys)
         found = self._with_leases(keys, answers[::2])
         return {
             name: (code, lease, max(0, milliseconds) / 1000)

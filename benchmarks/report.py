@@ -1,0 +1,181 @@
+"""The results as a table, as JSON, and as the README's table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from itertools import starmap
+
+import machine
+from result import DIRECT, OFF, ON, ORIGINAL, Claim, Figure, Result, Target
+
+FORMAT = 1
+ORIGINAL_NOTE = (
+    "1.1.1: the original django-fallback-storage, on Django 4.2 in a process of its "
+    "own; its ratios are to its own backends there. Installed without its bound "
+    "Django < 1.12."
+)
+
+
+# The table on the terminal
+
+
+def print_result(name, result):
+    """Print one row: a line for each contender, then targets and claims."""
+    print(f"\n{result.title}  [{name}, per {result.per}]")
+    for figure in result.figures:
+        if figure.value is None:
+            print(f"    {figure.contender:<18} {figure.note}")
+            continue
+        print(
+            f"    {figure.contender:<18} {quantity(figure.value, result.unit):>10}"
+            f"   {ratio(figure.ratio):>9}{_requests(figure)}"
+        )
+    for line in judgements(result):
+        print(f"    -> {line}")
+
+
+def judgements(result):
+    """Return lines on targets and claims."""
+    lines = []
+    if result.target:
+        target = result.target
+        figure = result.figure(target.contender)
+        limit, value = _limit(result)
+        verdict = "reached" if result.reached else "missed"
+        line = f"{verdict}: {figure.contender} {value}, target {limit}"
+        if (
+            not target.absolute
+            and (figure.median_ratio <= target.limit) != result.reached
+        ):
+            line += f" (but by medians {ratio(figure.median_ratio)}: a noisy run)"
+        lines.append(line)
+    for claim in result.claims:
+        verdict = "holds" if claim.held else "BROKEN"
+        lines.append(
+            f"{verdict}: {claim.text} {claim.counted:g}, claimed {claim.expected:g}"
+        )
+    return lines
+
+
+def _limit(result):
+    figure = result.figure(result.target.contender)
+    if result.target.absolute:
+        limit, value = result.target.limit, figure.value
+        return f"<= {quantity(limit, result.unit)}", quantity(value, result.unit)
+    return f"<= {ratio(result.target.limit)}", ratio(figure.ratio)
+
+
+def _requests(figure):
+    if figure.requests is None:
+        return ""
+    plural = "" if figure.requests == 1 else "s"
+    return f"   {figure.requests:g} request{plural}"
+
+
+def ratio(value):
+    if value >= 100:
+        return f"{value:,.0f} x"
+    return f"{value:.2f} x" if value >= 0.1 else f"{value:.2g} x"
+
+
+def quantity(value, unit):
+    if unit == "B":
+        return f"{value:,.0f} B"
+    if value >= 1:
+        return f"{value:.3g} s"
+    if value >= 1e-3:
+        return f"{value * 1e3:.3g} ms"
+    return f"{value * 1e6:.3g} µs"
+
+
+# The file
+
+
+def to_json(described, results, *, quick):
+    """Return the text of the machine-readable file."""
+    content = {
+        "format": FORMAT,
+        "quick": quick,
+        "environment": described,
+        "rows": {
+            name: {
+                **asdict(result),
+                "reached": result.reached,
+                "claims": [
+                    asdict(claim) | {"held": claim.held} for claim in result.claims
+                ],
+            }
+            for name, result in results.items()
+        },
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def from_json(text):
+    """Return (environment, quick, results) of such a text."""
+    content = json.loads(text)
+    if content.get("format") != FORMAT:
+        raise ValueError("written by another version of the benchmarks")
+    results = {}
+    for name, item in content["rows"].items():
+        del item["reached"]
+        item["figures"] = [Figure(**figure) for figure in item["figures"]]
+        item["target"] = item["target"] and Target(**item["target"])
+        item["claims"] = [
+            Claim(claim["text"], claim["expected"], claim["counted"])
+            for claim in item["claims"]
+        ]
+        results[name] = Result(**item)
+    return content["environment"], content["quick"], results
+
+
+# The README's table
+
+HEADINGS = ("what", DIRECT, ON, OFF, ORIGINAL, "target")
+
+
+def to_rst(described, results, *, quick):
+    """Return a table in reStructuredText, with what it was measured on."""
+    table = [HEADINGS]
+    table += starmap(_rst_row, results.items())
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    rule = "  ".join("=" * width for width in widths)
+    lines = [rule, _rst_line(table[0], widths), rule]
+    lines += [_rst_line(cells, widths) for cells in table[1:]]
+    lines += [rule, "", f"Measured on {machine.line(described)}.", ORIGINAL_NOTE]
+    if quick:
+        lines.insert(0, ".. From a quick run: not for quoting.\n")
+    return "\n".join(lines)
+
+
+def _rst_line(cells, widths):
+    padded = zip(cells, widths, strict=True)
+    return "  ".join(f"{cell:<{width}}" for cell, width in padded).rstrip()
+
+
+def _rst_row(name, result):
+    cells = [result.title]
+    first = result.figures[0]
+    # A row may have another word for what it is compared with.
+    for label in (first.contender, ON, OFF, ORIGINAL):
+        figure = result.figure(label)
+        cells.append(_rst_cell(result, figure) if figure else "")
+    if result.figure(ON) is None:
+        cells[2] = _rst_cell(result, result.figures[1])
+    target = ""
+    if result.target:
+        target = f"{_limit(result)[0]}: {'reached' if result.reached else 'missed'}"
+    return tuple(cell or "—" for cell in (*cells, target))
+
+
+def _rst_cell(result, figure):
+    if figure.value is None:
+        return "not measured"
+    text = quantity(figure.value, result.unit)
+    if figure is not result.figures[0]:
+        text += f" ({ratio(figure.ratio)})"
+    # Where one contender makes requests, that another makes none is worth saying.
+    if figure.requests is not None and any(other.requests for other in result.figures):
+        text += f", {figure.requests:g} req."
+    return text

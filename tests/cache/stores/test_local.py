@@ -1,0 +1,244 @@
+"""What only the store in process memory promises: bounds, order, fork, stripes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fallback_storage.cache.entry import MAX_CHAIN, NOWHERE, from_, held
+from fallback_storage.cache.stores import local
+from fallback_storage.cache.stores.local import LocalStore
+
+FIRST = held(0)
+
+
+@pytest.fixture
+def make_store(clock):
+    def make(max_entries=10):
+        return LocalStore(max_entries, clock)
+
+    return make
+
+
+def lease_of(store, name):
+    return store.look_up([name])[name][1]
+
+
+def fill(store, name, code=FIRST, ttl=60.0):
+    return store.fill(name, lease_of(store, name), code, ttl)
+
+
+def known(store, names):
+    """Return the names that are known, without touching their order."""
+    return [name for name in names if name in store._known or name in store._absent]
+
+
+def test_the_bound_of_known_names_holds_exactly(make_store):
+    """``max_entries`` names are kept, not one more and not one less."""
+    store = make_store(10)
+    names = [str(number) for number in range(25)]
+    for count, name in enumerate(names, 1):
+        fill(store, name)
+        assert store.stats()["entries"] == min(count, 10)
+    assert known(store, names) == names[15:]
+
+
+def test_the_bound_of_negatives_is_a_tenth_and_holds_exactly(make_store):
+    """Of names that nobody holds a tenth of ``max_entries`` is kept."""
+    store = make_store(100)
+    names = [str(number) for number in range(25)]
+    for count, name in enumerate(names, 1):
+        fill(store, name, NOWHERE)
+        assert store.stats()["negative_entries"] == min(count, 10)
+    assert known(store, names) == names[15:]
+
+
+def test_the_smallest_store_keeps_one_name_of_each_kind(make_store):
+    """``max_entries=1`` keeps one known name and one negative."""
+    store = make_store(1)
+    fill(store, "a", held(0))
+    fill(store, "b", NOWHERE)
+    assert (store.peek("a"), store.peek("b")) == (held(0), NOWHERE)
+    fill(store, "c", held(1))
+    fill(store, "d", NOWHERE)
+    assert [store.peek(name) for name in "abcd"] == [None, None, held(1), NOWHERE]
+
+
+def test_a_flood_of_unknown_names_evicts_nothing_known(make_store):
+    """Whoever asks for names that do not exist cannot push out what is known."""
+    store = make_store(10)
+    names = [f"known{number}" for number in range(10)]
+    for name in names:
+        fill(store, name, held(1))
+    for number in range(10_000):
+        fill(store, f"unknown{number}", NOWHERE)
+    assert all(store.peek(name) == held(1) for name in names)
+    assert store.stats()["negative_entries"] == 1
+
+
+def test_a_name_is_known_in_one_way_only(make_store):
+    """A name that appears, or goes away, leaves its entry of the other kind."""
+    store = make_store(10)
+    fill(store, "a", NOWHERE)
+    fill(store, "a", held(1))
+    assert store.peek("a") == held(1)
+    assert (store.stats()["entries"], store.stats()["negative_entries"]) == (1, 0)
+    fill(store, "a", NOWHERE)
+    assert store.peek("a") == NOWHERE
+    assert (store.stats()["entries"], store.stats()["negative_entries"]) == (0, 1)
+
+
+@pytest.mark.parametrize("touch", ["peek", "look_up", "fill"])
+def test_the_name_unused_for_longest_goes_first(make_store, touch):
+    """Least recently used: a peek, a look-up and a fill count as use."""
+    store = make_store(3)
+    for name in "abc":
+        fill(store, name)
+    if touch == "peek":
+        store.peek("a")
+    elif touch == "look_up":
+        store.look_up(["a"])
+    else:
+        fill(store, "a")
+    fill(store, "d")
+    assert known(store, "abcd") == ["a", "c", "d"]
+
+
+def test_a_lease_is_void_after_invalidation_and_eviction(make_store):
+    """The right to fill is not kept with the entry: eviction does not renew it."""
+    store = make_store(2)
+    fill(store, "a")
+    lease = lease_of(store, "a")
+    store.invalidate(["a"])
+    for name in "bcde":
+        fill(store, name)
+    assert not store.fill("a", lease, held(1), 60.0)
+    assert store.peek("a") is None
+
+
+def test_a_lease_outlives_eviction_without_invalidation(make_store):
+    """Eviction alone voids nothing: the answer is still right."""
+    store = make_store(2)
+    fill(store, "a")
+    lease = lease_of(store, "a")
+    for name in "bcd":
+        fill(store, name)
+    assert store.fill("a", lease, held(1), 60.0)
+    assert store.peek("a") == held(1)
+
+
+def test_a_write_may_cost_another_name_one_walk_and_no_more(make_store, monkeypatch):
+    """Names that share a stripe share the voiding of leases, not of entries."""
+    monkeypatch.setattr(local, "STRIPES", 1)
+    store = make_store()
+    fill(store, "kept", held(1))
+    lease = lease_of(store, "other")
+    store.invalidate(["a"])
+    assert not store.fill("other", lease, held(0), 60.0)
+    assert store.peek("kept") == held(1)
+    assert fill(store, "other")
+
+
+@pytest.mark.parametrize("code", [held(MAX_CHAIN - 1), from_(MAX_CHAIN - 1), held(0)])
+@pytest.mark.parametrize("now", [0.0, 1000.0, 4e9])
+def test_code_and_expiry_do_not_run_into_each_other(code, now):
+    """The longest chain and a clock of any height fit into one integer."""
+    store = LocalStore(clock=lambda: now)
+    assert fill(store, "a", code, ttl=1e9)
+    assert store.peek("a") == code
+    assert store.look_up(["a"])["a"][0] == code
+
+
+def test_stats_count_peeks_that_answered_and_entries(make_store, clock):
+    """Hits by kind; an expired entry is no hit, and counts until it is replaced."""
+    store = make_store()
+    fill(store, "a", held(0), ttl=5)
+    fill(store, "b", NOWHERE, ttl=5)
+    for name in ("a", "a", "b", "c"):
+        store.peek(name)
+    counts = {"hits": 2, "negative_hits": 1, "entries": 1, "negative_entries": 1}
+    assert store.stats() == counts
+    clock.tick(5)
+    store.peek("a")
+    store.peek("b")
+    assert store.stats() == counts
+    store.look_up(["a", "b"])
+    assert store.stats() == {**counts, "entries": 0, "negative_entries": 0}
+
+
+def test_after_a_fork_nothing_is_known_and_the_lock_is_free(make_store):
+    """A child starts empty, even if another thread held the lock at the fork."""
+    store = make_store()
+    fill(store, "a")
+    store.peek("a")
+    store._lock.acquire()
+    store.after_fork()
+    assert store.peek("a") is None
+    assert set(store.stats().values()) == {0}
+    assert fill(store, "a")
+
+
+def test_a_lease_of_the_parent_is_void_in_the_child(make_store):
+    """A fork in the middle of a walk does not renew a lease that was voided before."""
+    store = make_store()
+    lease = lease_of(store, "a")
+    store.invalidate(["a"])
+    store.after_fork()
+    assert not store.fill("a", lease, held(1), 60.0)
+
+
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(
+                st.just("fill"),
+                st.sampled_from("abcd"),
+                st.integers(0, 5),
+                st.sampled_from([0.5, 5.0, 50.0]),
+            ),
+            st.tuples(st.just("lease"), st.sampled_from("abcd")),
+            st.tuples(st.just("late"), st.sampled_from("abcd"), st.integers(0, 5)),
+            st.tuples(st.just("invalidate"), st.sets(st.sampled_from("abcd"))),
+            st.tuples(st.just("clear")),
+            st.tuples(st.just("tick"), st.sampled_from([0.25, 1.0, 10.0])),
+        ),
+        max_size=30,
+    )
+)
+def test_any_sequence_of_calls_agrees_with_a_dictionary(steps):
+    """Below its bounds the store is a dictionary with expiry and leases."""
+    now = [100.0]
+    store = LocalStore(clock=lambda: now[0])
+    model, leases, valid = {}, {}, set()
+    for step, *rest in steps:
+        if step == "fill":
+            name, code, ttl = rest
+            assert fill(store, name, code, ttl)
+            model[name] = (code, now[0] + ttl)
+        elif step == "lease":
+            leases[rest[0]] = lease_of(store, rest[0])
+            valid.add(rest[0])
+        elif step == "late":
+            name, code = rest
+            kept = store.fill(name, leases.get(name), code, 1.0)
+            # Stripes: another name's write may void this lease, never the reverse.
+            assert name in valid or not kept
+            if kept:
+                model[name] = (code, now[0] + 1.0)
+        elif step == "invalidate":
+            store.invalidate(rest[0])
+            model = {key: kept for key, kept in model.items() if key not in rest[0]}
+            valid -= rest[0]
+        elif step == "clear":
+            store.clear()
+            model.clear()
+            valid.clear()
+        else:
+            now[0] += rest[0]
+        for name in "abcd":
+            code, expiry = model.get(name, (None, 0.0))
+            expected = code if expiry > now[0] else None
+            assert store.peek(name) == expected
+            if step != "tick":
+                assert store.look_up([name])[name][0] == expected
