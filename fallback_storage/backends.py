@@ -122,18 +122,14 @@ class Backend:
         return self._candidate
 
     @cached_property
-    def exists(self) -> Callable[[str], bool]:
-        """Return what asks the storage whether it holds a name.
+    def probe_method(self) -> str:
+        """Return the name of what asks the storage whether it holds a name.
 
         Of a chain within a chain, a question that raises where ``exists`` would pass
-        over a failure: that answer must not be taken for "absent". Raises
-        ``AttributeError`` if the storage cannot be asked.
+        over a failure: that answer must not be taken for "absent".
         """
-        storage: Any = self.storage
-        ask: Callable[[str], bool] = (
-            getattr(storage, "_exists_strictly", None) or storage.exists
-        )
-        return ask
+        is_chain = hasattr(self.storage, "_exists_strictly")
+        return "_exists_strictly" if is_chain else "exists"
 
     @cached_property
     def lazy_open(self) -> bool:
@@ -142,10 +138,11 @@ class Backend:
             return self.policy.lazy_open
         return self.is_one_of(LAZY_OPEN_CLASSES)
 
-    @cached_property
+    @property
     def deletes_trees(self) -> bool:
         """Whether ``delete`` of a directory deletes the files in it as well."""
-        return self.is_one_of(DELETES_TREES_CLASSES)
+        # One that was never built has deleted nothing.
+        return "storage" in self.__dict__ and self.is_one_of(DELETES_TREES_CLASSES)
 
     def implements(self, operation: str) -> bool:
         """Whether the storage has its own ``operation``; Django's base has stubs."""

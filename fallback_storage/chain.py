@@ -99,7 +99,7 @@ class Walk:
     def probe(self, backend: Backend) -> Outcome:
         """Ask the backend whether it holds the name."""
         try:
-            exists = backend.exists
+            exists = getattr(backend.storage, backend.probe_method)
         except AttributeError:
             self.note(backend, Outcome.UNSUPPORTED)
             return Outcome.UNSUPPORTED

@@ -64,7 +64,10 @@ def affected(*names: StrPath) -> frozenset[str]:
     """
     result: set[str] = set()
     for name in names:
-        head = clean_name(name).rstrip("/")
+        try:
+            head = clean_name(name).rstrip("/")
+        except (SuspiciousFileOperation, TypeError):
+            continue  # what a backend returned: nothing can be known of it
         while head and head not in result:
             result.add(head)
             head = posixpath.dirname(head)

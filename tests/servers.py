@@ -363,8 +363,13 @@ class S3Server(Server):
     def is_ready(self):
         from botocore.exceptions import BotoCoreError, ClientError
 
+        probe = {"Bucket": self.bucket, "Key": "is-it-ready"}
         try:
+            # It answers HEAD before it can store anything.
             self.client.head_bucket(Bucket=self.bucket)
+            self.client.put_object(**probe, Body=b"x")
+            self.client.get_object(**probe)["Body"].read()
+            self.client.delete_object(**probe)
         except (BotoCoreError, ClientError):
             return False
         return True

@@ -1,9 +1,10 @@
 """An in-process tier in front of a Redis store, told by the server what has changed.
 
 Hits cost what they cost in process. They may be as old as a message from the server
-takes: well below a millisecond on one machine, and at the very most two heartbeats
-(see ``tracking``) if the connection dies without a word. Own writes are seen at once:
-``invalidate`` empties this tier itself.
+takes: well below a millisecond on one machine, some more where a thread of this process
+computes without a pause (Python lets another one run every 5 ms), and at the very most
+two heartbeats (see ``tracking``) if the connection dies without a word. Own writes are
+seen at once: ``invalidate`` empties this tier itself.
 
 Entries come in by one way only, a look-up that finds them in the far store:
 

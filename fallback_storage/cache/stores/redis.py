@@ -30,8 +30,6 @@ Redis >= 6, Valkey >= 7.2; redis-py >= 5.1.
 
 from __future__ import annotations
 
-import re
-import secrets
 import threading
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -39,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.module_loading import import_string
 
 from fallback_storage import forks
+from fallback_storage.cache.stores import redis_wire as wire
 from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.redis_alias import client_of, prefix_of
 from fallback_storage.exceptions import ConfigurationError
@@ -49,46 +48,8 @@ if TYPE_CHECKING:
 # The longest walk whose answer is kept. What nobody fills is gone after that.
 LEASE_SECONDS = 60.0
 
-TOKEN_BYTES = 8
-NO_ENTRY = b"-"
-VALUE = re.compile(rb"(-|[0-9]{1,5}):[0-9a-f]{%d}" % (2 * TOKEN_BYTES))
-
 # Keys to ask for, and to delete, at a time in ``clear``.
 BATCH = 1000
-
-# Scripts are sent as text (EVAL): an EVALSHA saves some bytes of a miss, and must be
-# sent again after SCRIPT FLUSH and restarts; redis-py's cluster pipelines refuse it.
-
-# KEYS[1]; the lease to give, its life in ms, and the malformed value seen, if any.
-TAKE_LEASE = """
-local value = redis.call('GET', KEYS[1])
-if value and value ~= ARGV[3] then return value end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return ARGV[1]
-"""
-
-# KEYS; gives for each its value and its life in ms.
-GET_LASTING = """
-local found = {}
-for number, key in ipairs(KEYS) do
-    found[2 * number - 1] = redis.call('GET', key)
-    found[2 * number] = redis.call('PTTL', key)
-end
-return found
-"""
-
-# KEYS[1]; the lease, the new value, its life in ms. What completes an entry rests on
-# it, and gets no older than it.
-FILL = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-local life = tonumber(ARGV[3])
-if string.sub(ARGV[1], 1, 1) ~= '-' then
-    local left = redis.call('PTTL', KEYS[1])
-    if left >= 0 then life = math.max(1, math.min(life, left)) end
-end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', life)
-return 1
-"""
 
 
 def redis_store(alias: str, chain: str, client: Any = None) -> RedisStore:
@@ -127,7 +88,7 @@ class RedisStore(Store):
         self._make_client = client
         self._client = None if self._owns_client else client
         self._prefix = prefix
-        self._lease_ms = _milliseconds(lease_seconds)
+        self._lease_ms = wire.milliseconds(lease_seconds)
         self.after_fork()
         forks.register(self)
 
@@ -147,7 +108,7 @@ class RedisStore(Store):
     def prefix(self) -> bytes:
         """Return what every key of this chain, and no other key, begins with."""
         prefix = self._prefix if isinstance(self._prefix, str) else self._prefix()
-        return encode(prefix)
+        return wire.encode(prefix)
 
     def tracking_connection(self) -> Any:
         """Return a connection of its own, not connected yet, for ``tracking``."""
@@ -168,14 +129,14 @@ class RedisStore(Store):
         if not names:
             return {}
         prefix = self.prefix()
-        keys = [prefix + encode(name) for name in names]
+        keys = [prefix + wire.encode(name) for name in names]
         return dict(zip(names, self._with_leases(keys, self._get(keys)), strict=True))
 
     def look_up_one(self, name: str) -> tuple[int | None, Any]:
         """See ``Store.look_up_one``."""
-        key = self.prefix() + encode(name)
+        key = self.prefix() + wire.encode(name)
         value = self.client.get(key)
-        code, lease = _read(value)
+        code, lease = wire.read(value)
         if lease is None:
             ((code, lease),) = self._with_leases((key,), (value,))
         return code, lease
@@ -191,8 +152,8 @@ class RedisStore(Store):
         if not names:
             return {}
         prefix = self.prefix()
-        keys = [prefix + encode(name) for name in names]
-        answers = self.client.eval(GET_LASTING, len(keys), *keys)
+        keys = [prefix + wire.encode(name) for name in names]
+        answers = self.client.eval(wire.GET_LASTING, len(keys), *keys)
         found = self._with_leases(keys, answers[::2])
         return {
             name: (code, lease, max(0, milliseconds) / 1000)
@@ -212,18 +173,17 @@ class RedisStore(Store):
         self, keys: Sequence[bytes], values: Sequence[Any]
     ) -> list[tuple[int | None, Any]]:
         """Return for each key its code and lease; take leases where there are none."""
-        found = [_read(value) for value in values]
+        found = [wire.read(value) for value in values]
         missing = [index for index, (_, lease) in enumerate(found) if lease is None]
         if missing:
             calls = []
             for index in missing:
-                token = secrets.token_hex(TOKEN_BYTES).encode()
                 seen = values[index] or b""
-                arguments = (NO_ENTRY + b":" + token, self._lease_ms, seen)
+                arguments = (wire.new_lease(), self._lease_ms, seen)
                 calls.append((keys[index], arguments))
-            answers = self._run(TAKE_LEASE, calls)
+            answers = self._run(wire.TAKE_LEASE, calls)
             for index, answer in zip(missing, answers, strict=True):
-                found[index] = _read(answer)
+                found[index] = wire.read(answer)
         return found
 
     # Writing
@@ -239,16 +199,15 @@ class RedisStore(Store):
         for name, (lease, code, ttl) in fills.items():
             if lease is None:
                 continue
-            token = lease.partition(b":")[2]
-            arguments = (lease, b"%d:%s" % (code, token), _milliseconds(ttl))
-            calls.append((prefix + encode(name), arguments))
-        return sum(map(int, self._run(FILL, calls)))
+            arguments = (lease, wire.entry(code, lease), wire.milliseconds(ttl))
+            calls.append((prefix + wire.encode(name), arguments))
+        return sum(map(int, self._run(wire.FILL, calls)))
 
     def invalidate(self, names: Collection[str]) -> None:
         """See ``Store.invalidate``: one round trip (on a cluster, one a node)."""
         if names:
             prefix = self.prefix()
-            self._delete([prefix + encode(name) for name in names])
+            self._delete([prefix + wire.encode(name) for name in names])
 
     def clear(self) -> None:
         """See ``Store.clear``. Goes through all keys of the database; flushes none.
@@ -256,7 +215,7 @@ class RedisStore(Store):
         A ``SCAN`` returns every key that is there from its beginning to its end, so
         every lease that was given before.
         """
-        pattern = _escape(self.prefix()) + b"*"
+        pattern = wire.escape(self.prefix()) + b"*"
         keys = self.client.scan_iter(match=pattern, count=BATCH)
         while batch := list(islice(keys, BATCH)):
             self._delete(batch)
@@ -295,33 +254,3 @@ class RedisStore(Store):
 def _is_cluster(client: Any) -> bool:
     # redis-py's client of a cluster splits what a cluster's server refuses to.
     return hasattr(client, "mget_nonatomic")
-
-
-def encode(text: str) -> bytes:
-    """Return a name or prefix as bytes of a key."""
-    # surrogatepass: what os.fsdecode() made of bytes that are not UTF-8.
-    return text.encode("utf-8", "surrogatepass")
-
-
-def decode(key: bytes) -> str:
-    """Return the name that ``encode`` made bytes of."""
-    return key.decode("utf-8", "surrogatepass")
-
-
-def _read(value: Any) -> tuple[int | None, bytes | None]:
-    """Return the code and the lease of a value; no lease: nothing of ours is there."""
-    # (A client that was passed may decode its answers.)
-    raw = value.encode() if isinstance(value, str) else value
-    if raw is None or not VALUE.fullmatch(raw):
-        return None, None
-    code = raw.partition(b":")[0]
-    return None if code == NO_ENTRY else int(code), raw
-
-
-def _escape(prefix: bytes) -> bytes:
-    """Return a pattern of ``SCAN`` that matches these very bytes."""
-    return re.sub(rb"([\\*?\[\]^-])", rb"\\\1", prefix)
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, int(seconds * 1000))

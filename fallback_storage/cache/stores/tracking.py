@@ -22,7 +22,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from fallback_storage.cache.stores.redis import decode
+from fallback_storage.cache.stores.redis_wire import decode
 from fallback_storage.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
