@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from fallback_storage import config, forks
@@ -52,6 +54,13 @@ class _SharedStores:
 
 _shared = _SharedStores()
 close_shared_stores = _shared.close
+
+
+@receiver(setting_changed)
+def _close_stale_stores(*, setting: str, **kwargs: Any) -> None:
+    """Let go of what was built by other settings, also if no instance is left."""
+    if setting in config.MEMO_SETTINGS or config.is_relevant(setting):
+        close_shared_stores()
 
 
 def build_memo(

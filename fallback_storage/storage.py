@@ -20,7 +20,6 @@ from fallback_storage.cache.entry import NOWHERE
 from fallback_storage.cache.memo import invalidate, invalidate_all
 from fallback_storage.engine import build_engine
 from fallback_storage.legacy import LegacyTimes
-from fallback_storage.memos import close_shared_stores
 from fallback_storage.namelocks import saving
 from fallback_storage.names import StrPath, clean_name
 
@@ -327,10 +326,8 @@ class FallbackStorage(LegacyTimes, Storage):
             engine = self._engine
             self._kept = engine.backends if engine else self._kept
             self._engine = None
-            close_shared_stores()
         elif config.is_relevant(setting):
             self._engine = self._kept = None
-            close_shared_stores()
 
     def after_fork(self) -> None:
         """Start afresh with the next call; see ``forks.ForkSensitive``."""

@@ -185,5 +185,5 @@ def test_files_alone_are_never_stale(tmp_path):
 
 def test_a_memo_that_is_not_shared_is_caught(tmp_path):
     """With a memo of its own in every process he finds plenty: he does not sleep."""
-    history = Crew(tmp_path, {"kind": "local"}, operations=300).run()
-    assert len(history.stale()) > 50
+    history = Crew(tmp_path, {"kind": "local"}).run()
+    assert len(history.stale()) > 10

@@ -211,11 +211,18 @@ def test_any_sequence_of_calls_agrees_with_a_dictionary(steps):
     now = [100.0]
     store = LocalStore(clock=lambda: now[0])
     model, leases, valid = {}, {}, set()
+
+    def remember(name, code, ttl):
+        expiry = now[0] + ttl
+        _, before = model.get(name, (None, 0.0))
+        # What rests on an entry that is still alive gets no older than that.
+        model[name] = (code, min(expiry, before) if before > now[0] else expiry)
+
     for step, *rest in steps:
         if step == "fill":
             name, code, ttl = rest
             assert fill(store, name, code, ttl)
-            model[name] = (code, now[0] + ttl)
+            remember(name, code, ttl)
         elif step == "lease":
             leases[rest[0]] = lease_of(store, rest[0])
             valid.add(rest[0])
@@ -225,7 +232,7 @@ def test_any_sequence_of_calls_agrees_with_a_dictionary(steps):
             # Stripes: another name's write may void this lease, never the reverse.
             assert name in valid or not kept
             if kept:
-                model[name] = (code, now[0] + 1.0)
+                remember(name, code, 1.0)
         elif step == "invalidate":
             store.invalidate(rest[0])
             model = {key: kept for key, kept in model.items() if key not in rest[0]}

@@ -50,10 +50,11 @@ def test_the_thread_starts_with_the_first_look_up(store, client):
 
 def test_close_ends_thread_and_connection(store, client):
     """A closed store still answers, from the far store and nothing in process."""
+    before = len(client.client_list())
     connect(store)
     store.close()
     assert trackers() == 0
-    until(lambda: len(client.client_list()) == 1)
+    until(lambda: len(client.client_list()) <= before)
     assert store.look_up(["a"])["a"][0] is None
     assert trackers() == 0
     store.close()

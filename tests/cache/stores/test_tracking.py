@@ -2,79 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import socket
-import threading
-import time
 from contextlib import suppress
 
 import pytest
+from nearby import until
+from tracked import Server, Target
 
 from fallback_storage.cache.stores import tracking
 from fallback_storage.cache.stores.tracking import Tracker
 
 PREFIX = b"p:"
-CONFIRMED = b"+OK\r\n"
 HEADER = b">2\r\n$10\r\ninvalidate\r\n"
-
-
-class Target:
-    """Records what it is told."""
-
-    def __init__(self):
-        self.told = queue.SimpleQueue()
-
-    def invalidate(self, names):
-        self.told.put(names)
-
-    def clear(self):
-        self.told.put("clear")
-
-    def next(self):
-        return self.told.get(timeout=10)
-
-
-class Connection:
-    """Our end of a pair of sockets, with what the tracker uses of redis-py's."""
-
-    def __init__(self, sock):
-        self.pid = os.getpid()
-        self._sock = sock
-
-    def connect(self):
-        pass
-
-    def disconnect(self):
-        self._sock.close()
-
-
-class Server:
-    """The other end: every connection that the tracker asks for, in turn."""
-
-    def __init__(self):
-        self.accepted = queue.SimpleQueue()
-        self.idents = []
-        self.ends = []
-
-    def connect(self):
-        self.idents.append(threading.get_ident())
-        ours, theirs = socket.socketpair()
-        theirs.settimeout(10)
-        self.ends.append(theirs)
-        self.accepted.put(theirs)
-        return Connection(ours)
-
-    def accept(self, confirm=CONFIRMED):
-        """Take the next connection, read the question and answer it."""
-        sock = self.accepted.get(timeout=10)
-        question = sock.recv(4096)
-        assert question == (
-            b"*6\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n"
-            b"$5\r\nBCAST\r\n$6\r\nPREFIX\r\n$2\r\np:\r\n"
-        )
-        sock.sendall(confirm)
-        return sock
 
 
 @pytest.fixture
@@ -99,13 +38,6 @@ def tracker(server, target, monkeypatch):
     tracker.stop()
     tracker.join(10)
     assert not tracker._thread.is_alive()
-
-
-def until(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "It did not happen."
-        time.sleep(0.0005)
 
 
 def message(*keys):
@@ -234,84 +166,5 @@ def test_silence_is_asked_about_once_and_then_believed(server, target):
     assert sock.recv(100) == b"*1\r\n$4\r\nPING\r\n"
     assert sock.recv(100) == b""
     assert target.next() == "clear"
-    tracker.stop()
-    tracker.join(10)
-
-
-def test_it_connects_on_its_own_thread_with_growing_pauses(monkeypatch, target):
-    """From 50 ms doubled to 5 s, whoever asks meanwhile; one that stood resets them."""
-    pauses, results = [], []
-
-    class Stopped(threading.Event):
-        def wait(self, timeout=None):
-            pauses.append(timeout)
-            return super().wait(0)
-
-    def connect():
-        results.append(threading.current_thread().name)
-        if len(results) == 12:
-            tracker.connections += 1
-        if len(results) == 15:
-            tracker.stop()
-        raise ConnectionError("There is nobody.")
-
-    monkeypatch.setattr(tracking.random, "uniform", lambda low, high: high)
-    tracker = Tracker(connect, lambda: PREFIX, target)
-    tracker._stopped = Stopped()
-    tracker.start()
-    tracker.start()
-    tracker.join(10)
-    rising = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
-    assert pauses == [*rising, 5.0, 5.0, 5.0, 5.0, *rising[:4]]
-    assert set(results) == {"fallback-storage-tracker"}
-
-
-def test_trouble_is_logged_once_a_minute(server, tracker, target, caplog):
-    """A connection that comes and goes does not fill the log."""
-    for _ in range(5):
-        server.accept().close()
-        assert target.next() == "clear"
-    server.accept()
-    assert len(caplog.records) == 1
-    assert "nothing is kept in process" in caplog.text
-
-
-def test_a_stopped_tracker_does_not_start(server, target):
-    """``stop`` before ``start``: there is never a thread."""
-    tracker = Tracker(server.connect, lambda: PREFIX, target)
-    tracker.stop()
-    tracker.start()
-    assert tracker._thread is None
-
-
-def test_stopped_while_it_connects_it_ends(target):
-    """The connection that it got by then is not used."""
-    ours, theirs = socket.socketpair()
-
-    class Late(Connection):
-        def connect(self):
-            tracker._stopped.set()
-
-    tracker = Tracker(lambda: Late(ours), lambda: PREFIX, target)
-    tracker.start()
-    tracker.join(10)
-    with theirs:
-        assert theirs.recv(100) == b""
-    assert not tracker.connected
-
-
-def test_where_no_thread_can_be_started_there_is_none(server, target, monkeypatch):
-    """At the interpreter's end; a later call tries again."""
-
-    def refuse(self):
-        raise RuntimeError("can't start new thread")
-
-    tracker = Tracker(server.connect, lambda: PREFIX, target)
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
-        tracker.start()
-        assert tracker._thread is None
-    tracker.start()
-    server.accept()
     tracker.stop()
     tracker.join(10)
