@@ -4,6 +4,8 @@
     python3 demo/run.py            serve it on localhost, until Ctrl-C
     python3 demo/run.py --once     check the whole story without a browser
 
+With `--workers 4 --redis` several processes serve it, and share one memo.
+
 Needs Python 3.11 and a package index. Everything else is installed into
 demo/.venv, by the first run.
 """
@@ -56,6 +58,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=100,
         metavar="N",
         help="how many pictures the bucket gets (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=number_up_to(32),
+        default=1,
+        metavar="N",
+        help="how many processes serve the pages (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--redis",
+        action="store_true",
+        help="start a Valkey server for the memo, which all workers then share",
     )
     parser.add_argument(
         "--keep",

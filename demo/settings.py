@@ -22,6 +22,8 @@ STORAGES = {
                 "local",
                 {"ALIAS": "production", "READ_ONLY": True},
             ],
+            # A delete hides what production holds, and can be undone.
+            "on_delete": "whiteout",
         },
     },
     "local": {"BACKEND": "metering.CountedFileSystemStorage"},
@@ -43,6 +45,18 @@ STORAGES = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
     },
 }
+
+# `--redis`: one memo for all workers, and one in each process in front of it.
+if SITE["redis"]:
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "media": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": SITE["redis"],
+        },
+    }
+    FALLBACK_STORAGE_CACHE = {"ALIAS": "media", "NEAR": True}
+
 MEDIA_ROOT = DATA / "media"
 MEDIA_URL = "/media/"
 STATIC_URL = "/static/"

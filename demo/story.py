@@ -6,42 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agreement import show_agreement
 from pictures import Picture, draw_picture
 from s3server import BUCKET, Bucket
+from supervise import key
+from table import Table
 from visitor import Page, RefusedError, Visitor
 
 SAMPLE = 5
 WRITES = ("PUT", "POST", "DELETE")
-
-
-class Table:
-    """Claims, what was expected and what was measured."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, str, str, str]] = []
-        self.failed = 0
-
-    def claim(self, text: str, expected: object, measured: object) -> None:
-        """One line; it holds if the two are equal."""
-        held = expected == measured
-        self.failed += not held
-        self.rows.append((text, str(expected), str(measured), "yes" if held else "NO"))
-
-    def note(self, text: str, measured: str) -> None:
-        """A measured figure of which nothing is claimed."""
-        self.rows.append((text, "", measured, ""))
-
-    def __str__(self) -> str:
-        rows = [("claim", "expected", "measured", "held"), *self.rows]
-        widths = [max(len(row[at]) for row in rows) for at in range(4)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-            )
-            for row in rows
-        ]
-        rule = "  ".join("-" * width for width in widths)
-        return "\n".join(line.rstrip() for line in [lines[0], rule, *lines[1:]])
 
 
 class Story:
@@ -62,7 +35,8 @@ class Story:
         return sum(self.bucket.server_counts().values())
 
     def local_files(self) -> int:
-        return sum(path.is_file() for path in self.local.rglob("*"))
+        # Beside this folder are the package's own: whiteouts, for one.
+        return sum(path.is_file() for path in (self.local / "photos").rglob("*"))
 
     def pages(self, pictures: Sequence[Picture]) -> Page:
         """A cold page, a warm one, and what they cost otherwise."""
@@ -93,7 +67,11 @@ class Story:
         page, off = figures["page"], figures["memo_off"]
         naive, warm = figures["version_one"], figures["exists"]
         claim("warm page: backend calls, all of them url()", count, page["calls"])
-        claim("  the same with the memo off (exists + url)", 2 * count, off["calls"])
+        claim(
+            "  the same with the memo off (exists, whiteout, url)",
+            3 * count,
+            off["calls"],
+        )
         claim("  the same by the rule of 1.x, emulated", 3 * count, naive["calls"])
         claim("warm page: S3 requests", 0, page["requests"])
         claim("  the same with the memo off", 0, off["requests"])
@@ -141,18 +119,49 @@ class Story:
         claim("replace: the gallery shows the local copy", True, listed == url)
 
         page = self.visitor.send(f"{path}delete/")
-        self.said(page, "delete of the local copy")
+        self.said(page, "delete of the local copy", "hidden")
+        claim("delete of the local copy: local files", 0, self.local_files())
+        claim("  production's does not show instead", False, pk in page.pictures)
+        self.undo(pk, original)
+
+    def hide_and_undo(self, pk: int, original: bytes) -> None:
+        """A picture that only production has is deleted, and brought back."""
+        claim, path, kept = self.table.claim, f"photo/{pk}/", self.digest()
+        shown = self.visitor.look("?plain").pictures
+        answers = self.visitor.look(path).figures
+        told = (answers["exists"], answers["listed"])
+        claim("picture of production's: exists, in listdir", (True, True), told)
+        page = self.visitor.send(f"{path}delete/")
+        self.said(page, "delete of production's", "hidden")
+        claim(
+            "delete of production's: pictures shown", len(shown) - 1, len(page.pictures)
+        )
+        claim("  hidden ones, with an Undo button", [pk], list(page.hidden))
+        answers = self.visitor.look(path).figures
+        claim("  exists() of it", False, answers["exists"])
+        claim("  listdir() of its directory names it", False, answers["listed"])
+        url = page.hidden.get(pk, "")
+        claim("  its URL", "/media/photos/", url[: len("/media/photos/")])
+        claim("  its URL answers", 404, self.status(url))
+        untouched = self.visitor.bytes_of(shown[pk]) == original
+        claim("  production still has its bytes", True, untouched)
+        claim("  digest of production's listing", kept, self.digest())
+        self.undo(pk, original)
+        claim("  digest of production's listing", kept, self.digest())
+
+    def undo(self, pk: int, original: bytes) -> None:
+        """Bring back what was hidden."""
+        page = self.visitor.send(f"photo/{pk}/undo/")
+        self.said(page, "undo", "is back")
         url = page.pictures.get(pk, "")
         shown = url.startswith(self.production)
-        claim("delete of the local copy: production's shows", True, shown)
-        again = self.visitor.bytes_of(url) == original
-        claim("  with the bytes it always had", True, again)
+        self.table.claim("undo: production's shows", True, shown)
+        again = shown and self.visitor.bytes_of(url) == original
+        self.table.claim("  with the bytes it always had", True, again)
+        self.table.claim("  and nothing is hidden", {}, page.hidden)
 
-        page = self.visitor.send(f"{path}delete/")
-        self.said(page, "delete of production's", "nothing was deleted")
-        url = page.pictures.get(pk, "")
-        still = self.visitor.bytes_of(url) == original
-        claim("delete of production's: it is still there", True, still)
+    def digest(self) -> str:
+        return self.bucket.listing_digest()[0][:12]
 
     def said(self, page: Page, what: str, text: str = "unchanged") -> None:
         """The page says what happened, and that production is unchanged."""
@@ -189,10 +198,15 @@ def tell(
     story = Story(url, data, bucket, site)
     before = bucket.bytes_digest()
     try:
+        if site["redis"] and site["workers"] > 1:
+            show_agreement(story.table, url, site, key(pictures[0]))
         page = story.pages(pictures)
         story.costs(len(pictures))
         story.upload_and_delete(len(pictures))
-        story.replace_and_delete(next(iter(page.pictures)), pictures[0].jpeg)
+        # Newest first: the page shows the pictures in the order they were drawn.
+        rows = list(page.pictures)
+        story.replace_and_delete(rows[0], pictures[0].jpeg)
+        story.hide_and_undo(rows[-1], pictures[-1].jpeg)
         story.production_unchanged(before)
     finally:
         # Also of a story that broke off: how far it came says where to look.

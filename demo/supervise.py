@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 from pictures import Picture, draw_picture
 from processes import Child, DemoError
+from redisserver import RedisServer
 from s3server import ACCESS_KEY, BUCKET, HOST, REGION, SECRET_KEY, Bucket, S3Server
 
 HERE = Path(__file__).resolve().parent
@@ -41,12 +42,16 @@ def run(options: argparse.Namespace, data: Path) -> int:
         pictures = draw(options.photos)
         put(bucket, pictures)
         say(f"{len(pictures)} pictures in the bucket, none in the local directory")
-        site = describe(bucket)
+        redis = stack.enter_context(RedisServer(data / "redis", logs / "redis.log"))
+        shared = redis.start() if options.redis else None
+        if shared:
+            say(f"Redis server (Valkey) at {shared}, for the memo of all workers")
+        site = {**describe(bucket), "workers": options.workers, "redis": shared}
         (data / "site.json").write_text(json.dumps(site), encoding="utf-8")
         os.environ["FALLBACK_DEMO_DIRECTORY"] = str(data)
         os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
         fill_database(pictures)
-        web = serve(listener, logs / "web.log")
+        web = serve(listener, logs / "web.log", options.workers)
         stack.callback(web.stop)
         # The workers have it now; kept here as well, it would accept and not answer.
         listener.close()
@@ -57,7 +62,7 @@ def run(options: argparse.Namespace, data: Path) -> int:
 
             return tell(url, data, bucket, site, pictures)
         say(f"\n  The gallery is at {url}   (Ctrl-C ends it)\n")
-        return watch(server, web)
+        return watch(server, redis, web)
 
 
 def say(text: str, end: str = "\n") -> None:
@@ -153,7 +158,7 @@ def fill_database(pictures: Sequence[Picture]) -> None:
     connections.close_all()
 
 
-def serve(listener: socket.socket, log: Path, workers: int = 1) -> Child:
+def serve(listener: socket.socket, log: Path, workers: int) -> Child:
     """The site under gunicorn, on the socket we hold."""
     descriptor = listener.fileno()
     return Child(
@@ -162,6 +167,8 @@ def serve(listener: socket.socket, log: Path, workers: int = 1) -> Child:
             *(sys.executable, "-m", "gunicorn", "wsgi:application"),
             *("--bind", f"fd://{descriptor}"),
             *("--workers", str(workers), "--worker-class", "gthread", "--threads", "8"),
+            # What --once asks of one worker goes there on one connection.
+            *("--preload", "--keep-alive", "75"),
             *("--chdir", str(HERE), "--graceful-timeout", "3", "--no-control-socket"),
         ],
         log,
@@ -169,11 +176,12 @@ def serve(listener: socket.socket, log: Path, workers: int = 1) -> Child:
     )
 
 
-def watch(server: S3Server, web: Child) -> int:
-    """Until Ctrl-C, or until one of the two ends by itself."""
+def watch(server: S3Server, redis: RedisServer, web: Child) -> int:
+    """Until Ctrl-C, or until one of them ends by itself."""
     try:
         while True:
             server.check()
+            redis.check()
             web.check()
             with suppress(subprocess.TimeoutExpired):
                 web.process.wait(WATCH_SECONDS)

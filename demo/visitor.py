@@ -8,39 +8,43 @@ import uuid
 from dataclasses import dataclass, field
 from html import unescape
 from html.parser import HTMLParser
+from http.client import HTTPConnection, HTTPException
 from http.cookiejar import CookieJar
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urljoin
-from urllib.request import HTTPCookieProcessor, Request, build_opener
+from urllib.parse import urljoin, urlsplit
+from urllib.request import Request, urlopen
 
 from processes import DemoError
 
 TIMEOUT = 60
+OK = 200
+REDIRECTS = (301, 302, 303)
 
 
 class RefusedError(DemoError):
     """The answer was an error; its text says which."""
 
-    def __init__(self, address: str, error: HTTPError) -> None:
-        self.status = error.code
-        text = error.read().decode(errors="replace")
+    def __init__(self, address: str, status: int, reason: str, body: bytes) -> None:
+        self.status = status
+        text = body.decode(errors="replace")
         # Django's page about an exception: its type in the title, then its text.
         pattern = r'<title>(.*?)</title>|"exception_value">(.*?)<'
         parts = re.findall(pattern, text, re.DOTALL)[:2]
         words = " ".join(unescape("".join(part)) for part in parts).split()
-        reason = " ".join(words) or error.reason
+        reason = " ".join(words) or reason
         super().__init__(
-            f"{address.split('?', maxsplit=1)[0]} answered {error.code}: {reason}"
+            f"{address.split('?', maxsplit=1)[0]} answered {status}: {reason}"
         )
 
 
 @dataclass(slots=True)
 class Page:
-    """What a page says."""
+    """What a page says: of shown and of hidden pictures the URL, by row."""
 
     html: str
     pictures: dict[int, str] = field(default_factory=dict)
+    hidden: dict[int, str] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     token: str = ""
 
@@ -63,6 +67,8 @@ class _Reader(HTMLParser):
         given = dict(attrs)
         if tag == "img" and given.get("data-photo"):
             self.page.pictures[int(given["data-photo"] or 0)] = given["src"] or ""
+        elif given.get("data-hidden"):
+            self.page.hidden[int(given["data-hidden"] or 0)] = given["data-url"] or ""
         elif tag == "input" and given.get("name") == "csrfmiddlewaretoken":
             self.page.token = given["value"] or ""
         elif tag == "ul":
@@ -80,12 +86,16 @@ class _Reader(HTMLParser):
 
 
 class Visitor:
-    """Keeps cookies, follows redirects, sends the CSRF token of the last page."""
+    """Keeps cookies, follows redirects, sends the CSRF token of the last page.
+
+    All it asks of the site goes over one connection, hence to one worker.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._opener = build_opener(HTTPCookieProcessor(CookieJar()))
-        self._token = ""
+        self._connection = HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
+        self._cookies = CookieJar()
+        self.token = ""
 
     def look(self, path: str = "") -> Page:
         """GET a page."""
@@ -95,10 +105,18 @@ class Visitor:
         """GET a picture, by the address that a page gave."""
         return self._open(Request(urljoin(self.url, address)))
 
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
     def send(self, path: str, picture: bytes | None = None, **fields: str) -> Page:
         """POST a form, and read the page it leads to."""
+        return self._read(self.post(path, picture, **fields))
+
+    def post(self, path: str, picture: bytes | None = None, **fields: str) -> bytes:
+        """POST a form, and return what it leads to."""
         boundary = uuid.uuid4().hex
-        fields["csrfmiddlewaretoken"] = self._token
+        fields["csrfmiddlewaretoken"] = self.token
         parts = [
             f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode()
             for name, value in fields.items()
@@ -116,20 +134,40 @@ class Visitor:
             data=body + edge + b"--\r\n",
             headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
         )
-        return self._read(self._open(request))
+        return self._open(request)
 
     def _open(self, request: Request) -> bytes:
         try:
-            with self._opener.open(request, timeout=TIMEOUT) as answer:
-                body: bytes = answer.read()
-        except HTTPError as error:
-            raise RefusedError(request.full_url, error) from error
-        except OSError as error:
+            if not request.full_url.startswith(self.url):
+                return _elsewhere(request)
+            self._cookies.add_cookie_header(request)
+            headers = dict(request.header_items())
+            method, data = request.get_method(), request.data
+            self._connection.request(method, request.selector, data, headers)  # type: ignore[arg-type]
+            answer = self._connection.getresponse()
+            body = answer.read()
+            self._cookies.extract_cookies(answer, request)
+        except (OSError, HTTPException) as error:
             raise DemoError(f"no answer from {request.full_url}: {error}") from error
+        if answer.status in REDIRECTS:
+            target = urljoin(request.full_url, answer.headers["Location"])
+            return self._open(Request(target))
+        if answer.status != OK:
+            raise RefusedError(request.full_url, answer.status, answer.reason, body)
         return body
 
     def _read(self, body: bytes) -> Page:
         page = Page(body.decode())
         _Reader(page).feed(page.html)
-        self._token = page.token or self._token
+        self.token = page.token or self.token
         return page
+
+
+def _elsewhere(request: Request) -> bytes:
+    try:
+        with urlopen(request, timeout=TIMEOUT) as answer:
+            body: bytes = answer.read()
+    except HTTPError as error:
+        address, reason = request.full_url, str(error.reason)
+        raise RefusedError(address, error.code, reason, error.read()) from error
+    return body

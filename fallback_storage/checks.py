@@ -14,7 +14,10 @@ from fallback_storage import config
 from fallback_storage.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fallback_storage.backends import Backend
+    from fallback_storage.config import Options
 
 
 def check_chains(**kwargs: Any) -> list[CheckMessage]:
@@ -60,4 +63,37 @@ def _check_chain(
             'written, {"READ_ONLY": False} for what may be.',
             obj=where,
             id="fallback_storage.W001",
+        )
+    yield from _check_overlay(where, options, backends)
+
+
+def _check_overlay(
+    where: str, options: Options, backends: Sequence[Backend]
+) -> Iterable[CheckMessage]:
+    writable = [backend for backend in backends if not backend.read_only]
+    if options.on_delete == "whiteout" and not writable:
+        yield CheckWarning(
+            'on_delete is "whiteout", but no backend is writable: there is nowhere to '
+            "note what was deleted.",
+            hint="Put a writable backend in front of the chain, or leave out on_delete.",
+            obj=where,
+            id="fallback_storage.W003",
+        )
+    elif options.on_delete == "whiteout" and len(writable) == len(backends):
+        yield CheckWarning(
+            'on_delete is "whiteout", but no backend is READ_ONLY: there is nothing to '
+            "hide.",
+            hint='Write {"ALIAS": ..., "READ_ONLY": True} for what must not be '
+            'written, or on_delete="all".',
+            obj=where,
+            id="fallback_storage.W004",
+        )
+    if options.promote and (not writable or writable[0] is backends[-1]):
+        lacks = "is below the first writable one" if writable else "is writable"
+        yield CheckWarning(
+            f"promote is True, but no backend {lacks}: nothing will be copied.",
+            hint="Put a writable backend in front of those that files are copied from, "
+            "or leave out promote.",
+            obj=where,
+            id="fallback_storage.W005",
         )

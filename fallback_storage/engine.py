@@ -62,16 +62,15 @@ def build_engine(
     overlay = _build_overlay(options, backends)
     resolver = Resolver(backends, memo, overlay.whiteouts)
     namer = Namer(backends, overlay.whiteouts, strict=options.strict)
+    writer = Writer(backends, overlay, namer, delete_all=options.on_delete != "first")
     # What a live backend holds is never answered from memory.
     live = any(backend.always_probe for backend in backends)
     return Engine(
         backends=backends,
         memo=memo,
         resolver=resolver,
-        reader=Reader(backends, resolver, overlay, strict=options.strict),
-        writer=Writer(
-            backends, overlay, namer, delete_all=options.on_delete != "first"
-        ),
+        reader=Reader(backends, resolver, overlay, writer.open, strict=options.strict),
+        writer=writer,
         namer=namer,
         peek=Memo().peek if live else memo.peek,
     )

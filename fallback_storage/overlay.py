@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ from django.core.files.base import File
 
 from fallback_storage import staging, whiteouts
 from fallback_storage.cache import memo
+from fallback_storage.content import SPOOL_MEMORY
 from fallback_storage.exceptions import TornCopyError
 from fallback_storage.namelocks import changing, copying
 from fallback_storage.names import affected
+from fallback_storage.partial import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,7 +87,8 @@ class Overlay:
         hidden: frozenset[str] = frozenset()
         if self.whiteouts and index in self.whiteouts.covered:
             hidden = self.whiteouts.names_in(directory)
-        own = OWN_FOLDERS if not directory else ()
+        # Staging is wherever a volume is mounted.
+        own = {staging.FOLDER} if directory else OWN_FOLDERS
         return (
             [name for name in directories if name not in own],
             [name for name in files if name not in hidden],
@@ -96,23 +100,23 @@ class Overlay:
         """Whether a file held by backend ``index`` is copied when it is read."""
         return self._promote and index > self.home_index
 
-    def promote(self, name: str, index: int, opened: Any, mode: str) -> Any:
-        """Copy a file that was just opened; return it, opened from where it now is.
+    def promote(self, name: str, index: int, opened: Any, mode: str) -> tuple[Any, int]:
+        """Copy a file that was just opened; return it from where it now is, and where.
 
         A failure to copy is logged, and the read goes on from the source.
         """
         holder = self._backends[index].storage
         if not self._is_small(_size_of(opened)):
-            return opened
+            return opened, index
         if self._brings_home(name, index, opened if "b" in mode else None):
-            with suppress(OSError):  # deleted again: the source is still open
+            with suppress(Exception):  # deleted again, or the home is down
                 promoted = self.home.storage._open(name, mode)  # type: ignore[attr-defined]
                 opened.close()
-                return promoted
+                return promoted, self.home_index
         # What was read of it for the copy is gone.
         with suppress(Exception):
             opened.close()
-        return holder._open(name, mode)  # type: ignore[attr-defined]
+        return holder._open(name, mode), index  # type: ignore[attr-defined]
 
     def bring_home(self, name: str, index: int) -> bool:
         """Copy a file to the home, if it is small; return whether it is there now."""
@@ -143,37 +147,65 @@ class Overlay:
         ``TornCopyError`` if bytes are missing, and ``FileNotFoundError`` if the file
         was deleted meanwhile.
         """
-        with copying(name):
-            if self.home.storage.exists(name):
-                return
-            holder = self._backends[index]
-            if source is not None:
-                self._copy(name, holder, source)
-            else:
-                with holder.storage._open(name, "rb") as opened:  # type: ignore[attr-defined]
-                    self._copy(name, holder, opened)
-        memo.invalidate(affected(name))
+        try:
+            with copying(name):
+                if self.home.storage.exists(name):
+                    return
+                holder = self._backends[index]
+                if source is not None:
+                    self._copy(name, holder, source)
+                else:
+                    with holder.storage._open(name, "rb") as opened:  # type: ignore[attr-defined]
+                        self._copy(name, holder, opened)
+        finally:
+            # Also if it was there: this memo still sends readers to the source.
+            memo.invalidate(affected(name))
 
     def _copy(self, name: str, holder: Backend, source: Any) -> None:
         home = self.home.storage
         size = _size_of(source)
         content = File(source, name)
         if not staging.can_stage(home):
-            with self.exclusive(name):
-                self._refuse_deleted(name, holder)
-                _save_exactly(home, name, content, size)
+            with tempfile.SpooledTemporaryFile(SPOOL_MEMORY) as spool:
+                # First to here: what breaks off half way does not reach the home.
+                for chunk in content.chunks():
+                    spool.write(chunk)
+                _refuse_torn(name, size, spool.tell())
+                with self.exclusive(name):
+                    self._refuse_deleted(name, holder)
+                    self._save_exactly(name, holder, File(spool, name))
             return
         with staging.staged(home, content) as path:
-            if size is not None and path.stat().st_size != size:
-                raise TornCopyError(name, size, path.stat().st_size)
+            _refuse_torn(name, size, path.stat().st_size)
             with suppress(Exception):  # not every storage knows
                 moment = holder.storage.get_modified_time(name).timestamp()
                 os.utime(path, (moment, moment))
-            staging.make_directories(home, name)
             with self.exclusive(name):
                 self._refuse_deleted(name, holder)
+                staging.make_directories(home, name)
                 with suppress(FileExistsError):
-                    staging.publish(home, path, name)
+                    staging.publish(home, path, name, replace=False)
+
+    def _save_exactly(self, name: str, holder: Backend, content: Any) -> None:
+        home = self.home.storage
+        if home.exists(name):
+            return
+        claim = Claim(self.home, name)
+        claim.begin()
+        try:
+            saved = home._save(name, content)  # type: ignore[attr-defined]
+        except Exception:
+            claim.remove_partial(content)
+            raise
+        if saved != name:
+            home.delete(saved)
+            raise FileExistsError(errno.EEXIST, "the copy was given another name", name)
+        try:
+            # No lock reaches the other processes: one may have deleted it meanwhile.
+            self._refuse_deleted(name, holder)
+        except FileNotFoundError:
+            home.delete(name)
+            raise
 
     def _refuse_deleted(self, name: str, holder: Backend) -> None:
         hidden = self.whiteouts is not None and self.whiteouts.hides(name)
@@ -188,15 +220,11 @@ class Overlay:
 def _size_of(opened: Any) -> int | None:
     try:
         return int(opened.size)
-    except (AttributeError, NotImplementedError, OSError, TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - object stores ask their server
         return None
 
 
-def _save_exactly(storage: Any, name: str, content: Any, size: int | None) -> None:
-    if storage.exists(name):
-        return
-    saved = storage._save(name, content)
-    found = storage.size(saved)
-    if saved != name or (size is not None and found != size):
-        storage.delete(saved)
+def _refuse_torn(name: str, size: int | None, found: int) -> None:
+    # More bytes than announced are those of a file that was stored compressed.
+    if size is not None and found < size:
         raise TornCopyError(name, size, found)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.chain import NOTHING, Walk
+from fallback_storage.content import AnyFile
 from fallback_storage.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fallback_storage.backends import Backend
     from fallback_storage.overlay import Overlay
@@ -20,19 +21,24 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """Answers for the chain. ``strict``: a backend's failure is never passed over."""
+    """Answers for the chain. ``strict``: a backend's failure is never passed over.
+
+    ``write`` opens a file for writing (``Writer.open``).
+    """
 
     def __init__(
         self,
         backends: Sequence[Backend],
         resolver: Resolver,
         overlay: Overlay,
+        write: Callable[[str, str], AnyFile],
         *,
         strict: bool,
     ) -> None:
         self._backends = tuple(backends)
         self._resolver = resolver
         self._overlay = overlay
+        self._write = write
         self._strict = strict
 
     def exists(self, name: str, *, strict: bool = False) -> bool:
@@ -57,7 +63,8 @@ class Reader:
         holder = asked.holder
         if holder is None:
             # A hidden file has the 404 of where it was deleted, not the picture.
-            holder = self._overlay.home_index if asked.hidden else last
+            hidden = len(asked.trail) > last and asked.last is Outcome.HIDDEN
+            holder = self._overlay.home_index if hidden else last
         if asked.certain and not args and not kwargs:
             # All that happens in a page of pictures, when it is first shown.
             try:
@@ -78,16 +85,15 @@ class Reader:
             walk.judge(backend, error, 0.0)
         else:
             walk.note(backend, Outcome.UNSUPPORTED)
-        return self._url_from(walk, asked, holder + 1, (), {})
+        return self._url_from(walk, asked, holder, (), {})
 
     def _url_from(
-        self, walk: Walk, asked: Walk, start: int, args: Any, kwargs: Any
+        self, walk: Walk, asked: Walk, holder: int, args: Any, kwargs: Any
     ) -> str:
-        """Ask the holder, and go on only because it has no URL."""
+        """Ask the holder, if ``walk`` has not; go on only because it has no URL."""
         name, begun = walk.name, bool(walk.trail)
-        last = len(self._backends) - 1
-        if asked.hidden:
-            last = self._overlay.home_index
+        start = holder + 1 if begun else holder
+        last = holder if asked.holder is None else len(self._backends) - 1
         for index, backend in enumerate(self._backends[start : last + 1], start):
             if begun and index < last and asked.probe(backend) is not Outcome.HELD:
                 continue
@@ -113,19 +119,30 @@ class Reader:
         """Open a file for reading, without asking first whether it exists."""
         opened, index = self._resolver.fetch("open", "_open", name, mode)
         if self._overlay.promotes(index):
-            return self._overlay.promote(name, index, opened, mode)
+            opened, index = self._overlay.promote(name, index, opened, mode)
+        if self._backends[index].read_only:
+            return ReadFile(opened, name, self._write)
         return opened
 
     def path(self, name: str) -> str:
         """Return the local path of the holder's file; see ``FallbackStorage.path``."""
         walk, asked = Walk("path", name), Walk("exists", name)
-        candidates = self._backends
+        candidates: Iterable[Backend] = self._backends
         if name:
             asked = self._resolver.locate(name)
             if asked.holder is not None:
-                candidates = (self._local_holder(name, asked.holder),)
+                candidates = self._with_path(name, asked.holder)
             elif asked.failed and self._strict:
                 raise asked.error()
+            elif asked.hidden:
+                # Not where a deleted file still lies.
+                candidates = [
+                    backend
+                    for backend, attempt in zip(
+                        self._backends, asked.trail, strict=True
+                    )
+                    if attempt.outcome is not Outcome.HIDDEN
+                ]
         for backend in candidates:
             answer = walk.ask(backend, "path", name)
             if answer is not NOTHING:
@@ -152,13 +169,13 @@ class Reader:
         self._raise_or_log(walk, "its names are missing from the listing")
         return list(directories), list(files)
 
-    def _local_holder(self, name: str, index: int) -> Backend:
-        """Return the holder, or the home if the file was copied there for its path."""
-        holder = self._backends[index]
-        remote = self._overlay.promotes(index) and not holder.implements("path")
-        if remote and self._overlay.bring_home(name, index):
-            return self._overlay.home
-        return holder
+    def _with_path(self, name: str, index: int) -> Iterator[Backend]:
+        """Yield the holder; then the home, if the file can be copied there."""
+        yield self._backends[index]
+        overlay = self._overlay
+        local = overlay.promotes(index) and overlay.home.implements("path")
+        if local and overlay.bring_home(name, index):
+            yield overlay.home
 
     def attribute(self, attribute: str) -> Any:
         """Return an attribute of the first backend that has it.
@@ -177,3 +194,40 @@ class Reader:
         if walk.unsupported or (walk.failed and self._strict):
             raise walk.error()
         walk.log_failures(consequence)
+
+
+class ReadFile(AnyFile):
+    """A file of a read-only backend; opened again for writing, it is the chain's.
+
+    Django's ``File.open`` opens a local file again by its path, in any mode: a
+    ``FieldFile.open("rb+")`` after a read would write to the read-only backend.
+    """
+
+    file: Any
+
+    def __init__(
+        self, file: Any, name: str, write: Callable[[str, str], AnyFile]
+    ) -> None:
+        super().__init__(file, getattr(file, "name", None))
+        self._name = name
+        self._write = write
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_") or attribute == "file":
+            raise AttributeError(attribute)
+        return getattr(self.file, attribute)
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
+        """Yield the file's own chunks."""
+        yield from self.file.chunks(chunk_size)
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> ReadFile:
+        """Open the file again, where that may be done in this mode."""
+        if mode is None or not set(mode) & set("wax+"):
+            self.file.open(mode, *args, **kwargs)
+            return self
+        self.file.close()
+        self.file = self._write(self._name, mode)
+        self.name, self.mode = self.file.name, mode
+        self.__dict__.pop("size", None)
+        return self

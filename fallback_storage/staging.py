@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import threading
 import time
 import uuid
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from django.core.files.storage import FileSystemStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
 FOLDER = ".fallback-staging"
 
@@ -52,21 +55,47 @@ def staged(storage: Any, content: Any) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def publish(storage: Any, path: Path, name: str) -> None:
-    """Give a staged file its name. Raises ``FileExistsError`` if that is taken."""
+def publish(storage: Any, path: Path, name: str, *, replace: bool) -> None:
+    """Give a staged file its name, in a directory that exists.
+
+    Raises ``FileExistsError`` if the name is taken, unless that may be replaced.
+    """
     final = Path(storage.path(name))
-    if getattr(storage, "_allow_overwrite", False):
-        path.replace(final)
+    with _brought_near(path, final) as near:
+        if replace:
+            near.replace(final)
+            return
+        try:
+            final.hardlink_to(near)
+        except FileExistsError:
+            raise
+        except OSError:
+            # No hard links here (FAT, some network shares): writers that know nothing
+            # of this lock find a small gap.
+            with exclusive(storage, name):
+                if os.path.lexists(final):
+                    raise FileExistsError(errno.EEXIST, "taken", name) from None
+                near.rename(final)
+
+
+@contextmanager
+def _brought_near(path: Path, final: Path) -> Iterator[Path]:
+    """Yield a staged file on the file system of ``final``: a volume mounted below."""
+    if path.stat().st_dev == final.parent.stat().st_dev:
+        yield path
         return
+    near = final.parent / FOLDER / path.name
+    near.parent.mkdir(exist_ok=True)
+    _sweep(near.parent)
     try:
-        final.hardlink_to(path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # No hard links here (FAT, some network shares): a small gap remains.
-        if os.path.lexists(final):
-            raise FileExistsError(name) from None
-        path.rename(final)
+        shutil.copy2(path, near)
+        yield near
+    finally:
+        near.unlink(missing_ok=True)
+
+
+# The lock files that a thread holds: it must not wait for itself.
+_held = threading.local()
 
 
 @contextmanager
@@ -76,14 +105,51 @@ def exclusive(storage: Any, name: str) -> Iterator[None]:
         yield
         return
     number = sum(name.encode()) % LOCK_FILES
-    path = Path(storage.path(f"{FOLDER}/lock-{number:02}"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        locks.lock(file, locks.LOCK_EX)
+    place = f"{FOLDER}/lock-{number:02}"
+    held: set[str] = _held.__dict__.setdefault("places", set())
+    path = storage.path(place)
+    if path in held:
+        yield
+        return
+    with _opened_lock(storage, place) as file:
+        if file is not None:
+            locks.lock(file, locks.LOCK_EX)
+        held.add(path)
         try:
             yield
         finally:
-            locks.unlock(file)
+            held.discard(path)
+            if file is not None:
+                locks.unlock(file)
+
+
+@contextmanager
+def _opened_lock(storage: Any, place: str) -> Iterator[BinaryIO | None]:
+    """Yield a lock file; None where there can be none, as on a full or read-only disk.
+
+    A file must be deleted from a full disk all the same.
+    """
+    path = Path(storage.path(place))
+    try:
+        make_directories(storage, place)
+        file: BinaryIO
+        try:
+            file = path.open("ab")
+        except PermissionError:  # another user's, which is enough to lock it
+            file = path.open("rb")
+    except OSError:
+        yield None
+        return
+    with file:
+        yield file
+
+
+def has_directory(storage: Any, name: str) -> bool:
+    """Whether the directory that ``name`` lies in is there, or none is needed."""
+    return (
+        not isinstance(storage, FileSystemStorage)
+        or Path(storage.path(name)).parent.is_dir()
+    )
 
 
 def make_directories(storage: Any, name: str) -> None:
@@ -111,7 +177,8 @@ def _sweep(directory: Path) -> None:
         if entry.name.startswith("lock-"):
             continue
         try:
-            if entry.stat().st_mtime < deadline:
+            # Not st_mtime: a copy has that of its original.
+            if entry.stat().st_ctime < deadline:
                 entry.unlink()
         except OSError:
             continue  # another process was faster

@@ -1,9 +1,13 @@
 """Whiteouts: deletes that stay deleted although a read-only backend has the file.
 
 A whiteout is an empty file in the first writable backend, at
-``.fallback-whiteouts/<name>``: durable, seen by all processes, no database. It hides
-the copies in read-only backends, and nothing else: a file that is saved again into a
-writable backend is seen, whether its whiteout is still there or not.
+``.fallback-whiteouts/<depth>/<name>``: durable, seen by all processes, no database. It
+hides the copies in read-only backends, and nothing else: a file that is saved again
+into a writable backend is seen, whether its whiteout is still there or not.
+
+``depth`` is the number of directories in the name. Without it the whiteout of ``a``
+would be a file where that of ``a/b`` needs a directory, which an object store may both
+hold, and the directory would pass for the whiteout.
 """
 
 from __future__ import annotations
@@ -34,10 +38,15 @@ class Whiteouts:
         )
 
     def probe(self, name: str, walk: Walk) -> bool:
-        """Whether ``name`` is hidden; a failure to tell goes into the walk's trail."""
+        """Whether ``name`` is hidden. If nobody can tell, the walk is not certain.
+
+        The trail is left alone: it has one line for each backend, in their order.
+        """
         asking = Walk("exists", _place(name))
         outcome = asking.probe(self._home)
-        walk.take_failures(asking)
+        if outcome is Outcome.FAILED:
+            walk.certain = False
+            asking.log_failures("the file may have been deleted")
         return outcome is Outcome.HELD
 
     def hides(self, name: str) -> bool:
@@ -60,25 +69,35 @@ class Whiteouts:
             self._home.storage.delete(_place(name))
 
     def names_in(self, directory: str) -> frozenset[str]:
-        """Return the hidden file names in a directory."""
-        return frozenset(self._list(directory)[1])
+        """Return the hidden file names in a directory; failures are logged."""
+        inside = posixpath.join(directory, "file")
+        asking, (_, files) = self._list(posixpath.dirname(_place(inside)))
+        asking.log_failures("deleted files may be in the listing")
+        return frozenset(files)
 
-    def names(self, directory: str = "") -> Iterator[str]:
-        """Yield every hidden name below a directory."""
-        directories, files = self._list(directory)
+    def names(self) -> Iterator[str]:
+        """Yield every hidden name. Raises what the backend raises."""
+        for depth in self._list_or_raise(FOLDER)[0]:
+            yield from self._names_below(f"{FOLDER}/{depth}", "")
+
+    def _names_below(self, folder: str, directory: str) -> Iterator[str]:
+        place = posixpath.join(folder, directory).rstrip("/")
+        directories, files = self._list_or_raise(place)
         for name in files:
             yield posixpath.join(directory, name)
         for name in directories:
-            yield from self.names(posixpath.join(directory, name))
+            yield from self._names_below(folder, posixpath.join(directory, name))
 
-    def _list(self, directory: str) -> tuple[list[str], list[str]]:
-        walk = Walk("listdir", directory)
-        listing = walk.ask(self._home, "listdir", _place(directory))
-        if listing is NOTHING:
-            if walk.last is Outcome.FAILED:
-                raise walk.error()
-            return [], []
-        return listing  # type: ignore[no-any-return]
+    def _list_or_raise(self, place: str) -> tuple[list[str], list[str]]:
+        asking, listing = self._list(place)
+        if asking.failed:
+            raise asking.error()
+        return listing
+
+    def _list(self, place: str) -> tuple[Walk, tuple[list[str], list[str]]]:
+        asking = Walk("listdir", place)
+        listing = asking.ask(self._home, "listdir", place)
+        return asking, ([], []) if listing is NOTHING else listing
 
 
 class Veil:
@@ -101,4 +120,5 @@ class Veil:
 
 
 def _place(name: str) -> str:
-    return f"{FOLDER}/{name}".rstrip("/")
+    name = name.rstrip("/")
+    return f"{FOLDER}/{name.count('/')}/{name}"

@@ -7,7 +7,9 @@ what a failed write left behind is not known either.
 from __future__ import annotations
 
 import errno
+import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage import staging
@@ -21,11 +23,13 @@ from fallback_storage.outcomes import Outcome
 from fallback_storage.partial import Claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fallback_storage.backends import Backend
     from fallback_storage.naming import Namer
     from fallback_storage.overlay import Overlay
+
+logger = logging.getLogger("fallback_storage")
 
 
 class Writer:
@@ -72,7 +76,8 @@ class Writer:
                         raise
                     if saved is not NOTHING:
                         written.add(saved)
-                        self._show(saved)
+                        # It was free: what is above is hidden already.
+                        self._show(saved, backend, strict=False)
                         walk.log_failures(f"saved to {backend.name!r}")
                         return saved  # type: ignore[no-any-return]
                     if claim.begun or walk.last is Outcome.FAILED:
@@ -90,9 +95,10 @@ class Writer:
         """Save so that no reader, and no restart, finds half a file."""
         with staging.staged(storage, content) as path:
             staging.make_directories(storage, name)
+            replace = getattr(storage, "_allow_overwrite", False)
             for _ in range(NAME_TRIES):
                 try:
-                    staging.publish(storage, path, name)
+                    staging.publish(storage, path, name, replace=replace)
                 except FileExistsError:
                     # Somebody took the name since it was chosen: FileSystemStorage
                     # would look for another one in its own files alone.
@@ -101,15 +107,39 @@ class Writer:
                     return name
         raise NoAvailableNameError(name, NAME_TRIES)
 
-    def _show(self, name: str) -> None:
-        """Remove the whiteout of a name that was written."""
+    def _show(self, name: str, backend: Backend, *, strict: bool = True) -> None:
+        """Let the file that was written to a backend be the one that is read.
+
+        Its whiteout is not needed any more, unless a read-only backend above has the
+        name. One that cannot be removed does no harm; ``strict``: raise if one that
+        may be needed cannot be written.
+        """
         whiteouts = self._overlay.whiteouts
-        if whiteouts is None or not whiteouts.hides(name):
+        if whiteouts is None:
             return
-        whiteouts.remove(name)
-        if not self._overlay.home.storage.exists(name):
-            # Deleted meanwhile, by a process whose whiteout this was.
-            whiteouts.add(name)
+        index = self._backends.index(backend)
+        above = [each for each in sorted(whiteouts.covered) if each < index]
+        try:
+            if not above and not whiteouts.hides(name):
+                return
+            with self._overlay.exclusive(name):
+                if not backend.storage.exists(name):
+                    return  # deleted meanwhile: it stays hidden
+                if self._may_hold(name, above):
+                    whiteouts.add(name)
+                else:
+                    whiteouts.remove(name)
+        except Exception as error:
+            if above and strict:
+                raise
+            logger.warning("the whiteout of %r stays: %s", name, type(error).__name__)
+
+    def _may_hold(self, name: str, indexes: Iterable[int]) -> bool:
+        """Whether one of these backends holds the name, or does not say."""
+        walk = Walk("exists", name)
+        return any(
+            walk.probe(self._backends[index]) is not Outcome.ABSENT for index in indexes
+        )
 
     # Delete
 
@@ -142,11 +172,8 @@ class Writer:
         whiteouts = self._overlay.whiteouts
         if whiteouts is None:
             return False
-        walk = Walk("exists", name)
-        hide = whiteouts.hides(name) or any(
-            walk.probe(self._backends[index]) in {Outcome.HELD, Outcome.FAILED}
-            for index in sorted(whiteouts.covered)
-        )
+        covered = sorted(whiteouts.covered)
+        hide = whiteouts.hides(name) or self._may_hold(name, covered)
         if hide:
             whiteouts.add(name)
         return hide
@@ -181,12 +208,15 @@ class Writer:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
         if "a" in mode or "r" in mode:
             backends = self._holders(name, backends)
+        elif "w" in mode:
+            self._make_room(name, backends[0].storage)
         try:
             for backend in backends:
                 opened = walk.ask(backend, "_open", name, mode)
                 if opened is not NOTHING:
                     walk.log_failures(f"opened in {backend.name!r}")
-                    return WrittenFile(opened, name, self._show)
+                    show = partial(self._show, name, backend)
+                    return WrittenFile(opened, name, show)
         finally:
             memo.invalidate(affected(name))
         raise walk.error()
@@ -209,6 +239,13 @@ class Writer:
             raise walk.error()
         return backends
 
+    def _make_room(self, name: str, home: Any) -> None:
+        """Make the directory of a file that is there, but held further down."""
+        if staging.has_directory(home, name):
+            return
+        if self._namer.find(name).last is Outcome.HELD:
+            staging.make_directories(home, name)
+
     def require_writable(self, operation: str, name: str) -> Sequence[Backend]:
         """Return the writable backends. Raises ``ReadOnlyBackendError`` for none."""
         if not self._writable:
@@ -220,7 +257,7 @@ class Writer:
 class WrittenFile(AnyFile):
     """A file opened for writing: the memo forgets its name again when it is closed."""
 
-    def __init__(self, file: Any, name: str, show: Callable[[str], None]) -> None:
+    def __init__(self, file: Any, name: str, show: Callable[[], None]) -> None:
         super().__init__(file, getattr(file, "name", None))
         self._opened = file
         self._name = name
@@ -240,6 +277,6 @@ class WrittenFile(AnyFile):
         """Close the file and forget what was known of its name."""
         try:
             self._opened.close()
-            self._show(self._name)
+            self._show()
         finally:
             memo.invalidate(affected(self._name))

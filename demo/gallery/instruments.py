@@ -7,7 +7,7 @@ separately, and put where the template left a mark, as a debug toolbar does.
 
 from __future__ import annotations
 
-import os
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -22,6 +22,7 @@ from metering import metered
 from gallery.contenders import memo_off, version_one_rule
 from gallery.models import Photo
 from gallery.production import integrity
+from gallery.workers import whoami
 
 BADGE_MARK = "<!-- badge of photo {} -->"
 PANEL_MARK = "<!-- panel -->"
@@ -59,8 +60,8 @@ class InstrumentsMiddleware:
             badges = {photo.pk: where(photo.image.name) for photo in photos}
         figures = {
             "photos": len(photos),
-            "worker": os.getpid(),
-            "memo": {
+            **whoami(),
+            "look_ups": {
                 key: memo_after.get(key, 0) - memo_before.get(key, 0)
                 for key in ("hits", "misses")
             },
@@ -76,9 +77,7 @@ class InstrumentsMiddleware:
             {
                 "figures": figures,
                 "production": integrity(),
-                "holders": dict(
-                    Counter(place["backend"] or "nowhere" for place in badges.values())
-                ),
+                "holders": dict(Counter(place["label"] for place in badges.values())),
             },
             request,
         )
@@ -91,8 +90,11 @@ class InstrumentsMiddleware:
 def where(name: str) -> dict[str, Any]:
     """Which backend holds a name, and how that was known, for a template."""
     resolution = default_storage.resolve(name)
+    backend = resolution.backend if resolution.held else None
     return {
-        "backend": resolution.backend if resolution.held else None,
+        "backend": backend,
+        "label": "hidden" if resolution.hidden else backend or "nowhere",
+        "hidden": resolution.hidden,
         "held": resolution.held,
         "source": resolution.source.value,
         "trail": [
@@ -104,6 +106,16 @@ def where(name: str) -> dict[str, Any]:
             }
             for attempt in resolution.trail
         ],
+    }
+
+
+def answers(name: str) -> dict[str, Any]:
+    """What the storage says of one name, method by method."""
+    folder, file = posixpath.split(name)
+    return {
+        "exists": default_storage.exists(name),
+        "listed": file in default_storage.listdir(folder)[1],
+        "url": default_storage.url(name),
     }
 
 

@@ -8,16 +8,19 @@ from django.views.decorators.cache import cache_control
 from django.views.static import serve
 
 from gallery import views
+from gallery.workers import worker
 
 # A replaced picture keeps its URL: browsers are to ask whether it has changed.
 media = cache_control(no_cache=True)(serve)
 
 urlpatterns = [
     path("", views.GalleryView.as_view(), name="gallery"),
+    path("worker/", worker, name="worker"),
     path("upload/", views.upload, name="upload"),
     path("forget/", views.forget, name="forget"),
     path("photo/<int:pk>/", views.PhotoView.as_view(), name="photo"),
     path("photo/<int:pk>/replace/", views.replace, name="replace"),
     path("photo/<int:pk>/delete/", views.delete, name="delete"),
+    path("photo/<int:pk>/undo/", views.undo, name="undo"),
     path("media/<path:path>", media, {"document_root": settings.MEDIA_ROOT}),
 ]

@@ -16,7 +16,7 @@ from django.views.generic import DetailView, ListView
 
 from gallery import production
 from gallery.forms import ReplaceForm, UploadForm
-from gallery.instruments import where
+from gallery.instruments import answers, where
 from gallery.models import Photo
 
 
@@ -28,6 +28,14 @@ class GalleryView(ListView):
     template_name = "gallery/index.html"
     extra_context = {"upload_form": UploadForm}
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Tell the deleted pictures that can be brought back from the others."""
+        context = super().get_context_data(**kwargs)
+        hidden = set(default_storage.hidden())
+        for photo in context["photos"]:
+            photo.hidden = photo.image.name in hidden
+        return context
+
 
 class PhotoView(DetailView):
     """One picture, and where it was looked for."""
@@ -38,8 +46,10 @@ class PhotoView(DetailView):
     extra_context = {"replace_form": ReplaceForm}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        place = where(self.object.image.name)
-        return super().get_context_data(place=place, **kwargs)
+        name = self.object.image.name
+        return super().get_context_data(
+            place=where(name), answers=answers(name), **kwargs
+        )
 
 
 @require_POST
@@ -84,26 +94,29 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     name = photo.image.name
     held_by = where(name)["backend"]
     default_storage.delete(name)
-    still = where(name)["backend"]
-    if still is None:
+    if not where(name)["hidden"]:
         photo.delete()
         _tell(request, f"“{photo}” is deleted: only {held_by} held it.", before)
-        return redirect("gallery")
-    if still == held_by:
-        _tell(
-            request,
-            f"“{photo}” is only in {still}, which is READ_ONLY: nothing was deleted.",
-            before,
-            level=messages.WARNING,
-        )
+    elif held_by == "production":
+        _tell(request, f"“{photo}” is hidden: production keeps it.", before)
     else:
         _tell(
             request,
-            f"The copy of “{photo}” in {held_by} is deleted; "
-            f"the one in {still} shows again.",
+            f"The copy of “{photo}” in {held_by} is deleted, and production's is hidden.",
             before,
         )
-    return redirect(photo)
+    return redirect("gallery")
+
+
+@require_POST
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show a hidden picture again."""
+    photo = get_object_or_404(Photo, pk=pk)
+    before = production.digest()
+    default_storage.unhide(photo.image.name)
+    holder = where(photo.image.name)["label"]
+    _tell(request, f"“{photo}” is back, from {holder}.", before)
+    return redirect("gallery")
 
 
 @require_POST
