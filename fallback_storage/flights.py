@@ -56,7 +56,12 @@ class Flights:
 
     def land(self, key: Hashable, flight: Flight) -> None:
         """End a flight that the caller leads, and release its waiters."""
+        self.give_up(key, flight)
+        flight.land()
+
+    def give_up(self, key: Hashable, flight: Flight) -> None:
+        """Take a flight off the board: who comes later need not wait for it."""
         with self._lock:
             self._landings += 1
-            del self._flights[key]
-        flight.land()
+            if self._flights.get(key) is flight:
+                del self._flights[key]

@@ -76,7 +76,8 @@ def build_memo(
 
         store = LocalStore(spec.max_entries, clock)
     else:
-        store = _shared.get(spec, fingerprint(backends), clock)
+        chain = fingerprint(backends, whiteouts=options.on_delete == "whiteout")
+        store = _shared.get(spec, chain, clock)
     return ResolutionMemo(
         store,
         chain_length=len(backends),

@@ -149,6 +149,8 @@ class Resolver:
             landings = self._flights.landings
             known, lease = self._look_up(key)
             if not shared:
+                # A leader that hangs must not cost every caller this patience.
+                self._flights.give_up((key, stop), flight)
                 walk = self._walk(name, stop, known)
                 self._fill(walk, walk.holder, stop, known, lease)
                 return walk

@@ -17,11 +17,11 @@ from django.utils.deconstruct import deconstructible
 
 from fallback_storage import config, forks
 from fallback_storage.cache.entry import NOWHERE
-from fallback_storage.cache.memo import invalidate, invalidate_all
+from fallback_storage.cache.memo import invalidate
 from fallback_storage.engine import build_engine
 from fallback_storage.legacy import LegacyTimes
 from fallback_storage.namelocks import saving
-from fallback_storage.names import StrPath, clean_name
+from fallback_storage.names import StrPath, affected, clean_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,11 +124,11 @@ class FallbackStorage(LegacyTimes, Storage):
 
     def forget(self, *names: StrPath) -> None:
         """Forget what is known of names that were changed behind this package's back."""
-        invalidate({clean_name(name).rstrip("/") for name in names})
+        invalidate(affected(*map(clean_name, names)))
 
     def forget_all(self) -> None:
-        """Forget what is known of every name."""
-        invalidate_all()
+        """Forget what is known of every name of this chain, wherever that is kept."""
+        self._get_engine().memo.forget_all()
 
     def hidden(self) -> Iterator[str]:
         """Yield the names that were deleted but that a read-only backend may hold."""

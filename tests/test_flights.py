@@ -331,3 +331,15 @@ def test_what_cannot_be_shared_is_not_awaited(three, options):
     both = threading.Barrier(2)
     three[0].before("exists", lambda name: both.wait(5))
     assert Crew(2, lambda: chain.exists("a")).join() == [True, True]
+
+
+def test_a_flight_that_was_given_up_holds_up_nobody():
+    """Who comes after an impatient waiter leads; the late landing ends no other flight."""
+    flights = Flights()
+    late, _ = flights.board("a")
+    flights.give_up("a", late)
+    fresh, leading = flights.board("a")
+    assert leading
+    flights.land("a", late)
+    assert flights.board("a") == (fresh, False)
+    flights.land("a", fresh)

@@ -59,19 +59,22 @@ class Chain(FallbackStorage):
     clock = ManualClock()
 
 
-def broken(*args, **kwargs):
-    raise ConnectionError
-
-
 class Failing:
-    """Raises in the methods that ``down`` names."""
+    """Raises in the methods that ``down`` names at the moment of the call."""
 
     down = frozenset()
 
     def __getattribute__(self, attribute):
-        if attribute in METHODS and attribute in self.down:
-            return broken
-        return super().__getattribute__(attribute)
+        found = super().__getattribute__(attribute)
+        if attribute not in METHODS:
+            return found
+
+        def call(*args, **kwargs):
+            if attribute in self.down:
+                raise ConnectionError(attribute)
+            return found(*args, **kwargs)
+
+        return call
 
 
 class Flat(Failing, RecordingStorage):
@@ -234,6 +237,9 @@ class Oracle(RuleBasedStateMachine):
             # What is remembered may be better than what can be asked just now.
             expected.append(self.healed(answer, truth, operation, name))
         found = answer(subject, operation, name)
+        if self.is_down and operation == "path":
+            # The next backend's path, if one has no path just now: nothing to compare.
+            return
         if self.is_down and operation == "resolve":
             found = found[1] if isinstance(found, tuple) else found
             expected = [

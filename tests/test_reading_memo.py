@@ -319,3 +319,11 @@ def test_stats(storage, first, second):
     assert counts == [(3, 1), (4, 0)]
     assert all(b["seconds"] > 0 for b in stats["backends"].values())
     assert FallbackStorage([first], False).stats()["backends"]
+
+
+def test_forgetting_a_name_forgets_the_directories_it_lies_in(storage, first):
+    """A file made behind the storage's back makes its directories, too."""
+    assert storage.exists("a/b") is False
+    first.files["a/b"] = b""
+    storage.forget("a/b/c")
+    assert storage.exists("a/b") is True

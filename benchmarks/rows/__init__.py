@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from importlib import import_module
 
-for module in ("hits", "pages", "remote", "crowd", "process"):
+for module in ("hits", "pages", "remote", "shared", "crowd", "process"):
     import_module(f"rows.{module}")

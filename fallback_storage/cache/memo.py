@@ -132,8 +132,12 @@ class ResolutionMemo(Memo):
         self.store.invalidate(names)
 
     def forget_all(self) -> None:
-        """See ``Memo.forget_all``."""
+        """See ``Memo.forget_all``; in process memory, of every chain."""
         self.store.clear()
+        for store in _registry.stores():
+            # Other instances of this chain have memos of their own there.
+            if store.in_process and store is not self.store:
+                store.clear()
 
     def stats(self) -> dict[str, int]:
         """See ``Memo.stats``: the memo's counters plus the store's."""

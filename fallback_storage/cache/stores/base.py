@@ -34,6 +34,9 @@ class Store(ABC):
     # Whether ``peek`` ever answers: the store, or its nearest tier, is in process.
     has_peek: bool = False
 
+    # Whether the store belongs to one instance, in one process.
+    in_process: bool = False
+
     @abstractmethod
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Lease]]:
         """Return for every name its code, or None, and a lease to fill it with."""

@@ -114,6 +114,12 @@ class GuardedStore(Store):
         found = self._call(look_up)
         return dict.fromkeys(names, (None, None)) if found is None else found
 
+    def look_up_one(self, name: str) -> tuple[int | None, Lease]:
+        """See ``Store.look_up_one``."""
+        epoch = self._epoch
+        found = self._call(lambda: _leased(self._store.look_up_one(name), epoch))
+        return (None, None) if found is None else found
+
     def fill(self, name: str, lease: Lease, code: int, ttl: float) -> bool:
         """See ``Store.fill``."""
         if lease is None:

@@ -36,6 +36,7 @@ class LocalStore(Store):
     """
 
     has_peek = True
+    in_process = True
 
     def __init__(
         self,
