@@ -10,7 +10,8 @@ from overlay.parts import CHANGES, READS, STORAGE_API, Guard, GuardError, GuardF
 def test_every_method_of_a_storage_either_reads_or_changes():
     """What a later Django adds is refused until it is known to read."""
     assert sorted(CHANGES) == ["_save", "delete", "save"]
-    assert READS < STORAGE_API
+    # Django 4.2 has no is_name_available.
+    assert READS - {"is_name_available"} < STORAGE_API
 
 
 @pytest.mark.parametrize("mode", ["w", "wb", "a", "ab", "r+", "rb+", "r+b", "x", "w+b"])
