@@ -71,9 +71,9 @@ def find_program(name, hint):
     return found
 
 
-def talk(port, request, end):
-    """Send a request, return the answer up to `end`."""
-    with socket.create_connection((HOST, port), timeout=2) as sock:
+def talk(port, request, end, timeout=2):
+    """Send a request, return the answer up to `end`; `timeout` in seconds."""
+    with socket.create_connection((HOST, port), timeout=timeout) as sock:
         sock.sendall(request)
         answer = b""
         while end not in answer:
@@ -269,9 +269,9 @@ class ValkeyServer(Server):
         return f"process_id:{self.process.pid}\r\n".encode() in info
 
     def flush(self):
-        talk(self.port, b"FLUSHALL\r\n", b"+OK\r\n")
+        talk(self.port, b"FLUSHALL\r\n", b"+OK\r\n", timeout=30)
         # Connections that clients of an earlier test keep; theirs to open again.
-        talk(self.port, b"CLIENT KILL TYPE normal SKIPME yes\r\n", b"\r\n")
+        talk(self.port, b"CLIENT KILL TYPE normal SKIPME yes\r\n", b"\r\n", timeout=30)
 
     @property
     def url(self):
@@ -300,7 +300,7 @@ class MemcachedServer(Server):
         return f"STAT pid {self.process.pid}\r\n".encode() in answer
 
     def flush(self):
-        talk(self.port, b"flush_all\r\n", b"OK\r\n")
+        talk(self.port, b"flush_all\r\n", b"OK\r\n", timeout=30)
 
     @property
     def location(self):

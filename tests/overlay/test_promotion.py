@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from overlay.parts import (
 )
 
 from fallback_storage import staging
+from fallback_storage.namelocks import copying
 from fallback_storage.storage import FallbackStorage
 
 NAME = "d/a.txt"
@@ -136,6 +138,17 @@ def make(home, source, cache=None, **options):
     return FallbackStorage([writable(home), read_only(source)], cache, **options)
 
 
+def users(lock, name):
+    """How many threads hold or await the lock of a name."""
+    return lock.__self__._locks.get(name, (None, 0))[1]
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+
+
 def files_of(home):
     """The names in a home, but for the files to lock."""
     if isinstance(home, RecordingStorage):
@@ -202,7 +215,9 @@ def test_a_copy_has_the_permissions_of_a_saved_file(tmp_path):
     disk = FileSystemStorage(
         tmp_path / "home", file_permissions_mode=0o640, directory_permissions_mode=0o750
     )
-    make(disk, Source(), on_delete="whiteout").open(NAME).close()
+    chain = make(disk, Source(), on_delete="whiteout")
+    chain.delete("other.txt")  # makes the files to lock
+    chain.open(NAME).close()
     root = tmp_path / "home"
     assert (root / NAME).stat().st_mode & 0o777 == 0o640
     for folder in ("d", staging.FOLDER):
@@ -411,6 +426,17 @@ def test_a_file_deleted_meanwhile_is_not_brought_back(home, interrupted, cache):
     assert not home.exists(NAME)
 
 
+def test_a_file_deleted_by_a_process_that_no_lock_reaches_is_not_brought_back():
+    """A home that is an object store: the delete comes while the copy is sent."""
+    home = RecordingStorage("home")
+    chain = make(home, Source(), on_delete="whiteout")
+    # In the same thread, which the locks let pass as they do another process.
+    home.before("_save", lambda name: name == NAME and chain.delete(NAME))
+    assert content_of(chain, NAME) == CONTENT
+    assert NAME not in home.files
+    assert not chain.exists(NAME)
+
+
 @pytest.mark.parametrize("overwrites", [False, True])
 @pytest.mark.parametrize("links", [True, False])
 def test_a_file_saved_meanwhile_is_not_overwritten(
@@ -502,10 +528,16 @@ def test_threads_that_read_one_cold_file_copy_it_once(tmp_path):
     disk = Counting(tmp_path / "home")
     source = Source()
     chain = make(disk, source)
-    barrier = threading.Barrier(8)
+    copies = []
+
+    def reading():
+        """Go on when all the others wait for this copy, or one makes another."""
+        copies.append(threading.get_ident())
+        wait_until(lambda: users(copying, NAME) == 8 or len(set(copies)) > 1)
+
+    source.reading = reading
 
     def read(number):
-        barrier.wait(30)
         return content_of(chain, NAME)
 
     with ThreadPoolExecutor(8) as pool:

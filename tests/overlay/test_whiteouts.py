@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
@@ -9,6 +12,7 @@ from fakes import RecordingStorage
 from overlay.parts import Guard, GuardFiles, content_of, digest, read_only, writable
 
 from fallback_storage.exceptions import ReadOnlyBackendError
+from fallback_storage.namelocks import changing
 from fallback_storage.storage import FallbackStorage
 
 FILES = {"a.txt": b"old", "d/e.txt": b"deep", "d/f.txt": b"f"}
@@ -289,6 +293,25 @@ def test_a_file_deleted_while_it_is_written_stays_hidden(home):
     file.write(b"new")
     chain.delete("a.txt")
     file.close()
+    assert not chain.exists("a.txt") or content_of(chain, "a.txt") == b"new"
+
+
+def test_a_save_during_a_delete_leaves_one_of_both(cache):
+    """Its whiteout is not taken away while the rest of the delete is to come."""
+    home, guard = RecordingStorage("home"), Guard("production", FILES)
+    chain = make(home, guard, cache)
+    chain.delete("a.txt")
+
+    def deleting(name):
+        """Go on when the save waits for the delete, or has not waited."""
+        saving = pool.submit(chain.save, "a.txt", ContentFile(b"new"))
+        deadline = time.monotonic() + 30
+        while changing.__self__._locks["a.txt"][1] < 2 and not saving.done():
+            assert time.monotonic() < deadline
+
+    with ThreadPoolExecutor(1) as pool:
+        home.before("delete", lambda name: name == "a.txt" and deleting(name))
+        chain.delete("a.txt")
     assert not chain.exists("a.txt") or content_of(chain, "a.txt") == b"new"
 
 

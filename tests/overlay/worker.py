@@ -102,10 +102,10 @@ class Work:
                 seen.append(found)
         return seen, sorted(raw)
 
-    def delete(self, name, when=""):
-        """Delete a name, at once or when a copy or the file itself has appeared."""
+    def delete(self, name, *when):
+        """Delete a name, at once or when a file has appeared that one pattern names."""
         deadline = time.monotonic() + SECONDS
-        while when and not list(self.home.glob(when)):
+        while when and not any(list(self.home.glob(each)) for each in when):
             assert time.monotonic() < deadline
         self.storage.delete(name)
         return (self.home / name).exists()
