@@ -24,7 +24,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from fallback_storage import forks
-from fallback_storage.cache.entry import NOWHERE, is_valid
+from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_valid
 from fallback_storage.counters import Counters
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class ResolutionMemo(Memo):
 
     def fill(self, name: str, lease: Lease, code: int) -> bool:
         """See ``Memo.fill``."""
-        ttl = self._negative_ttl if code == NOWHERE else self._ttl
+        ttl = self._negative_ttl if code in {NOWHERE, HIDDEN} else self._ttl
         if ttl <= 0 or lease is None:
             return False
         kept = self.store.fill(name, lease, code, ttl)

@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from fallback_storage.cache import memo as memos
-from fallback_storage.cache.entry import NOWHERE, from_, held
+from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
 from fallback_storage.cache.memo import Memo, ResolutionMemo
 from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.local import LocalStore
@@ -79,12 +79,13 @@ def test_what_is_known_lives_for_ttl(make_memo, clock, code):
     assert memo.look_up("a")[0] is None
 
 
-def test_held_by_none_lives_for_negative_ttl(make_memo, clock):
+@pytest.mark.parametrize("code", [NOWHERE, HIDDEN], ids=["nowhere", "hidden"])
+def test_held_by_none_lives_for_negative_ttl(make_memo, clock, code):
     """That nobody holds a name is forgotten after ``negative_ttl`` seconds."""
     memo = make_memo(ttl=300, negative_ttl=5)
-    assert remember(memo, "a", NOWHERE)
+    assert remember(memo, "a", code)
     clock.tick(4.9)
-    assert memo.look_up("a")[0] == memo.peek("a") == NOWHERE
+    assert memo.look_up("a")[0] == memo.peek("a") == code
     clock.tick(0.1)
     assert memo.peek("a") is None
     assert memo.look_up("a")[0] is None

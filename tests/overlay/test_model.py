@@ -9,7 +9,6 @@ A state machine of hypothesis; ``HYPOTHESIS_PROFILE=thorough`` makes it search l
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import posixpath
@@ -28,11 +27,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from overlay.model import MISSING, TIMES, Backend, Model
 from overlay.parts import (
-    FailingFiles,
-    FailingFlat,
-    Guard,
-    GuardFiles,
     read_only,
     staging_left,
     writable,
@@ -62,57 +58,17 @@ SHAPES = ["hg", "hg", "gh", "hgg", "hwg", "ghg", "gwg", "hgw", "h"]
 NAMES = st.sampled_from(["a.txt", "b", "d/e.txt", "d/f", "d/g/h"])
 DIRECTORIES = ["", "d", "d/g", "none"]
 TEXTS = st.text("xyz", max_size=6)
-TIMES = ("get_accessed_time", "get_created_time", "get_modified_time")
 READS = st.sampled_from(
     ["exists", "url", "size", "path", "resolve", "open", "open_text", *TIMES]
 )
 WRITE_MODES = ["wb", "w+b", "ab", "a+b", "xb", "rb+", "r+b"]
 TEXT_MODES = ["w", "w+", "a", "a+", "x", "r+"]
 FAULTS = ["exists", "_open", "_save", "delete", "listdir", "size", "url", "close"]
-MISSING = FileNotFoundError
 DOWN = (ConnectionError, AllBackendsFailed)
 OWN = (".fallback-whiteouts", ".fallback-staging")
 
 
-class Backend:
-    """One backend: the storage, and what the model says is in it."""
-
-    def __init__(self, index, role, kind, root):
-        self.role, self.kind = role, kind
-        self.files = {}
-        if kind == "files":
-            self.root = root / str(index)
-            self.root.mkdir()
-            klass = GuardFiles if role == "g" else FailingFiles
-            self.storage = klass(self.root, base_url=f"/{index}/")
-        else:
-            self.storage = (Guard if role == "g" else FailingFlat)(str(index))
-
-    def put(self, files):
-        """Fill a guard, without the storage."""
-        self.files = files
-        for name, content in files.items():
-            if self.kind == "files":
-                path = self.root / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            else:
-                self.storage.files[name] = content
-
-    def raw(self):
-        """Everything in it, asked of nobody."""
-        if self.kind == "flat":
-            return dict(self.storage.files)
-        paths = [path for path in self.root.rglob("*") if path.is_file()]
-        return {
-            path.relative_to(self.root).as_posix(): path.read_bytes() for path in paths
-        }
-
-    def has_directory(self, name):
-        return self.kind == "flat" or (self.root / name).parent.is_dir()
-
-
-class Overlay(RuleBasedStateMachine):
+class Overlay(Model, RuleBasedStateMachine):
     """Two instances, one with a memo, over the same backends, beside a model."""
 
     @initialize(
@@ -160,84 +116,6 @@ class Overlay(RuleBasedStateMachine):
     def teardown(self):
         if hasattr(self, "root"):
             shutil.rmtree(self.root)
-
-    # The model
-
-    def is_hidden(self, index, name):
-        return self.backends[index].role == "g" and name in self.hidden
-
-    def visible(self, name):
-        for index, backend in enumerate(self.backends):
-            if name in backend.files and not self.is_hidden(index, name):
-                return index
-        return None
-
-    def expected(self, operation, name):
-        """What the model answers to a question."""
-        index = self.visible(name)
-        if operation == "exists":
-            return index is not None
-        if operation == "resolve":
-            hidden = index is None and name in self.hidden
-            return index, index is not None, hidden
-        if operation == "url":
-            return self.url_of(index, name)
-        if operation == "path":
-            return self.path_of(index, name)
-        if index is None:
-            return MISSING
-        content = self.backends[index].files[name]
-        if operation == "size":
-            return len(content)
-        if operation in TIMES:
-            return "time"
-        return content
-
-    def url_of(self, index, name):
-        if index is None:
-            last = len(self.backends) - 1
-            index = self.home_index if self.is_hidden(last, name) else last
-        if self.backends[index].kind == "files":
-            return f"/{index}/{name}"
-        return f"https://{index}.example/{name}"
-
-    def path_of(self, index, name):
-        candidates = [index]
-        if index is None:
-            every = range(len(self.backends))
-            candidates = [each for each in every if not self.is_hidden(each, name)]
-        elif self.is_promoted(index, name):
-            candidates.append(self.home_index)
-        for each in candidates:
-            if self.backends[each].kind == "files":
-                return str(self.backends[each].root / name)
-        return NotImplementedError
-
-    def is_promoted(self, index, name):
-        small = self.max_size is None or (
-            len(self.backends[index].files[name]) <= self.max_size
-        )
-        return self.promote and index > self.home_index and small
-
-    def after(self, operation, name):
-        """Do in the model what a question changes."""
-        index = self.visible(name)
-        if index is None or not self.is_promoted(index, name):
-            return
-        remote = self.backends[index].kind == "flat"
-        if operation in {"open", "open_text"} or (operation == "path" and remote):
-            self.home.files[name] = self.backends[index].files[name]
-
-    def shown(self, name, index):
-        """Do in the model what the end of a write does to the whiteout."""
-        above = [
-            each
-            for each in self.backends[:index]
-            if each.role == "g" and name in each.files
-        ]
-        self.hidden.discard(name)
-        if above and self.on_delete == "whiteout":
-            self.hidden.add(name)
 
     # The storage
 
@@ -325,19 +203,6 @@ class Overlay(RuleBasedStateMachine):
                 allowed += [self.url_of(index, name) for index in every]
             assert found in allowed, f"{operation}({name!r}) of {chain!r}"
             self.changing(name)
-
-    def blind(self, operation, name):
-        """What the model answers without backends that fail, and their whiteouts."""
-        down = [i for i in self.writable if self.backends[i].storage.down]
-        files, hidden = [each.files for each in self.backends], self.hidden
-        for missing in itertools.product(*((False, True) for _ in down)):
-            for index, without in zip(down, missing, strict=True):
-                self.backends[index].files = {} if without else files[index]
-            for self.hidden in (hidden, set()):
-                yield self.expected(operation, name)
-        for index in down:
-            self.backends[index].files = files[index]
-        self.hidden = hidden
 
     @rule(name=NAMES)
     def read_all(self, name):
@@ -485,38 +350,6 @@ class Overlay(RuleBasedStateMachine):
         else:
             assert target in self.writable
             self.written(target, name, mode, text.encode())
-
-    def target(self, name, mode):
-        """Which backend a file is written to, or what is raised."""
-        index = self.visible(name)
-        if index is not None:
-            if "x" in mode:
-                return FileExistsError
-            keeps = "r" in mode or "a" in mode
-            return index if keeps and index in self.writable else self.home_index
-        if "r" in mode:
-            return MISSING
-        for each in self.writable:
-            if self.backends[each].has_directory(name):
-                return each
-        return MISSING
-
-    def written(self, target, name, mode, data):
-        index = self.visible(name)
-        old = b""
-        if index is not None:
-            # A guard above the home wins; what lies below it is what is written to.
-            old = self.backends[index].files[name]
-            old = self.backends[target].files.get(name, old)
-        new = data
-        if "a" in mode:
-            new = old + data
-        elif "r" in mode:
-            # The fake object store appends, as the test beside this one knows.
-            flat = self.backends[target].kind == "flat"
-            new = old + data if flat else data + old[len(data) :]
-        self.backends[target].files[name] = new
-        self.shown(name, target)
 
     # What happens around it
 
