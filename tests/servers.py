@@ -260,18 +260,22 @@ class ValkeyServer(Server):
         return find_program("redis-server", hint)
 
     def is_ready(self):
-        # A port may have been taken by another server: ask who answers. While
-        # it loads its data it answers with an error.
-        answer = talk(self.port, b"INFO server\r\n", b"\r\n")
-        if not answer.startswith(b"$"):
+        # While it loads its data it answers INFO, and all else with an error.
+        if talk(self.port, b"PING\r\n", b"\r\n") != b"+PONG\r\n":
             return False
+        # A port may have been taken by another server: ask who answers.
         info = talk(self.port, b"INFO server\r\n", b"tcp_port")
         return f"process_id:{self.process.pid}\r\n".encode() in info
 
     def flush(self):
-        talk(self.port, b"FLUSHALL\r\n", b"+OK\r\n", timeout=30)
+        self._command(b"FLUSHALL")
         # Connections that clients of an earlier test keep; theirs to open again.
-        talk(self.port, b"CLIENT KILL TYPE normal SKIPME yes\r\n", b"\r\n", timeout=30)
+        self._command(b"CLIENT KILL TYPE normal SKIPME yes")
+
+    def _command(self, command):
+        answer = talk(self.port, command + b"\r\n", b"\r\n", timeout=30)
+        if answer.startswith(b"-"):
+            raise RuntimeError(f"{command!r} was answered with {answer!r}")
 
     @property
     def url(self):

@@ -84,6 +84,22 @@ def test_valkey_keeps_its_data_and_port(valkey, redis_client, way):
     assert redis_client.get("name") == b"value"
 
 
+def test_a_started_valkey_has_loaded_its_data(valkey, redis_client):
+    """It listens earlier, and answers a FLUSHALL with an error until then."""
+    with redis_client.pipeline(transaction=False) as pipeline:
+        for number in range(200_000):
+            pipeline.set(f"name-{number % 100}", "value")  # not loaded in no time
+        pipeline.execute()
+    valkey.kill()
+    valkey.start()
+    valkey.flush()
+
+
+def test_an_error_of_the_server_is_not_waited_on(valkey):
+    with pytest.raises(RuntimeError, match="unknown command"):
+        valkey._command(b"NOTHING")
+
+
 def test_a_frozen_valkey_hangs_until_thawed(valkey):
     redis = pytest.importorskip("redis")
     valkey.freeze()
