@@ -1,15 +1,20 @@
-"""What ``STORAGES`` defines."""
+"""What ``STORAGES`` and ``CACHES`` define."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.core.cache import caches
 from django.core.files.storage import storages
 from django.utils.module_loading import import_string
 
+from fallback_storage.exceptions import ConfigurationError, Mistake
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from django.core.cache import BaseCache
 
 
 def aliases() -> Mapping[str, Mapping[str, Any]]:
@@ -48,3 +53,17 @@ def class_of(path: object) -> type | None:
     except ImportError:
         return None
     return found if isinstance(found, type) else None
+
+
+def build_cache(alias: str) -> BaseCache:
+    """Return the cache of an alias of ``CACHES``. Django's own contact nothing yet."""
+    try:
+        return caches[alias]
+    except Exception as error:  # noqa: BLE001 - whatever a constructor raises
+        # (Its text may quote LOCATION or OPTIONS, and so a password.)
+        raise ConfigurationError(
+            Mistake.BAD_CACHE,
+            f"CACHES[{alias!r}]",
+            f"cannot be built: {type(error).__name__}.",
+            "Correct its BACKEND and OPTIONS, or install what it needs.",
+        ) from None

@@ -9,7 +9,7 @@ from django.utils.functional import LazyObject
 from django.utils.module_loading import import_string
 
 from fallback_storage.aliases import aliases, options_of
-from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.validation import shown, shows_a_value
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def _checked(storage: Any, where: str) -> Storage:
     # Not isinstance: some storages only look like one.
     if not hasattr(storage, "exists") and not hasattr(storage, "_open"):
         raise ConfigurationError(
+            Mistake.NO_STORAGE,
             where,
             f"gives {shown(storage)}, which is no storage.",
             "Name a subclass of django.core.files.storage.Storage.",
@@ -65,7 +66,9 @@ def _build_error(
     if isinstance(error, ConfigurationError):
         return error
     text = f": {error}" if _cause(error, options) else ""
+    missing = any(isinstance(each, ImportError) for each in _lineage(error))
     return ConfigurationError(
+        Mistake.CANNOT_IMPORT if missing else Mistake.CANNOT_BUILD,
         where,
         f"cannot be built: {type(error).__name__}{text}".rstrip(".") + ".",
         "Correct its BACKEND and OPTIONS, or install what it needs.",
@@ -82,14 +85,20 @@ def _cause(error: Exception, options: Mapping[str, Any]) -> BaseException | None
     return error
 
 
-def _printed(error: BaseException | None) -> Iterator[str]:
+def _printed(error: BaseException) -> Iterator[str]:
     """Yield every text that a traceback prints, but for lines of source code."""
+    for each in _lineage(error):
+        yield str(each)
+        yield from getattr(each, "__notes__", ())
+        if isinstance(each, BaseExceptionGroup):
+            for inner in each.exceptions:
+                yield from _printed(inner)
+
+
+def _lineage(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what it came from, and so on."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        yield str(error)
-        yield from getattr(error, "__notes__", ())
-        if isinstance(error, BaseExceptionGroup):
-            for inner in error.exceptions:
-                yield from _printed(inner)
+        yield error
         error = error.__cause__ or error.__context__

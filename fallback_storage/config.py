@@ -6,31 +6,31 @@ The only reader of settings. What can be wrong raises ``ConfigurationError`` (an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.core.files.storage import storages
 
 from fallback_storage.aliases import aliases, class_of, options_of
 from fallback_storage.backends import Backend
-from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
-from fallback_storage.cycles import BACKENDS_SETTING, CHAIN_CLASS, refuse_cycles
-from fallback_storage.exceptions import ConfigurationError
-from fallback_storage.specs import read_backends
-from fallback_storage.validation import (
-    refuse_unknown_keys,
-    require_kinds,
-    shown,
-    suggestion,
+from fallback_storage.cycles import (
+    BACKENDS_SETTING,
+    CHAIN_CLASS,
+    is_chain,
+    refuse_cycles,
 )
+from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.memospec import CACHE_SETTING, read_cache
+from fallback_storage.specs import entry_mistakes, read_backends
+from fallback_storage.validation import is_whole_number, shown, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fallback_storage.memospec import CacheSpec
     from fallback_storage.specs import BackendSpec
-
-CACHE_SETTING = "FALLBACK_STORAGE_CACHE"
 
 ON_DELETE = ("first", "all", "whiteout")
 DEFAULTS: Mapping[str, Any] = {
@@ -41,20 +41,19 @@ DEFAULTS: Mapping[str, Any] = {
     "promote_max_size": None,
     "strict": False,
 }
-DEFAULT_MAX_ENTRIES = 100_000
-DUMMY_BACKEND = "django.core.cache.backends.dummy.DummyCache"
-REDIS_BACKENDS = (
-    "django.core.cache.backends.redis.RedisCache",
-    "django_redis.cache.RedisCache",
-)
-CACHE_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "ALIAS": str,
-    "CLIENT": str,
-    "STORE": str,
-    "TTL": (int, float),
-    "NEGATIVE_TTL": (int, float),
-    "MAX_ENTRIES": int,
-    "NEAR": bool,
+
+# What an option's value must be, and the advice where it is not.
+VALUES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "on_delete": (
+        lambda value: value in ON_DELETE,
+        f"Write one of {', '.join(map(repr, ON_DELETE))}.",
+    ),
+    "promote": (lambda value: isinstance(value, bool), "Write True or False."),
+    "strict": (lambda value: isinstance(value, bool), "Write True or False."),
+    "promote_max_size": (
+        lambda value: value is None or (is_whole_number(value) and value >= 0),
+        "Write a number of bytes, or None for no bound.",
+    ),
 }
 
 # Settings whose change turns what is known stale ...
@@ -69,25 +68,6 @@ CHAIN_SETTINGS = frozenset(
 def is_relevant(setting: str) -> bool:
     """Whether a change of this setting must leave nothing of a chain behind."""
     return setting in CHAIN_SETTINGS or setting.startswith("FALLBACK_")
-
-
-@dataclass(frozen=True, slots=True)
-class CacheSpec:
-    """How resolutions are remembered.
-
-    ``alias``: of ``CACHES``; ``client``: dotted path of what returns a client of
-    redis-py for it; ``store``: dotted path of a store class; neither: process memory. ``near``: process memory in front of a Redis alias. ``ttl`` and
-    ``negative_ttl`` are seconds.
-    """
-
-    where: str = CACHE_SETTING
-    alias: str | None = None
-    client: str | None = None
-    store: str | None = None
-    ttl: float = DEFAULT_TTL
-    negative_ttl: float = DEFAULT_NEGATIVE_TTL
-    max_entries: int = DEFAULT_MAX_ENTRIES
-    near: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +88,7 @@ def refuse_unknown_options(options: Mapping[str, Any]) -> None:
         if key in DEFAULTS:
             continue
         raise ConfigurationError(
+            Mistake.UNKNOWN_OPTION,
             CHAIN_CLASS,
             f"has the unknown option {key!r}.",
             suggestion(key, DEFAULTS, "the options are"),
@@ -126,49 +107,101 @@ def read_options(storage_class: type, given: Mapping[str, Any]) -> Options:
     nothing.
     """
     refuse_unknown_options(given)
-    given = {**DEFAULTS, **_options_of_alias(storage_class, given), **given}
-    setting = getattr(settings, BACKENDS_SETTING, None)
-    value, where = setting, BACKENDS_SETTING
-    if given["backends"] is not None:
-        value = given["backends"]
-        where = _place_of(value) or "backends"
+    given = _completed(storage_class, given)
+    specs = _read_chain(given["backends"])
+    for key in VALUES:
+        _require_value(key, given[key])
+    return Options(
+        backends=specs,
+        cache=_read_cache(given["cache"]),
+        on_delete=given["on_delete"],
+        promote=given["promote"],
+        promote_max_size=given["promote_max_size"],
+        strict=given["strict"],
+    )
+
+
+def find_mistakes(
+    storage_class: type, given: Mapping[str, Any]
+) -> Iterator[ConfigurationError]:
+    """Yield everything that ``read_options`` would raise, were each the only one.
+
+    Without what is wrong with ``FALLBACK_STORAGE_CACHE``: that is nobody's own.
+    """
+    unknown = [key for key in given if key not in DEFAULTS]
+    for key in unknown:
+        yield from _raised_by(refuse_unknown_options, {key: given[key]})
+    known = {key: value for key, value in given.items() if key in DEFAULTS}
+    try:
+        completed = _completed(storage_class, known)
+    except ConfigurationError as error:
+        # Of the alias that is meant: the one whose options these are, if any are.
+        if not unknown:
+            yield error
+            return
+        completed = {**DEFAULTS, **known}
+    # One that is misspelled is not missing.
+    if not unknown or completed["backends"] is not None:
+        chain = completed["backends"]
+        yield from (
+            list(entry_mistakes(*_chain_and_place(chain)))
+            or _raised_by(_read_chain, chain)
+        )
+    for key in VALUES:
+        yield from _raised_by(_require_value, key, completed[key])
+    if completed["cache"] is not None:
+        yield from _raised_by(_read_cache, completed["cache"])
+
+
+def _raised_by(
+    function: Callable[..., object], *args: object
+) -> Iterator[ConfigurationError]:
+    try:
+        function(*args)
+    except ConfigurationError as error:
+        yield error
+
+
+def _completed(storage_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {**DEFAULTS, **_options_of_alias(storage_class, given), **given}
+
+
+def _require_value(key: str, value: object) -> None:
+    is_right, advice = VALUES[key]
+    if not is_right(value):
+        raise ConfigurationError(
+            Mistake.WRONG_VALUE, key, f"is {shown(value)}.", advice
+        )
+
+
+def _read_chain(given: object) -> tuple[BackendSpec, ...]:
+    value, where = _chain_and_place(given)
     if value is None:
         raise ConfigurationError(
+            Mistake.NO_CHAIN,
             BACKENDS_SETTING,
             "is not set, and no backends were given.",
             f"Set {BACKENDS_SETTING} to a list of storages, or give "
             "STORAGES['default'] the OPTIONS {'backends': [...]}.",
         )
     specs = read_backends(value, where)
-    refuse_cycles(specs, setting)
-    if given["on_delete"] not in ON_DELETE:
-        raise ConfigurationError(
-            "on_delete",
-            f"is {shown(given['on_delete'])}.",
-            f"Write one of {', '.join(map(repr, ON_DELETE))}.",
-        )
-    for key in ("promote", "strict"):
-        if not isinstance(given[key], bool):
-            raise ConfigurationError(
-                key, f"is {shown(given[key])}.", "Write True or False."
-            )
-    max_size = given["promote_max_size"]
-    if max_size is not None and (
-        isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 0
-    ):
-        raise ConfigurationError(
-            "promote_max_size",
-            f"is {shown(max_size)}.",
-            "Write a number of bytes, or None for no bound.",
-        )
-    return Options(
-        backends=specs,
-        cache=_read_cache(given["cache"]),
-        on_delete=given["on_delete"],
-        promote=given["promote"],
-        promote_max_size=max_size,
-        strict=given["strict"],
-    )
+    refuse_cycles(specs, getattr(settings, BACKENDS_SETTING, None))
+    return specs
+
+
+def _chain_and_place(given: object) -> tuple[object, str]:
+    if given is None:
+        return getattr(settings, BACKENDS_SETTING, None), BACKENDS_SETTING
+    return given, _place_of(given) or "backends"
+
+
+def _read_cache(given: object) -> CacheSpec | None:
+    return read_cache_setting() if given is None else read_cache(given, "cache")
+
+
+def read_cache_setting() -> CacheSpec | None:
+    """Validate ``FALLBACK_STORAGE_CACHE``, the memo of whoever says nothing of it."""
+    return read_cache(getattr(settings, CACHE_SETTING, None), CACHE_SETTING)
 
 
 def build_backends(options: Options, owner: object) -> tuple[Backend, ...]:
@@ -222,84 +255,18 @@ def configured_chains() -> Iterator[tuple[str, type, Mapping[str, Any]]]:
         yield BACKENDS_SETTING, chain_class, {}
 
 
+def malformed_chains() -> Iterator[ConfigurationError]:
+    """Yield an error for every alias that names the class and is no description."""
+    for alias, params in storages.backends.items():
+        if alias in aliases() or not isinstance(params, dict):
+            continue
+        if is_chain(params.get("BACKEND")):
+            yield from _raised_by(read_backends, [alias], BACKENDS_SETTING)
+
+
 def _place_of(value: object) -> str | None:
     """Return where in ``STORAGES`` this very list stands, for messages."""
     for alias, params in aliases().items():
         if options_of(params).get("backends") is value:
             return f"STORAGES[{alias!r}]['OPTIONS']['backends']"
     return None
-
-
-# The memo
-
-
-def _read_cache(value: object) -> CacheSpec | None:
-    where = "cache"
-    if value is None:
-        value, where = getattr(settings, CACHE_SETTING, None), CACHE_SETTING
-    if value is None:
-        return CacheSpec()
-    if value is False:
-        return None
-    if isinstance(value, str):
-        value = {"ALIAS": value}
-    if not isinstance(value, dict):
-        raise ConfigurationError(
-            where,
-            f"is {shown(value)}.",
-            'Write an alias of CACHES, a dict such as {"TTL": 300}, or False for no '
-            "memo.",
-        )
-    refuse_unknown_keys(value, CACHE_KINDS, where)
-    require_kinds(value, CACHE_KINDS.items(), where)
-    _require_sense(value, where)
-    return CacheSpec(
-        where=where,
-        alias=value.get("ALIAS"),
-        client=value.get("CLIENT"),
-        store=value.get("STORE"),
-        ttl=float(value.get("TTL", DEFAULT_TTL)),
-        negative_ttl=float(value.get("NEGATIVE_TTL", DEFAULT_NEGATIVE_TTL)),
-        max_entries=value.get("MAX_ENTRIES", DEFAULT_MAX_ENTRIES),
-        near=value.get("NEAR", False),
-    )
-
-
-def _require_sense(value: Mapping[str, Any], where: str) -> None:
-    for key in ("TTL", "NEGATIVE_TTL"):
-        # Not "< 0": that is false for what is not a number.
-        if not 0 <= value.get(key, 0) < float("inf"):
-            raise ConfigurationError(
-                f"{where}[{key!r}]",
-                f"is {value[key]!r}.",
-                "Write seconds, 0 for never.",
-            )
-    if value.get("MAX_ENTRIES", 1) < 1:
-        raise ConfigurationError(
-            f"{where}['MAX_ENTRIES']",
-            f"is {value['MAX_ENTRIES']!r}.",
-            "Write how many names to remember, at least 1.",
-        )
-    alias = value.get("ALIAS")
-    if alias is not None and "STORE" in value:
-        raise ConfigurationError(
-            where, "has both ALIAS and STORE.", "Write one of them."
-        )
-    if alias is not None and alias not in settings.CACHES:
-        raise ConfigurationError(
-            where,
-            f"names the alias {alias!r}, which CACHES does not have.",
-            suggestion(alias, settings.CACHES, "the aliases are"),
-        )
-    for key in ("NEAR", "CLIENT"):
-        if value.get(key) and cache_backend(alias) not in REDIS_BACKENDS:
-            raise ConfigurationError(
-                f"{where}[{key!r}]",
-                "is set without a Redis alias.",
-                f"Give it an ALIAS whose BACKEND is one of: {', '.join(REDIS_BACKENDS)}.",
-            )
-
-
-def cache_backend(alias: str | None) -> str:
-    """Return the BACKEND of an alias of ``CACHES``, or nothing."""
-    return str(settings.CACHES.get(alias, {}).get("BACKEND", ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.aliases import aliases, class_of
-from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,7 @@ def refuse_cycles(specs: Sequence[BackendSpec], setting: object) -> None:
         trail = _find_cycle((spec.alias, spec.path, spec.options), setting, ())
         if trail:
             raise ConfigurationError(
+                Mistake.CYCLE,
                 spec.where,
                 f"leads back to itself: {' -> '.join(trail)}.",
                 "A chain must end in storages of another kind.",

@@ -7,6 +7,7 @@ code written for a plain storage keeps working. All of them can be pickled.
 from __future__ import annotations
 
 import errno
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,21 +22,61 @@ class FallbackStorageError(Exception):
     """Base of every error of this package. Do not raise directly."""
 
 
+class Mistake(StrEnum):
+    """What can be wrong with a configuration: the ids of the errors.
+
+    Users look them up in the README, and silence them by ``SILENCED_SYSTEM_CHECKS``:
+    an id never gets another meaning.
+    """
+
+    # Options, and keys of dicts
+    UNKNOWN_OPTION = "fallback_storage.E001"
+    UNKNOWN_KEY = "fallback_storage.E002"
+    WRONG_VALUE = "fallback_storage.E003"
+    # The chain and its entries
+    NO_CHAIN = "fallback_storage.E004"
+    NO_LIST = "fallback_storage.E005"
+    EMPTY_CHAIN = "fallback_storage.E006"
+    NO_ENTRY = "fallback_storage.E007"
+    ALIAS_OR_BACKEND = "fallback_storage.E008"
+    UNKNOWN_ALIAS = "fallback_storage.E009"
+    MALFORMED_ALIAS = "fallback_storage.E010"
+    SAME_NAME = "fallback_storage.E011"
+    CYCLE = "fallback_storage.E012"
+    # The storages
+    CANNOT_IMPORT = "fallback_storage.E013"
+    NO_STORAGE = "fallback_storage.E014"
+    CANNOT_BUILD = "fallback_storage.E015"
+    # The memo
+    NO_CACHE = "fallback_storage.E016"
+    ALIAS_AND_STORE = "fallback_storage.E017"
+    UNKNOWN_CACHE = "fallback_storage.E018"
+    NEEDS_REDIS_ALIAS = "fallback_storage.E019"
+    BAD_STORE = "fallback_storage.E020"
+    BAD_CLIENT = "fallback_storage.E021"
+    NO_REDIS_LIBRARY = "fallback_storage.E022"
+    BAD_REDIS_ALIAS = "fallback_storage.E023"
+    NOT_ONE_SERVER = "fallback_storage.E024"
+    BAD_CACHE = "fallback_storage.E025"
+
+
 class ConfigurationError(FallbackStorageError, ImproperlyConfigured):
     """Raised when settings or constructor arguments are wrong.
 
-    The message says where, what was found and what to write instead. It never
-    shows a value of ``OPTIONS``, since those hold credentials.
+    The message says where, what was found and what to write instead, and ends with
+    the id to look up in the README. It never shows a value of ``OPTIONS``, since those
+    hold credentials.
     """
 
-    def __init__(self, where: str, found: str, instead: str) -> None:
-        super().__init__(where, found, instead)
+    def __init__(self, mistake: Mistake, where: str, found: str, instead: str) -> None:
+        super().__init__(mistake, where, found, instead)
+        self.mistake = mistake
         self.where = where
         self.found = found
         self.instead = instead
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.found} {self.instead}"
+        return f"{self.where}: {self.found} {self.instead} ({self.mistake})"
 
 
 class FileNotInAnyBackendError(FallbackStorageError, FileNotFoundError):
@@ -116,6 +157,16 @@ class TornCopyError(FallbackStorageError, OSError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.filename, self.expected, self.found)
+
+
+class CorruptCopyError(FallbackStorageError, OSError):
+    """Raised when a copy has other content than what was copied."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(errno.EIO, "the copy has not the file's checksum", name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.filename,)
 
 
 class NoAvailableNameError(FallbackStorageError, FileExistsError):

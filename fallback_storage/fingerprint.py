@@ -39,6 +39,9 @@ PLACES = (
 
 IN_PROCESS_CLASS = "django.core.files.storage.memory.InMemoryStorage"
 
+# Its place says all of what it holds; what else it is built with does not matter.
+FILE_SYSTEM_CLASS = "django.core.files.storage.filesystem.FileSystemStorage"
+
 
 def fingerprint(backends: Iterable[Backend], *, whiteouts: bool = False) -> str:
     """Return the digest of a chain: 32 hexadecimal digits. Builds its storages.
@@ -59,6 +62,26 @@ def fingerprint(backends: Iterable[Backend], *, whiteouts: bool = False) -> str:
         "fallback_storage.fingerprint", repr(parts), algorithm="sha256"
     )
     return digest.hexdigest()[:32]
+
+
+def is_shareable(backend: Backend) -> bool:
+    """Whether another process can have the same backend."""
+    # What is only here is described anew each time.
+    return bool(_describe_backend(backend) == _describe_backend(backend))
+
+
+def hold_the_same(one: Backend, other: Backend) -> bool:
+    """Whether two backends are certain to have the same files."""
+    if one.storage is other.storage:
+        return True
+    described = _describe_backend(one), _describe_backend(other)
+    if not all(isinstance(each, tuple) for each in described):
+        return False
+    (klass, origin, places), (other_class, other_origin, other_places) = described
+    # Without a place nothing is certain: each may be a world of its own.
+    placed = any(place for _, place in places) and places == other_places
+    same_made = origin == other_origin or klass == FILE_SYSTEM_CLASS
+    return bool(placed and klass == other_class and same_made)
 
 
 def _describe_backend(backend: Backend) -> Any:

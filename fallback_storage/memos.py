@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from fallback_storage import config, forks
+from fallback_storage import config, forks, memospec
+from fallback_storage.aliases import build_cache
 from fallback_storage.cache.memo import Memo, ResolutionMemo
-from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.cache.tally import Tally
+from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -19,7 +22,12 @@ if TYPE_CHECKING:
 
     from fallback_storage.backends import Backend
     from fallback_storage.cache.stores.base import Store
-    from fallback_storage.config import CacheSpec, Options
+    from fallback_storage.config import Options
+    from fallback_storage.memospec import CacheSpec
+
+
+# Seconds. Most chains then have one store for all lifetimes.
+MIN_STAMP_SECONDS = 3600
 
 
 class _SharedStores:
@@ -29,26 +37,31 @@ class _SharedStores:
     """
 
     def __init__(self) -> None:
-        self._stores: dict[tuple[Any, ...], Store] = {}
+        self._stores: dict[tuple[Any, ...], tuple[Store, Tally]] = {}
         forks.register(self)
 
     def after_fork(self) -> None:
         """See ``forks.ForkSensitive``; the stores look after themselves."""
         self._stores = {}
 
-    def get(self, spec: CacheSpec, chain: str, clock: Callable[[], float]) -> Store:
-        """Return the store of a chain. Contacts nothing."""
-        key = (replace(spec, ttl=0, negative_ttl=0), chain, clock)
+    def get(
+        self, spec: CacheSpec, chain: str, clock: Callable[[], float]
+    ) -> tuple[Store, Tally]:
+        """Return the store of a chain, and what publishes there. Contacts nothing."""
+        bare = replace(spec, ttl=0, negative_ttl=0)
+        key = (bare, _stamp_seconds(spec), chain, clock)
         with forks.build_lock():
             if key not in self._stores:
-                self._stores[key] = _build_shared(spec, chain, clock)
+                store = _build_shared(spec, chain, clock)
+                self._stores[key] = store, Tally(store, clock)
             return self._stores[key]
 
     def close(self) -> None:
         """Let go of all of them: settings have changed."""
         with forks.build_lock():
             stores, self._stores = self._stores, {}
-        for store in stores.values():
+        for store, tally in stores.values():
+            tally.close()
             store.close()
 
 
@@ -68,22 +81,36 @@ def build_memo(
 ) -> Memo:
     """Return the memo of a chain. ``clock`` gives seconds, for what is in process."""
     spec = options.cache
-    if spec is None or config.cache_backend(spec.alias) == config.DUMMY_BACKEND:
+    if spec is None or memospec.cache_backend(spec.alias) == memospec.DUMMY_BACKEND:
         return Memo()
     store: Store
+    tally = None
     if spec.alias is None and spec.store is None:
         from fallback_storage.cache.stores.local import LocalStore
 
         store = LocalStore(spec.max_entries, clock)
     else:
         chain = fingerprint(backends, whiteouts=options.on_delete == "whiteout")
-        store = _shared.get(spec, chain, clock)
+        store, tally = _shared.get(spec, chain, clock)
     return ResolutionMemo(
         store,
         chain_length=len(backends),
         ttl=spec.ttl,
         negative_ttl=spec.negative_ttl,
+        clock=clock,
+        tally=tally,
     )
+
+
+def refuse_unbuildable(spec: CacheSpec) -> None:
+    """Raise the ``ConfigurationError`` of the first use, if any. Contacts nothing."""
+    if spec.alias is not None or spec.store is not None:
+        _build_bare(spec, "check", time.monotonic).close()
+
+
+def _stamp_seconds(spec: CacheSpec) -> float:
+    # An entry dies with its name's stamp, which is older than it.
+    return max(MIN_STAMP_SECONDS, 4 * spec.ttl)
 
 
 def _build_shared(spec: CacheSpec, chain: str, clock: Callable[[], float]) -> Store:
@@ -96,17 +123,39 @@ def _build_bare(spec: CacheSpec, chain: str, clock: Callable[[], float]) -> Stor
     if spec.store is not None:
         return _build_custom(spec, spec.store, chain)
     alias = spec.alias or ""
-    if config.cache_backend(alias) not in config.REDIS_BACKENDS:
+    if memospec.cache_backend(alias) not in memospec.REDIS_BACKENDS:
         from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 
-        return DjangoCacheStore(alias, chain)
+        build_cache(alias)
+        return DjangoCacheStore(alias, chain, _stamp_seconds(spec))
+    client = None if spec.client is None else _import_client(spec, spec.client)
     if spec.near:
         from fallback_storage.cache.stores.near import near_store
 
-        return near_store(alias, chain, spec.max_entries, clock, spec.client)
+        return near_store(alias, chain, spec.max_entries, clock, client)
     from fallback_storage.cache.stores.redis import redis_store
 
-    return redis_store(alias, chain, spec.client)
+    return redis_store(alias, chain, client)
+
+
+def _import_client(spec: CacheSpec, path: str) -> Any:
+    try:
+        client = import_string(path)
+    except ImportError as error:
+        raise ConfigurationError(
+            Mistake.BAD_CLIENT,
+            f"{spec.where}['CLIENT']",
+            f"is {path!r}, which cannot be imported.",
+            "Write the dotted path of a function that returns a client of redis-py.",
+        ) from error
+    if not callable(client) and not hasattr(client, "eval"):
+        raise ConfigurationError(
+            Mistake.BAD_CLIENT,
+            f"{spec.where}['CLIENT']",
+            f"is {path!r}, which is neither a function nor a client.",
+            "Write the dotted path of a function that returns a client of redis-py.",
+        )
+    return client
 
 
 def _build_custom(spec: CacheSpec, path: str, chain: str) -> Store:
@@ -116,14 +165,25 @@ def _build_custom(spec: CacheSpec, path: str, chain: str) -> Store:
         found = import_string(path)
     except ImportError as error:
         raise ConfigurationError(
+            Mistake.BAD_STORE,
             f"{spec.where}['STORE']",
             f"is {path!r}, which cannot be imported.",
             "Write the dotted path of a Store subclass.",
         ) from error
     if not (isinstance(found, type) and issubclass(found, Store)):
         raise ConfigurationError(
+            Mistake.BAD_STORE,
             f"{spec.where}['STORE']",
             f"is {path!r}, which is no Store.",
             "Subclass fallback_storage.cache.stores.base.Store.",
         )
-    return found(chain)  # type: ignore[call-arg]
+    try:
+        return found(chain)  # type: ignore[call-arg]
+    except Exception as error:
+        raise ConfigurationError(
+            Mistake.BAD_STORE,
+            f"{spec.where}['STORE']",
+            f"is {path!r}, which cannot be built: {type(error).__name__}.",
+            "It is called with one argument, the chain's digest, and has to define "
+            "all abstract methods of Store.",
+        ) from error

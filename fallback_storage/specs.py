@@ -11,7 +11,7 @@ from django.utils.functional import LazyObject
 from fallback_storage.aliases import aliases, options_of
 from fallback_storage.backends import Policy
 from fallback_storage.building import build_alias, build_call, build_path
-from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.validation import (
     refuse_unknown_keys,
     require_kinds,
@@ -20,7 +20,7 @@ from fallback_storage.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 KINDS = {
     "ALIAS": str,
@@ -29,6 +29,7 @@ KINDS = {
     "NAME": str,
     "READ_ONLY": bool,
     "ALWAYS_PROBE": bool,
+    "CONCURRENT": bool,
     "LAZY_OPEN": bool,
 }
 
@@ -66,6 +67,7 @@ def read_backends(value: object, where: str) -> tuple[BackendSpec, ...]:
     """
     if not isinstance(value, list | tuple):
         raise ConfigurationError(
+            Mistake.NO_LIST,
             where,
             f"is {shown(value)}.",
             'Write a list of backends, for example ["local", {"ALIAS": "production", '
@@ -73,7 +75,10 @@ def read_backends(value: object, where: str) -> tuple[BackendSpec, ...]:
         )
     if not value:
         raise ConfigurationError(
-            where, "is empty.", "Name at least one storage: the one to ask first."
+            Mistake.EMPTY_CHAIN,
+            where,
+            "is empty.",
+            "Name at least one storage: the one to ask first.",
         )
     return _with_unique_names(
         [
@@ -81,6 +86,15 @@ def read_backends(value: object, where: str) -> tuple[BackendSpec, ...]:
             for position, entry in enumerate(value)
         ]
     )
+
+
+def entry_mistakes(value: object, where: str) -> Iterator[ConfigurationError]:
+    """Yield what is wrong with single entries, of all that are wrong."""
+    for position, entry in enumerate(value if isinstance(value, list | tuple) else ()):
+        try:
+            _read_entry(entry, f"{where}[{position}]")
+        except ConfigurationError as error:
+            yield error
 
 
 def _read_entry(entry: Any, where: str) -> BackendSpec:
@@ -99,6 +113,7 @@ def _read_entry(entry: Any, where: str) -> BackendSpec:
         name = getattr(entry, "__name__", type(entry).__name__)
         return BackendSpec(name, where, build=lambda: build_call(entry, where))
     raise ConfigurationError(
+        Mistake.NO_ENTRY,
         where,
         f"is {shown(entry)}.",
         "Write an alias of STORAGES, a dotted path, a dict with ALIAS or BACKEND, a "
@@ -113,14 +128,16 @@ def _read_text(text: str, where: str) -> BackendSpec:
 
 
 def _read_alias(alias: str, where: str) -> BackendSpec:
-    if alias in storages.backends and alias not in aliases():
+    if alias in storages.backends and not _is_described(alias):
         raise ConfigurationError(
+            Mistake.MALFORMED_ALIAS,
             f"STORAGES[{alias!r}]",
             "does not describe a storage.",
             "Write a dict with BACKEND, a dotted path, and OPTIONS, a dict.",
         )
     if alias not in aliases():
         raise ConfigurationError(
+            Mistake.UNKNOWN_ALIAS,
             where,
             f"names the alias {alias!r}, which STORAGES does not have.",
             suggestion(alias, aliases(), "the aliases are"),
@@ -132,6 +149,10 @@ def _read_alias(alias: str, where: str) -> BackendSpec:
         alias=alias,
         given_name=True,
     )
+
+
+def _is_described(alias: str) -> bool:
+    return isinstance(aliases().get(alias, {}).get("BACKEND"), str)
 
 
 def _read_path(path: str, options: Mapping[str, Any], where: str) -> BackendSpec:
@@ -150,6 +171,7 @@ def _read_dict(entry: Mapping[str, Any], where: str) -> BackendSpec:
     if ("ALIAS" in entry) == ("BACKEND" in entry):
         both = "both" if "ALIAS" in entry else "neither"
         raise ConfigurationError(
+            Mistake.ALIAS_OR_BACKEND,
             where,
             f"has {both} ALIAS {'and' if both == 'both' else 'nor'} BACKEND.",
             "Write ALIAS for a storage that STORAGES defines, or BACKEND (and OPTIONS) "
@@ -157,13 +179,17 @@ def _read_dict(entry: Mapping[str, Any], where: str) -> BackendSpec:
         )
     if "ALIAS" in entry and "OPTIONS" in entry:
         raise ConfigurationError(
+            Mistake.ALIAS_OR_BACKEND,
             where,
             "has OPTIONS beside ALIAS.",
             "Write them in STORAGES, where the alias is defined.",
         )
     if entry.get("NAME") == "":
         raise ConfigurationError(
-            where, "has an empty NAME.", "Leave NAME out, or fill it."
+            Mistake.WRONG_VALUE,
+            where,
+            "has an empty NAME.",
+            "Leave NAME out, or fill it.",
         )
     if "ALIAS" in entry:
         spec = _read_alias(entry["ALIAS"], where)
@@ -177,6 +203,7 @@ def _read_dict(entry: Mapping[str, Any], where: str) -> BackendSpec:
             read_only=entry.get("READ_ONLY"),
             always_probe=entry.get("ALWAYS_PROBE", False),
             lazy_open=entry.get("LAZY_OPEN"),
+            concurrent=entry.get("CONCURRENT"),
         ),
     )
 
@@ -186,6 +213,7 @@ def _with_unique_names(specs: list[BackendSpec]) -> tuple[BackendSpec, ...]:
     for spec in specs:
         if spec.given_name and spec.name in taken:
             raise ConfigurationError(
+                Mistake.SAME_NAME,
                 spec.where,
                 f"is named {spec.name!r}, like {taken[spec.name]}.",
                 "Give one of them another NAME; if it is the same storage twice, "

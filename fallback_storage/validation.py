@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -37,6 +37,11 @@ def shown(value: object) -> str:
     return f"a value of type {type(value).__name__}"
 
 
+def is_whole_number(value: object) -> bool:
+    """Whether it is an int; True is one to Python, a slip to us."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def suggestion(word: str, choices: Collection[str], listing: str) -> str:
     """Say what could have been meant, and what there is."""
     close = difflib.get_close_matches(word, choices, n=1)
@@ -53,6 +58,7 @@ def refuse_unknown_keys(
     for key in entry:
         if key not in known:
             raise ConfigurationError(
+                Mistake.UNKNOWN_KEY,
                 where,
                 f"has the unknown key {key!r}.",
                 suggestion(str(key), known, "the keys are"),
@@ -73,6 +79,7 @@ def require_kinds(
         slip = isinstance(value, bool) and kind is not bool
         if slip or not isinstance(value, kind):
             raise ConfigurationError(
+                Mistake.WRONG_VALUE,
                 f"{where}[{key!r}]",
                 # OPTIONS may be anything; a key or a name is no secret.
                 f"is {shown(entry[key])}." if kind is not dict else "is not a dict.",

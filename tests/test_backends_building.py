@@ -128,10 +128,10 @@ def test_what_cannot_be_built_says_so_at_the_first_use(settings, case):
         with pytest.raises(ConfigurationError) as caught:
             chain.exists("x")
         error = caught.value
-        assert str(error) == message
+        assert str(error) == f"{message} ({error.mistake})"
         # A traceback, and whoever follows causes, comes to an end.
         assert error.__cause__ is not error
-        assert str(pickle.loads(pickle.dumps(error))) == message
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 MALFORMED = {

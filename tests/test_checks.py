@@ -10,6 +10,7 @@ from django.test import override_settings
 from fakes import RecordingStorage
 
 from fallback_storage.checks import check_chains
+from fallback_storage.exceptions import Mistake
 
 CHAIN = "fallback_storage.storage.FallbackStorage"
 FAKE = "fakes.RecordingStorage"
@@ -99,11 +100,13 @@ def test_no_writable_backend_is_worth_a_warning(count):
 
 MISTAKES = {
     "empty": (
+        Mistake.EMPTY_CHAIN,
         chain_of(),
         "STORAGES['default']['OPTIONS']['backends']: is empty.",
         "Name at least one storage: the one to ask first.",
     ),
     "typo": (
+        Mistake.UNKNOWN_ALIAS,
         chain_of("locl"),
         (
             "STORAGES['default']['OPTIONS']['backends'][0]: names the alias 'locl', "
@@ -112,6 +115,7 @@ MISTAKES = {
         "Did you mean 'local'? (the aliases are: default, local, staticfiles)",
     ),
     "cycle": (
+        Mistake.CYCLE,
         chain_of("default"),
         (
             "STORAGES['default']['OPTIONS']['backends'][0]: leads back to itself: "
@@ -120,6 +124,7 @@ MISTAKES = {
         "A chain must end in storages of another kind.",
     ),
     "missing-class": (
+        Mistake.CANNOT_IMPORT,
         chain_of("fakes.NoSuchStorage"),
         (
             "STORAGES['default']['OPTIONS']['backends'][0]: cannot be built: "
@@ -129,6 +134,7 @@ MISTAKES = {
         "Correct its BACKEND and OPTIONS, or install what it needs.",
     ),
     "unknown-option": (
+        Mistake.UNKNOWN_OPTION,
         {"BACKEND": CHAIN, "OPTIONS": {"backend": ["local"]}},
         f"{CHAIN}: has the unknown option 'backend'.",
         (
@@ -137,6 +143,7 @@ MISTAKES = {
         ),
     ),
     "nothing": (
+        Mistake.NO_CHAIN,
         {"BACKEND": CHAIN},
         "FALLBACK_STORAGES: is not set, and no backends were given.",
         (
@@ -150,18 +157,16 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_an_error_before_the_first_request(mistake):
     """The message of the exception, its advice as the hint."""
-    described, message, hint = MISTAKES[mistake]
+    kind, described, message, hint = MISTAKES[mistake]
     storages = {"local": {"BACKEND": FAKE}, "default": described}
-    assert found(storages) == [
-        ("fallback_storage.E001", "STORAGES['default']", message, hint)
-    ]
+    assert found(storages) == [(kind.value, "STORAGES['default']", message, hint)]
 
 
 def test_the_setting_of_the_original_is_checked():
     """Also where no alias names the class, as with ``FileField(storage=...)``."""
     messages = found(FALLBACK_STORAGES=["no.Such"])
     assert [message[:2] for message in messages] == [
-        ("fallback_storage.E001", "FALLBACK_STORAGES")
+        ("fallback_storage.E013", "FALLBACK_STORAGES")
     ]
     assert messages[0][2].startswith("FALLBACK_STORAGES[0]: cannot be built: ")
 
@@ -193,7 +198,7 @@ def test_every_alias_is_checked_by_its_own_options():
         }
     )
     assert [message[:2] for message in messages] == [
-        ("fallback_storage.E001", "STORAGES['media']"),
+        ("fallback_storage.E003", "STORAGES['media']"),
         ("fallback_storage.W002", "STORAGES['sub']"),
     ]
 
@@ -230,7 +235,7 @@ def test_the_command_shows_the_message_and_the_hint():
         call_command("check", tags=["files"])
     text = str(caught.value)
     assert (
-        "STORAGES['default']: (fallback_storage.E001) STORAGES['default']['OPTIONS']"
+        "STORAGES['default']: (fallback_storage.E009) STORAGES['default']['OPTIONS']"
         "['backends'][0]: names the alias 'locl', which STORAGES does not have."
     ) in text
     assert (

@@ -18,7 +18,8 @@ OPTIONS_ARE = (
     "(the options are: backends, cache, on_delete, promote, promote_max_size, strict)"
 )
 KEYS_ARE = (
-    "(the keys are: ALIAS, ALWAYS_PROBE, BACKEND, LAZY_OPEN, NAME, OPTIONS, READ_ONLY)"
+    "(the keys are: ALIAS, ALWAYS_PROBE, BACKEND, CONCURRENT, LAZY_OPEN, NAME, "
+    "OPTIONS, READ_ONLY)"
 )
 ALIASES_ARE = "(the aliases are: default, local, production, staticfiles)"
 CACHE_KEYS_ARE = (
@@ -55,8 +56,9 @@ def error_of(function, *args, **kwargs):
         function(*args, **kwargs)
     error = caught.value
     assert isinstance(error, ImproperlyConfigured)
-    assert str(error) == f"{error.where}: {error.found} {error.instead}"
-    return str(error)
+    message = f"{error.where}: {error.found} {error.instead}"
+    assert str(error) == f"{message} ({error.mistake})"
+    return message
 
 
 # Found at construction, before anything is built

@@ -15,8 +15,10 @@ from fakes import RecordingStorage
 from fallback_storage.exceptions import (
     AllBackendsFailed,
     ConfigurationError,
+    CorruptCopyError,
     FallbackStorageError,
     FileNotInAnyBackendError,
+    Mistake,
     NoAvailableNameError,
     OperationNotSupportedError,
     ReadOnlyBackendError,
@@ -41,9 +43,16 @@ def all_failed():
 
 ERRORS = {
     "configuration": (
-        lambda: ConfigurationError("STORAGES['x']", "is empty.", "Fill it."),
+        lambda: ConfigurationError(
+            Mistake.EMPTY_CHAIN, "STORAGES['x']", "is empty.", "Fill it."
+        ),
         [ImproperlyConfigured],
-        {"where": "STORAGES['x']", "found": "is empty.", "instead": "Fill it."},
+        {
+            "mistake": Mistake.EMPTY_CHAIN,
+            "where": "STORAGES['x']",
+            "found": "is empty.",
+            "instead": "Fill it.",
+        },
     ),
     "not found": (
         lambda: FileNotInAnyBackendError("open", "a/x", TRAIL),
@@ -69,6 +78,11 @@ ERRORS = {
             "operation": "save",
             "backends": ("s3", "old"),
         },
+    ),
+    "corrupt": (
+        lambda: CorruptCopyError("x"),
+        [OSError],
+        {"errno": errno.EIO, "filename": "x"},
     ),
     "no name": (
         lambda: NoAvailableNameError("x", 100),
@@ -145,7 +159,10 @@ def test_parts_of_a_group_keep_the_account():
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ERRORS["configuration"][0](), ["STORAGES['x']: is empty. Fill it."]),
+        (
+            ERRORS["configuration"][0](),
+            ["STORAGES['x']: is empty. Fill it. (fallback_storage.E006)"],
+        ),
         (ERRORS["not found"][0](), ["No such", "a/x"]),
         (ERRORS["read-only"][0](), ["save()", "READ_ONLY", "'s3', 'old'", "'x'"]),
         (ERRORS["no name"][0](), ["100 tries", "get_alternative_name()", "'x'"]),

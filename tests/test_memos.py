@@ -246,7 +246,8 @@ def test_mistakes(settings, cache, message, by_setting):
         settings.FALLBACK_STORAGE_CACHE = cache
     with pytest.raises(ConfigurationError) as caught:
         make(cache=None if by_setting else cache)
-    assert str(caught.value) == message.format(where)
+    error = caught.value
+    assert str(error) == f"{message.format(where)} ({error.mistake})"
 
 
 BAD_STORES = {
@@ -572,3 +573,13 @@ def test_a_dead_server_changes_no_answer():
         assert chain.exists("no") is False
     assert chain.stats()["store_failures"] == 3
     assert chain.stats()["breaker_open"] == 1
+
+
+def test_an_entry_outlives_an_hour_if_its_ttl_does(settings):
+    """It dies with its name's stamp, which is written before it."""
+    settings.CACHES = {"media": {"BACKEND": "caches.RecordingCache"}}
+    storage = FallbackStorage(
+        [RecordingStorage("a"), RecordingStorage("b", {"x": b""})],
+        cache={"ALIAS": "media", "TTL": 7200},
+    )
+    assert storage._get_engine().memo.store._store._stamp_seconds == 4 * 7200

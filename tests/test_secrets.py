@@ -195,7 +195,7 @@ def test_a_check_of_what_quotes_a_secret(settings, klass, place):
         "default": {"BACKEND": CHAIN, "OPTIONS": {"backends": [entry]}},
     }
     messages = check_chains()
-    assert [message.id for message in messages] == ["fallback_storage.E001"]
+    assert [message.id for message in messages] == ["fallback_storage.E015"]
     assert "cannot be built" in messages[0].msg
     assert_silent(*messages, *map(repr, messages), messages[0].hint, messages[0].obj)
 
