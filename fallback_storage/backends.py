@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from django.utils.functional import cached_property
 
 from fallback_storage import forks
-from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.signals import called, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -28,6 +29,16 @@ LAZY_OPEN_CLASSES = frozenset(
         "storages.backends.dropbox.DropBoxStorage",
         "storages.backends.ftp.FTPStorage",
         "storages.backends.sftpstorage.SFTPStorage",
+    }
+)
+
+# Storages that bear questions from several threads at once, and are far enough away for
+# that to be worth while.
+CONCURRENT_CLASSES = frozenset(
+    {
+        "storages.backends.azure_storage.AzureStorage",
+        "storages.backends.gcloud.GoogleCloudStorage",
+        "storages.backends.s3.S3Storage",
     }
 )
 
@@ -52,12 +63,14 @@ class Policy:
     ``read_only``: never written to; None means that the configuration did not say,
     and the backend is writable. ``always_probe``: the memo never answers for it.
     ``lazy_open``: ``open`` succeeds for missing files, so it is probed first; None
-    means "decide by the class".
+    means "decide by the class". ``concurrent``: it may be asked from several threads
+    at once by one request; None means "decide by the class".
     """
 
     read_only: bool | None = None
     always_probe: bool = False
     lazy_open: bool | None = None
+    concurrent: bool | None = None
 
 
 class Backend:
@@ -90,7 +103,7 @@ class Backend:
         self._build = build
         self._candidate: Storage | None = None
         # Weak: a storage must not keep itself alive through its own chain.
-        self._owner = None if owner is None else weakref.ref(owner)
+        self.owner = None if owner is None else weakref.ref(owner)
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -106,9 +119,10 @@ class Backend:
         """
         with forks.build_lock():
             candidate = self._get_candidate()
-            owner = self._owner() if self._owner else None
+            owner = self.owner() if self.owner else None
             if owner is not None and _reaches(candidate, owner, ()):
                 raise ConfigurationError(
+                    Mistake.CYCLE,
                     self.where,
                     f"the backend {self.name!r} is, or contains, the chain it is "
                     "part of.",
@@ -137,6 +151,13 @@ class Backend:
         if self.policy.lazy_open is not None:
             return self.policy.lazy_open
         return self.is_one_of(LAZY_OPEN_CLASSES)
+
+    @cached_property
+    def concurrent(self) -> bool:
+        """Whether one request may ask it from several threads."""
+        if self.policy.concurrent is not None:
+            return self.policy.concurrent
+        return self.is_one_of(CONCURRENT_CLASSES)
 
     @property
     def deletes_trees(self) -> bool:
@@ -169,6 +190,19 @@ class Backend:
             self.calls += 1
             self.failures += failed
             self.seconds += seconds
+        if called.receivers:
+            data = {"backend": self.name, "seconds": seconds, "failed": failed}
+            send(called, self.owner, **data)
+
+    def count_many(self, calls: int, seconds: float) -> None:
+        """Add calls that took so long in all, and of which none failed."""
+        with self._lock:
+            self.calls += calls
+            self.seconds += seconds
+        if called.receivers:
+            data = {"backend": self.name, "seconds": seconds / calls, "failed": False}
+            for _ in range(calls):
+                send(called, self.owner, **data)
 
     def stats(self) -> dict[str, Any]:
         """Return how often the storage was called, how often it failed, how long."""

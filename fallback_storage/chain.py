@@ -5,7 +5,6 @@ The only place that decides which exception a failed walk raises.
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,14 +13,14 @@ from fallback_storage.exceptions import (
     FileNotInAnyBackendError,
     OperationNotSupportedError,
 )
+from fallback_storage.logs import warner
 from fallback_storage.outcomes import Attempt, Outcome, classify
+from fallback_storage.signals import Failure, backend_failed, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from fallback_storage.backends import Backend
-
-logger = logging.getLogger("fallback_storage")
 
 
 # Django dropped these names in 2.0; the original documents them. Any storage of today
@@ -127,6 +126,9 @@ class Walk:
             # comes; "not there" needs no traceback.
             error = error.with_traceback(None)
         self.note(backend, outcome, error, seconds)
+        if outcome is Outcome.FAILED and backend_failed.receivers:
+            failure = Failure(backend.name, self.operation, self.name, error, seconds)
+            send(backend_failed, backend.owner, failure=failure)
         return outcome
 
     def note(
@@ -137,13 +139,14 @@ class Walk:
         seconds: float = 0.0,
     ) -> None:
         """Add one line to the trail."""
-        self._add(Attempt(backend.name, outcome, exception, False, seconds))
+        self.add(Attempt(backend.name, outcome, exception, False, seconds))
 
     def recall(self, backend: Backend, outcome: Outcome) -> None:
         """Add to the trail what the memo answered for a backend."""
-        self._add(Attempt(backend.name, outcome, None, True))
+        self.add(Attempt(backend.name, outcome, None, True))
 
-    def _add(self, attempt: Attempt) -> None:
+    def add(self, attempt: Attempt) -> None:
+        """Add one line to the trail; it may be in other walks' trails as well."""
         self.trail.append(attempt)
         outcome = attempt.outcome
         if outcome is Outcome.HIDDEN:
@@ -179,11 +182,13 @@ class Walk:
         """Warn of the failures that the answer does not show."""
         if self.failed:
             # No name of a file's content, no text of an exception: types alone.
-            logger.warning(
+            failures = ", ".join(map(str, _failures(self.trail)))
+            warner.warn(
+                (self.operation, failures, consequence),
                 "%s(%r): %s; %s",
                 self.operation,
                 self.name,
-                ", ".join(map(str, _failures(self.trail))),
+                failures,
                 consequence,
             )
 

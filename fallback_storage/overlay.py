@@ -8,9 +8,9 @@ backend, the *home*.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +20,16 @@ from fallback_storage import staging, whiteouts
 from fallback_storage.cache import memo
 from fallback_storage.content import SPOOL_MEMORY
 from fallback_storage.exceptions import TornCopyError
+from fallback_storage.logs import warner
 from fallback_storage.namelocks import changing, copying
 from fallback_storage.names import affected
 from fallback_storage.partial import Claim
+from fallback_storage.signals import Promotion, promoted, send
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fallback_storage.backends import Backend
-
-logger = logging.getLogger("fallback_storage")
 
 OWN_FOLDERS = frozenset({staging.FOLDER, whiteouts.FOLDER})
 
@@ -55,6 +55,9 @@ class Overlay:
         self.whiteouts = whiteouts
         writable = [i for i, backend in enumerate(backends) if not backend.read_only]
         self.home_index = writable[0] if writable else len(backends)
+        # Else nothing comes back that was deleted: what a read-only backend holds
+        # shows through after a delete, unless a whiteout hides it.
+        self._guards = promote or whiteouts is not None or len(writable) > 1
 
     @property
     def home(self) -> Backend:
@@ -69,8 +72,7 @@ class Overlay:
         under way could bring a deleted file back.
         """
         with changing(name):
-            if not self._promote and self.whiteouts is None:
-                # Nothing is copied by itself, so there is nothing to exclude.
+            if not self._guards:
                 yield
                 return
             with staging.exclusive(self.home.storage, name):
@@ -127,41 +129,54 @@ class Overlay:
         return self._is_small(size) and self._brings_home(name, index, None)
 
     def _brings_home(self, name: str, index: int, source: Any) -> bool:
+        begin = time.perf_counter()
         try:
-            self.copy_up(name, index, source)
+            copied = self.copy_up(name, index, source)
         except Exception as error:  # noqa: BLE001 - the read is what was asked for
-            logger.warning(
-                "%r was not copied from %r to %r: %s",
-                name,
-                self._backends[index].name,
-                self.home.name,
-                type(error).__name__,
-            )
+            failure = self._backends[index].name, self.home.name, type(error).__name__
+            warner.warn(failure, "%r was not copied from %r to %r: %s", name, *failure)
             return False
+        if copied and promoted.receivers:
+            seconds = time.perf_counter() - begin
+            source_name = self._backends[index].name
+            promotion = Promotion(name, source_name, self.home.name, seconds)
+            send(promoted, self.home.owner, promotion=promotion)
         return True
 
-    def copy_up(self, name: str, index: int, source: Any = None) -> None:
+    def copy_up(
+        self,
+        name: str,
+        index: int,
+        source: Any = None,
+        check: Callable[[Any], object] | None = None,
+    ) -> bool:
         """Copy a file to the home under exactly its name, whole or not at all.
 
-        Does nothing if the home has the name already. Raises what the backends raise,
-        ``TornCopyError`` if bytes are missing, and ``FileNotFoundError`` if the file
-        was deleted meanwhile.
+        Does nothing, and returns false, if the home has the name already. ``check``
+        is called with the copy before that gets its name, and refuses it by raising.
+        Raises what the backends raise, ``TornCopyError`` if bytes are missing, and
+        ``FileNotFoundError`` if the file was deleted meanwhile.
         """
         try:
             with copying(name):
                 if self.home.storage.exists(name):
-                    return
+                    return False
                 holder = self._backends[index]
                 if source is not None:
-                    self._copy(name, holder, source)
-                else:
-                    with holder.storage._open(name, "rb") as opened:  # type: ignore[attr-defined]
-                        self._copy(name, holder, opened)
+                    return self._copy(name, holder, source, check)
+                with holder.storage._open(name, "rb") as opened:  # type: ignore[attr-defined]
+                    return self._copy(name, holder, opened, check)
         finally:
             # Also if it was there: this memo still sends readers to the source.
             memo.invalidate(affected(name))
 
-    def _copy(self, name: str, holder: Backend, source: Any) -> None:
+    def _copy(
+        self,
+        name: str,
+        holder: Backend,
+        source: Any,
+        check: Callable[[Any], object] | None,
+    ) -> bool:
         home = self.home.storage
         size = _size_of(source)
         content = File(source, name)
@@ -171,25 +186,34 @@ class Overlay:
                 for chunk in content.chunks():
                     spool.write(chunk)
                 _refuse_torn(name, size, spool.tell())
+                if check is not None:
+                    spool.seek(0)
+                    check(spool)
                 with self.exclusive(name):
                     self._refuse_deleted(name, holder)
-                    self._save_exactly(name, holder, File(spool, name))
-            return
+                    spool.seek(0)
+                    return self._save_exactly(name, holder, File(spool, name))
         with staging.staged(home, content) as path:
             _refuse_torn(name, size, path.stat().st_size)
+            if check is not None:
+                with path.open("rb") as copy:
+                    check(copy)
             with suppress(Exception):  # not every storage knows
                 moment = holder.storage.get_modified_time(name).timestamp()
                 os.utime(path, (moment, moment))
             with self.exclusive(name):
                 self._refuse_deleted(name, holder)
                 staging.make_directories(home, name)
-                with suppress(FileExistsError):
+                try:
                     staging.publish(home, path, name, replace=False)
+                except FileExistsError:
+                    return False
+                return True
 
-    def _save_exactly(self, name: str, holder: Backend, content: Any) -> None:
+    def _save_exactly(self, name: str, holder: Backend, content: Any) -> bool:
         home = self.home.storage
         if home.exists(name):
-            return
+            return False
         claim = Claim(self.home, name)
         claim.begin()
         try:
@@ -206,11 +230,16 @@ class Overlay:
         except FileNotFoundError:
             home.delete(name)
             raise
+        return True
 
     def _refuse_deleted(self, name: str, holder: Backend) -> None:
-        hidden = self.whiteouts is not None and self.whiteouts.hides(name)
-        # Of a read-only backend nobody deletes.
-        if hidden or not (holder.read_only or holder.storage.exists(name)):
+        # Of a read-only backend nobody deletes. What a writable one holds is there in
+        # spite of a whiteout; but where no lock keeps deletes out, that may be a delete
+        # that is under way.
+        deleted = not (holder.read_only or holder.storage.exists(name))
+        if holder.read_only or not staging.can_stage(self.home.storage):
+            deleted = deleted or bool(self.whiteouts and self.whiteouts.hides(name))
+        if deleted:
             raise FileNotFoundError(errno.ENOENT, "deleted while it was copied", name)
 
     def _is_small(self, size: int | None) -> bool:

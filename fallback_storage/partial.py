@@ -40,7 +40,7 @@ class Claim:
         if isinstance(storage, FileSystemStorage):
             try:
                 with Path(storage.path(self._name)).open("rb") as file:
-                    self._elsewhere = _is_idle(file)
+                    self._elsewhere = is_idle(file)
             except OSError:
                 self._elsewhere = False  # nothing there yet
 
@@ -51,7 +51,7 @@ class Claim:
             if self._elsewhere or not storage.exists(self._name):
                 return
             with storage.open(self._name) as partial:
-                ours = _is_idle(partial) and is_cut_short(partial, content)
+                ours = is_idle(partial) and is_cut_short(partial, content)
                 if not self.begun:
                     # Nothing was read: only an empty file can be ours.
                     partial.seek(0)
@@ -67,7 +67,7 @@ class Claim:
             )
 
 
-def _is_idle(file: Any) -> bool:
+def is_idle(file: Any) -> bool:
     """Whether no other open file object of this file is locked, if that can be told."""
     try:
         descriptor = file.fileno()

@@ -88,6 +88,14 @@ def _run(server):
         server.close()
 
 
+@pytest.fixture(autouse=True)
+def first_warnings():
+    """What another test was warned of is a warning again."""
+    from fallback_storage.logs import warner
+
+    warner.forget()
+
+
 @pytest.fixture(scope="session")
 def valkey_server():
     yield from _run(ValkeyServer())
