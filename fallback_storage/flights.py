@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 
 class Flight:
@@ -48,15 +48,27 @@ class Flights:
         """How many flights have landed: none since, none was missed."""
         return self._landings
 
-    def board(self, key: Hashable) -> tuple[Flight, bool]:
-        """Return the flight of ``key`` and whether the caller leads it."""
-        mine = Flight()
+    def board(self, key: Hashable, mine: Flight | None = None) -> tuple[Flight, bool]:
+        """Return the flight of ``key`` and whether the caller leads it.
+
+        ``mine``: the caller's, if it is for other keys as well.
+        """
+        mine = mine or Flight()
         flight = self._flights.setdefault(key, mine)  # atomic: str and int keys
         return flight, flight is mine
 
     def land(self, key: Hashable, flight: Flight) -> None:
         """End a flight that the caller leads, and release its waiters."""
         self.give_up(key, flight)
+        flight.land()
+
+    def land_all(self, keys: Iterable[Hashable], flight: Flight) -> None:
+        """End a flight that the caller leads for many keys."""
+        with self._lock:
+            self._landings += 1
+            for key in keys:
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
         flight.land()
 
     def give_up(self, key: Hashable, flight: Flight) -> None:

@@ -16,6 +16,11 @@ from django.core.exceptions import SuspiciousFileOperation
 
 StrPath = str | os.PathLike[str]
 
+# The memo's name for "any name at all": no file can have it. Whoever invalidates a name
+# invalidates this one before it, so a lease on it tells whether anything was written
+# since. Who fills names that it did not know beforehand needs that (``warming``).
+EVERY = "/"
+
 
 def clean_name(name: StrPath) -> str:
     """Return the canonical spelling of ``name``.
@@ -27,6 +32,8 @@ def clean_name(name: StrPath) -> str:
     absolute, climb above the storage's root or hold a NUL character, and
     ``TypeError`` for anything but ``str`` or a path of ``str``.
     """
+    if type(name) is str and _is_plain(name):
+        return name
     text = os.fspath(name)
     if not isinstance(text, str):
         raise TypeError(f"A file name must be str or a path of str, not {text!r}.")
@@ -45,6 +52,20 @@ def clean_name(name: StrPath) -> str:
     if clean == ".":
         return ""
     return clean + "/" if slashed.endswith("/") else clean
+
+
+def _is_plain(text: str) -> bool:
+    """Whether there is nothing to fold or refuse; as most names are, of every call."""
+    return (
+        "\\" not in text
+        and "\0" not in text
+        and "//" not in text
+        and "/." not in text
+        and not text.startswith(("/", "."))
+        and not text.endswith("/")
+        and text != ""
+        and os.name != "nt"  # C:a
+    )
 
 
 def memo_key(clean: str) -> str | None:

@@ -59,7 +59,7 @@ class Reader:
     def url(self, name: str, *args: Any, **kwargs: Any) -> str:
         """Return the holder's URL; the last backend answers without being asked."""
         last = len(self._backends) - 1
-        asked = self._resolver.locate(name, stop=last)
+        asked = self._resolver.locate(name, last, "url")
         holder = asked.holder
         if holder is None:
             # A hidden file has the 404 of where it was deleted, not the picture.
@@ -75,7 +75,7 @@ class Reader:
 
     def url_past(self, name: str, holder: int, error: Exception) -> str:
         """Return the URL of a file whose known holder just raised ``error``."""
-        asked = self._resolver.locate(name, stop=len(self._backends) - 1)
+        asked = self._resolver.locate(name, len(self._backends) - 1, "url")
         return self._url_past(name, asked, holder, error)
 
     def _url_past(self, name: str, asked: Walk, holder: int, error: Exception) -> str:
@@ -129,7 +129,7 @@ class Reader:
         walk, asked = Walk("path", name), Walk("exists", name)
         candidates: Iterable[Backend] = self._backends
         if name:
-            asked = self._resolver.locate(name)
+            asked = self._resolver.locate(name, operation="path")
             if asked.holder is not None:
                 candidates = self._with_path(name, asked.holder)
             elif asked.failed and self._strict:

@@ -6,6 +6,7 @@ One short method each; what they do is in ``reading`` and ``writing``. Two of th
 
 from __future__ import annotations
 
+import os
 import posixpath
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,12 +20,13 @@ from fallback_storage import config, forks
 from fallback_storage.cache.entry import NOWHERE
 from fallback_storage.cache.memo import invalidate
 from fallback_storage.engine import build_engine
+from fallback_storage.filenames import filenames, refuse_single
 from fallback_storage.legacy import LegacyTimes
 from fallback_storage.namelocks import saving
 from fallback_storage.names import StrPath, affected, clean_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from django.core.files.base import File
@@ -121,6 +123,30 @@ class FallbackStorage(LegacyTimes, Storage):
     def resolve(self, name: StrPath) -> Resolution:
         """Return which backend holds ``name``, how that is known, and what was asked."""
         return self._get_engine().reader.resolve(clean_name(name))
+
+    def resolve_many(self, names: Iterable[StrPath]) -> dict[str, Resolution]:
+        """Return for every name what ``resolve`` returns.
+
+        The memo's store is asked once for all, and each backend once for all that the
+        ones above do not hold: by a listing where that is cheaper, in several threads
+        where that is faster.
+        """
+        refuse_single(names)
+        spelled = {os.fspath(name): clean_name(name) for name in names}
+        found = self._get_engine().batch.resolve_many(spelled.values())
+        return {name: found[clean] for name, clean in spelled.items()}
+
+    def prefetch(self, objects: Iterable[Any], *, complete: bool = False) -> None:
+        """Learn at once what ``url`` needs to know of the files of a page.
+
+        ``objects``: names, field files, model instances; a queryset is all of these.
+        One round trip to a shared memo. What it says is used until the request ends
+        (without one: for 5 seconds); writes of this process are seen at once, those
+        of others are seen by the next request. ``complete``: also what ``exists`` needs
+        to know, for which the last backend has to be asked.
+        """
+        names = map(clean_name, filenames(objects, self))
+        self._get_engine().batch.prefetch(names, complete=complete)
 
     def forget(self, *names: StrPath) -> None:
         """Forget what is known of names that were changed behind this package's back."""

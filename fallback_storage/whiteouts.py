@@ -19,9 +19,10 @@ from django.core.files.base import ContentFile
 
 from fallback_storage.chain import NOTHING, Walk
 from fallback_storage.outcomes import Outcome
+from fallback_storage.probing import probe_walks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from fallback_storage.backends import Backend
 
@@ -48,6 +49,21 @@ class Whiteouts:
             walk.certain = False
             asking.log_failures("the file may have been deleted")
         return outcome is Outcome.HELD
+
+    def probe_many(self, walks: Collection[Walk]) -> dict[str, bool]:
+        """Return for the name of each walk whether it is hidden; see ``probe``."""
+        # "a" and "a/" have one whiteout.
+        places = [_place(walk.name) for walk in walks]
+        asking = {place: Walk("exists", place) for place in places}
+        probe_walks(self._home, list(asking.values()))
+        found = {}
+        for walk, place in zip(walks, places, strict=True):
+            own = asking[place]
+            if own.failed:
+                walk.certain = False
+                own.log_failures("the file may have been deleted")
+            found[walk.name] = own.last is Outcome.HELD
+        return found
 
     def hides(self, name: str) -> bool:
         """Whether ``name`` is hidden. Raises what the backend raises."""

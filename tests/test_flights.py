@@ -184,7 +184,7 @@ def test_a_leader_looks_again_if_a_flight_landed_meanwhile(three):
     three[1].files["a"] = b"x"
     chain = FallbackStorage(three)
     chain.stats()  # builds what an instance builds at its first use
-    flights = chain._engine.resolver._flights
+    flights = chain._engine.resolver.flights
     board = flights.board
 
     def overtaken(key):
@@ -231,7 +231,7 @@ def test_a_leader_that_fails_releases_its_waiters(three, error):
     assert failed in ([error], [False])
     assert 2 <= three[0].count("exists") <= 16
     assert chain.exists("a")
-    assert chain._engine.resolver._flights._flights == {}
+    assert chain._engine.resolver.flights._flights == {}
 
 
 def test_a_failure_is_not_shared(three):
@@ -283,7 +283,7 @@ def test_nobody_waits_longer_than_patience(three, patience):
     assert leader.results == [None]
     release.set()
     assert leader.join() == [True]
-    assert chain._engine.resolver._flights._flights == {}
+    assert chain._engine.resolver.flights._flights == {}
 
 
 # Chains within chains

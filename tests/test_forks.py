@@ -130,7 +130,7 @@ def test_a_child_needs_no_lock_that_a_thread_of_the_parent_holds():
             engine.memo.store._lock,
             engine.memo._counters._lock,
             engine.resolver._counters._lock,
-            engine.resolver._flights._lock,
+            engine.resolver.flights._lock,
             *(backend._lock for backend in engine.backends),
             namelocks._saving._guard,
         ]
@@ -185,7 +185,7 @@ def test_what_a_vanished_thread_keeps_alive_hinders_no_child():
         def walk():
             # As if the fork came while a counter was added to.
             with chain._engine.memo._counters._lock:
-                chain._engine.resolver._walk("b", 2, chain._engine.resolver._know(None))
+                chain._engine.resolver._walk("b", 2, chain._engine.resolver.know(None))
 
         assert chain.stats()["entries"] == 0
         thread = threading.Thread(target=walk, daemon=True)

@@ -20,20 +20,30 @@ own instances over the same files (``FileField(storage=...)``, sorl by class pat
 from __future__ import annotations
 
 import threading
+import time
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fallback_storage import forks
+from fallback_storage.cache import snapshots
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_valid
 from fallback_storage.counters import Counters
+from fallback_storage.names import EVERY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from fallback_storage.cache.stores.base import Lease, Store
+    from fallback_storage.cache.tally import Tally
+
+    Owner = TypeVar("Owner")
 
 DEFAULT_TTL = 300.0
 DEFAULT_NEGATIVE_TTL = 5.0
+
+# Names that a shared store is asked for at once. One round trip must not last so long
+# that it passes for an outage.
+AT_ONCE = 500
 
 
 class Memo:
@@ -41,8 +51,15 @@ class Memo:
 
     remembers = False
 
+    # Whether ``peek`` knows more than a look-up that follows it finds in process anyway.
+    is_shared = False
+
     def peek(self, name: str) -> int | None:
         """Return what is known in process: a code, or None."""
+        return None
+
+    def quick_peek(self, name: str) -> int | None:
+        """Return what is known in process, if telling that takes no time at all."""
         return None
 
     def look_up(self, name: str) -> tuple[int | None, Lease]:
@@ -63,11 +80,36 @@ class Memo:
         """
         return False
 
+    def fill_many(self, fills: Mapping[str, tuple[Lease, int]]) -> int:
+        """Remember many codes: name -> lease, code. Returns how many were kept."""
+        return 0
+
+    def lifetime(self, code: int) -> float:
+        """Return for how many seconds a code is remembered."""
+        return 0.0
+
+    def begin_snapshot(self) -> None:
+        """Keep what is learned of names from now on for the rest of this request."""
+
+    def keep(self, codes: Mapping[str, int]) -> None:
+        """Keep codes in this request's snapshot, if one was begun."""
+
     def forget(self, names: Collection[str]) -> None:
         """Forget names, in this memo only."""
 
     def forget_all(self) -> None:
         """Forget every name of this chain."""
+
+    def seconds_left(self, name: str) -> float | None:
+        """Return for how long what is known of a name will be; None: not known."""
+        return None
+
+    def watch(self, owner: Owner, read: Callable[[Owner], Mapping[str, int]]) -> None:
+        """Let ``read(owner)`` be part of what all processes have counted."""
+
+    def published(self, names: Collection[str]) -> Mapping[str, int]:
+        """Return what all processes have counted; see ``Store.published``."""
+        return {}
 
     def stats(self) -> dict[str, int]:
         """Return counters."""
@@ -87,6 +129,9 @@ class ResolutionMemo(Memo):
         chain_length: int,
         ttl: float = DEFAULT_TTL,
         negative_ttl: float = DEFAULT_NEGATIVE_TTL,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        tally: Tally | None = None,
     ) -> None:
         self.remembers = ttl > 0
         self.store = store
@@ -96,20 +141,62 @@ class ResolutionMemo(Memo):
         self._counters = Counters(
             "hits", "negative_hits", "misses", "fills", "late_fills"
         )
+        self._clock = clock
+        self._token = object()
+        self.is_shared = not store.in_process
+        if not self.is_shared:
+            self.peek = store.peek  # type: ignore[method-assign]
         # An attribute of the instance: the hit path calls the store's own method.
-        self.peek = store.peek  # type: ignore[method-assign]
+        self.quick_peek = store.peek if store.has_peek else self.peek  # type: ignore[method-assign]
+        self._tally = tally
+        self.watch(self._counters, Counters.snapshot)
         _register(self)
+
+    def peek(self, name: str) -> int | None:
+        """See ``Memo.peek``: the store's near tier, then this request's snapshot."""
+        code = self.store.peek(name)
+        if code is None:
+            for snapshot in snapshots.current(self._token):
+                code = snapshot.peek(name)
+                if code is not None:
+                    self._counters.add("negative_hits" if code == NOWHERE else "hits")
+                    break
+        return code
 
     def look_up_many(
         self, names: Collection[str]
     ) -> Mapping[str, tuple[int | None, Lease]]:
         """See ``Memo.look_up_many``; codes of another chain's length are misses."""
-        found = self.store.look_up(names)
-        return {name: self._checked(*found[name]) for name in names}
+        found: dict[str, tuple[int | None, Lease]] = {}
+        for part in _parts(names):
+            found.update(self.store.look_up(part))
+        # As ``_checked``, which would lock the counters for each name.
+        counts = {"hits": 0, "negative_hits": 0, "misses": 0}
+        for name, (code, lease) in found.items():
+            if code is None or not is_valid(code, self._chain_length):
+                counts["misses"] += 1
+                if code is not None:
+                    found[name] = None, lease
+            else:
+                counts["negative_hits" if code == NOWHERE else "hits"] += 1
+        for counter, count in counts.items():
+            if count:
+                self._counters.add(counter, count)
+        if self._tally is not None:
+            self._tick(missed=counts["misses"] > 0)
+        return found
 
     def look_up(self, name: str) -> tuple[int | None, Lease]:
         """See ``Memo.look_up``."""
-        return self._checked(*self.store.look_up_one(name))
+        found = self._checked(*self.store.look_up_one(name))
+        if self._tally is not None:
+            self._tick(missed=found[0] is None)
+        return found
+
+    def _tick(self, *, missed: bool) -> None:
+        """Let the tally publish, after a look-up for which the shared store was asked."""
+        if self._tally is not None and (missed or not self.store.has_peek):
+            self._tally.tick()
 
     def _checked(self, code: int | None, lease: Lease) -> tuple[int | None, Lease]:
         if code is None or not is_valid(code, self._chain_length):
@@ -120,16 +207,49 @@ class ResolutionMemo(Memo):
 
     def fill(self, name: str, lease: Lease, code: int) -> bool:
         """See ``Memo.fill``."""
-        ttl = self._negative_ttl if code in {NOWHERE, HIDDEN} else self._ttl
+        ttl = self.lifetime(code)
         if ttl <= 0 or lease is None:
             return False
         kept = self.store.fill(name, lease, code, ttl)
         self._counters.add("fills" if kept else "late_fills")
         return True
 
+    def fill_many(self, fills: Mapping[str, tuple[Lease, int]]) -> int:
+        """See ``Memo.fill_many``."""
+        total = 0
+        codes = {code for _, code in fills.values()}
+        lifetimes = {code: self.lifetime(code) for code in codes}
+        for part in _parts(fills):
+            lasting = {}
+            for name in part:
+                lease, code = fills[name]
+                ttl = lifetimes[code]
+                if ttl > 0 and lease is not None:
+                    lasting[name] = lease, code, ttl
+            kept = self.store.fill_many(lasting) if lasting else 0
+            self._counters.add("fills", kept)
+            self._counters.add("late_fills", len(lasting) - kept)
+            total += kept
+        return total
+
+    def lifetime(self, code: int) -> float:
+        """See ``Memo.lifetime``."""
+        return self._negative_ttl if code in {NOWHERE, HIDDEN} else self._ttl
+
+    def begin_snapshot(self) -> None:
+        """See ``Memo.begin_snapshot``. Process memory needs none."""
+        if self.is_shared:
+            snapshots.begin(self._token, self._clock)
+
+    def keep(self, codes: Mapping[str, int]) -> None:
+        """See ``Memo.keep``."""
+        for snapshot in snapshots.current(self._token)[:1]:
+            snapshot.keep(codes)
+
     def forget(self, names: Collection[str]) -> None:
         """See ``Memo.forget``."""
         self.store.invalidate(names)
+        snapshots.invalidate(names)
 
     def forget_all(self) -> None:
         """See ``Memo.forget_all``; in process memory, of every chain."""
@@ -138,6 +258,20 @@ class ResolutionMemo(Memo):
             # Other instances of this chain have memos of their own there.
             if store.in_process and store is not self.store:
                 store.clear()
+        snapshots.clear()
+
+    def seconds_left(self, name: str) -> float | None:
+        """See ``Memo.seconds_left``."""
+        return self.store.seconds_left(name)
+
+    def watch(self, owner: Owner, read: Callable[[Owner], Mapping[str, int]]) -> None:
+        """See ``Memo.watch``."""
+        if self._tally is not None:
+            self._tally.watch(owner, read)
+
+    def published(self, names: Collection[str]) -> Mapping[str, int]:
+        """See ``Memo.published``."""
+        return self.store.published(names)
 
     def stats(self) -> dict[str, int]:
         """See ``Memo.stats``: the memo's counters plus the store's."""
@@ -182,11 +316,20 @@ def invalidate(names: Collection[str]) -> None:
 
     Call it after the backends were changed and before the caller is told so.
     """
+    voided = (EVERY, *names)
     for store in _registry.stores():
-        store.invalidate(names)
+        store.invalidate(voided)
+    snapshots.invalidate(names)
 
 
 def invalidate_all() -> None:
     """Forget everything in every memo of this process, and in their stores."""
     for store in _registry.stores():
         store.clear()
+    snapshots.clear()
+
+
+def _parts(names: Collection[str]) -> Iterator[list[str]]:
+    names = list(names)
+    for start in range(0, len(names), AT_ONCE):
+        yield names[start : start + AT_ONCE]

@@ -7,6 +7,8 @@ What it must guarantee is one thing, on which all else rests:
     same name (or a ``clear``) has no effect once that call has returned, whatever
     happened in between: expiry, eviction, other fills.
 
+It holds for ``names.EVERY`` as for any name, and a ``clear`` voids that one first.
+
 So a reader takes the lease first, asks the backends second and fills third; a writer
 writes first and invalidates second. Then an answer computed from the backends' old
 state can never be read after the writer's call returned.
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 # Opaque to everyone but the store that gave it. None: there is none to be had, and a
 # fill is in vain.
 Lease = Any
+
+# Under this name ``published`` tells when the counting began.
+SINCE = "since"
 
 
 class Store(ABC):
@@ -50,7 +55,10 @@ class Store(ABC):
 
     @abstractmethod
     def invalidate(self, names: Collection[str]) -> None:
-        """Forget the names and void their leases, also of names that have no entry."""
+        """Forget the names and void their leases, also of names that have no entry.
+
+        ``names.EVERY``, where it is among them, no later than the others.
+        """
 
     @abstractmethod
     def clear(self) -> None:
@@ -70,6 +78,28 @@ class Store(ABC):
     def peek(self, name: str) -> int | None:
         """Return the code of a name if that is known in process, without a lease."""
         return None
+
+    def seconds_left(self, name: str) -> float | None:
+        """Return for how long a name's code will be there; None: there is none.
+
+        Or the store cannot tell. May cost a round trip; for commands.
+        """
+        return None
+
+    def publish(self, deltas: Mapping[str, int]) -> bool:
+        """Add to counters that all processes share, if this store keeps any.
+
+        Of no memo's concern: neither ``invalidate`` nor ``clear`` touches them.
+        Returns false if it is certain that nothing was added, so to be tried again.
+        """
+        return True
+
+    def published(self, names: Collection[str]) -> Mapping[str, int]:
+        """Return what was published under these names, by all processes.
+
+        And under ``SINCE``, if that is known, when the first did (seconds since 1970).
+        """
+        return {}
 
     def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Let go of connections and threads. The store is not used afterwards."""

@@ -1,4 +1,4 @@
-"""The store in a Django cache alias: locmem, file, database, memcached, Redis...
+r"""The store in a Django cache alias: locmem, file, database, memcached, Redis...
 
 No cache API of Django can compare and set, most drop keys when they like, and some
 lose a write without a word. So nothing is decided when an entry is written; it is
@@ -14,26 +14,32 @@ decided when it is read:
 
 A new stamp, not a deletion: an ``add`` that the cache's client sends twice (a reader's,
 after a lost answer) would bring back a stamp that was deleted, but not one that was
-replaced. And the next reader finds his lease without another round trip.
+replaced. And the next reader finds his lease without another round trip. For the same
+reason many stamps are ``add``\ ed one by one, except to Django's memcached caches, whose
+clients send nothing twice and ``set_many`` in one round trip.
 
 Round trips: a hit one, of one name or of hundreds; a miss at most three (``get_many``,
-``add`` of the stamp if there is none, ``set`` of the entry); an invalidation two
-(``set_many``, and ``get_many`` to see that it is so).
+``add`` of the stamp if there is none, ``set`` of the entry); an invalidation three
+(``set_many`` of the stamp for ``names.EVERY``, then of the names', and ``get_many`` to
+see that it is so).
 """
 
 from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from typing import TYPE_CHECKING
 
 from django.core.cache import caches
+from django.core.cache.backends.memcached import BaseMemcachedCache
 
 from fallback_storage import forks
 from fallback_storage.cache.entry import MAX_CHAIN
 from fallback_storage.cache.keys import Keys
-from fallback_storage.cache.stores.base import Store
+from fallback_storage.cache.stores.base import SINCE, Store
 from fallback_storage.exceptions import FallbackStorageError
+from fallback_storage.names import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -90,6 +96,9 @@ class DjangoCacheStore(Store):
         # Asked for at each call: Django gives every thread a connection of its own.
         return caches[self._alias]
 
+    def _sends_once(self) -> bool:
+        return isinstance(self._cache(), BaseMemcachedCache)
+
     def _new_token(self) -> str:
         return secrets.token_hex(TOKEN_BYTES)
 
@@ -123,7 +132,10 @@ class DjangoCacheStore(Store):
         # Many at once are set, not added one by one. To write a new stamp is safe at
         # any time; another process that came first loses its fill and no more.
         self._complete(
-            values, stamp_keys, self._stamp_seconds, replace=len(stamp_keys) > 1
+            values,
+            stamp_keys,
+            self._stamp_seconds,
+            replace=len(stamp_keys) > 1 and self._sends_once(),
         )
         found: dict[str, tuple[int | None, object]] = {}
         for name, (stamp_key, entry_key) in keys.items():
@@ -189,29 +201,39 @@ class DjangoCacheStore(Store):
 
     def invalidate(self, names: Collection[str]) -> None:
         """See ``Store.invalidate``. Raises if the cache does not show it afterwards."""
-        for part in _parts(names):
-            self._renew([self._keys.stamp(name) for name in part], self._stamp_seconds)
+        if not names:
+            return
+        first = [self._keys.stamp(EVERY)] if EVERY in names else []
+        rest = [name for name in names if name != EVERY]
+        for part in _parts(rest) if rest else [()]:
+            stamps = [self._keys.stamp(name) for name in part]
+            self._renew(first, stamps, self._stamp_seconds)
 
     def clear(self) -> None:
         """See ``Store.clear``: a new generation. Nothing else of the cache is touched."""
-        self._renew([self._keys.generation], GENERATION_SECONDS)
+        self._renew((), [self._keys.generation], GENERATION_SECONDS)
 
-    def _renew(self, keys: Collection[str], seconds: float) -> None:
-        """Replace the tokens under these keys, and make sure of it.
+    def _renew(
+        self, first: Collection[str], keys: Collection[str], seconds: float
+    ) -> None:
+        """Replace the tokens under these keys, those of ``first`` before the others.
+
+        And make sure of it.
 
         A cache may report keys that it failed to write (memcached), raise, or say
         nothing (the database cache on an error, django-redis with IGNORE_EXCEPTIONS).
         Seen is what was written, or that another writer has replaced what was there.
         """
         cache = self._cache()
-        unsure = dict.fromkeys(keys)
+        unsure = dict.fromkeys((*first, *keys))
         before: dict[str, object] = {}
         for _ in range(ATTEMPTS):
-            if not unsure:
-                return
+            if any(key in unsure for key in first):
+                unsure.update(dict.fromkeys(keys))  # in this order, or again
             fresh = {key: self._new_token() for key in unsure}
-            if cache.set_many(fresh, timeout=seconds):
-                break
+            # No cache says in which order a set_many() over several servers arrives.
+            self._set_all({key: fresh[key] for key in first if key in fresh}, seconds)
+            self._set_all({key: fresh[key] for key in keys if key in fresh}, seconds)
             seen = cache.get_many(list(fresh))
             for key, token in fresh.items():
                 there = seen.get(key)
@@ -219,8 +241,39 @@ class DjangoCacheStore(Store):
                     del unsure[key]
                 elif there:
                     before[key] = there
-        if unsure:
-            raise CacheLosesWritesError("The cache does not show an invalidation.")
+            if not unsure:
+                return
+        raise CacheLosesWritesError("The cache does not show an invalidation.")
+
+    # Counters of all processes
+
+    def publish(self, deltas: Mapping[str, int]) -> bool:
+        """See ``Store.publish``: a call for each counter, for it has to be atomic.
+
+        (A cache that does not increase atomically loses some of what is counted.)
+        """
+        cache = self._cache()
+        cache.add(
+            self._keys.counter(SINCE), int(time.time()), timeout=GENERATION_SECONDS
+        )
+        for name, delta in deltas.items():
+            key = self._keys.counter(name)
+            if not cache.add(key, delta, timeout=GENERATION_SECONDS):
+                with contextlib.suppress(ValueError):  # evicted just now
+                    cache.incr(key, delta)
+        return True
+
+    def published(self, names: Collection[str]) -> Mapping[str, int]:
+        """See ``Store.published``."""
+        keys = {self._keys.counter(name): name for name in (*names, SINCE)}
+        found = self._cache().get_many(list(keys))
+        return {
+            keys[key]: value for key, value in found.items() if isinstance(value, int)
+        }
+
+    def _set_all(self, values: dict[str, str], seconds: float) -> None:
+        if values and self._cache().set_many(values, timeout=seconds):
+            raise CacheLosesWritesError("The cache took no invalidation.")
 
 
 def _parts(names: Collection[str]) -> Iterator[Sequence[str]]:

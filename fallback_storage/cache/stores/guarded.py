@@ -154,6 +154,25 @@ class GuardedStore(Store):
         """See ``Store.clear``. Never fails; see the module."""
         self._tell(None)
 
+    def seconds_left(self, name: str) -> float | None:
+        """See ``Store.seconds_left``. Never fails."""
+        return self._call(lambda: self._store.seconds_left(name))
+
+    def publish(self, deltas: Mapping[str, int]) -> bool:
+        """See ``Store.publish``. Never fails; false if the store was left alone."""
+        reached = []
+
+        def publish() -> None:
+            reached.append(True)
+            self._store.publish(deltas)
+
+        self._call(publish)
+        return bool(reached)
+
+    def published(self, names: Collection[str]) -> Mapping[str, int]:
+        """See ``Store.published``. Never fails."""
+        return self._call(lambda: self._store.published(names)) or {}
+
     def close(self) -> None:
         """See ``Store.close``. Tries once more to deliver what was not."""
         with self._lock:

@@ -108,19 +108,36 @@ class LocalStore(Store):
     def fill(self, name: str, lease: object, code: int, ttl: float) -> bool:
         """See ``Store.fill``."""
         with self._lock:
-            if lease != self._stripes[hash(name) % STRIPES]:
-                return False
-            entries, others = self._known, self._absent
-            if code == NOWHERE:
-                entries, others = others, entries
+            return self._fill(name, lease, code, ttl, self._clock())
+
+    def fill_many(self, fills: Mapping[str, tuple[object, int, float]]) -> int:
+        """See ``Store.fill_many``."""
+        with self._lock:
             now = self._clock()
-            expiry = int((now + ttl) * 1000)
-            for old in (others.pop(name, 0), entries.get(name, 0)):
-                if old >> CODE_BITS > now * 1000:
-                    # A refined entry rests on the old one, and gets no older than it.
-                    expiry = min(expiry, old >> CODE_BITS)
-            entries[name] = expiry << CODE_BITS | code
-            return True
+            return sum(
+                self._fill(name, lease, code, ttl, now)
+                for name, (lease, code, ttl) in fills.items()
+            )
+
+    def _fill(
+        self, name: str, lease: object, code: int, ttl: float, now: float
+    ) -> bool:
+        if lease != self._stripes[hash(name) % STRIPES]:
+            return False
+        entries, others = self._known, self._absent
+        if code == NOWHERE:
+            entries, others = others, entries
+        expiry = int((now + ttl) * 1000)
+        # (To look first is cheaper than to be told that it is not there.)
+        for old in (
+            others.pop(name) if name in others else 0,
+            entries.get(name, 0),
+        ):
+            if old >> CODE_BITS > now * 1000:
+                # A refined entry rests on the old one, and gets no older than it.
+                expiry = min(expiry, old >> CODE_BITS)
+        entries[name] = expiry << CODE_BITS | code
+        return True
 
     def invalidate(self, names: Collection[str]) -> None:
         """See ``Store.invalidate``."""
@@ -136,6 +153,16 @@ class LocalStore(Store):
             self._stripes = [count + 1 for count in self._stripes]
             self._known.clear()
             self._absent.clear()
+
+    def seconds_left(self, name: str) -> float | None:
+        """See ``Store.seconds_left``."""
+        with self._lock:
+            now = self._clock() * 1000
+            for entries in (self._known, self._absent):
+                left = (entries.get(name, 0) >> CODE_BITS) - now
+                if left > 0:
+                    return left / 1000
+            return None
 
     def stats(self) -> dict[str, int]:
         """See ``Store.stats``; ``entries`` counts expired ones not yet replaced."""

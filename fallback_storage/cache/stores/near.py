@@ -134,6 +134,18 @@ class NearStore(Store):
         finally:
             self._local.clear()
 
+    def seconds_left(self, name: str) -> float | None:
+        """See ``Store.seconds_left``."""
+        return self._far.seconds_left(name)
+
+    def publish(self, deltas: Mapping[str, int]) -> bool:
+        """See ``Store.publish``."""
+        return self._far.publish(deltas)
+
+    def published(self, names: Collection[str]) -> Mapping[str, int]:
+        """See ``Store.published``."""
+        return self._far.published(names)
+
     def close(self) -> None:
         """See ``Store.close``."""
         self._tracker.stop()

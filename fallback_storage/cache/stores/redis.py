@@ -31,6 +31,7 @@ Redis >= 6, Valkey >= 7.2; redis-py >= 5.1.
 from __future__ import annotations
 
 import threading
+import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +39,10 @@ from django.utils.module_loading import import_string
 
 from fallback_storage import forks
 from fallback_storage.cache.stores import redis_wire as wire
-from fallback_storage.cache.stores.base import Store
+from fallback_storage.cache.stores.base import SINCE, Store
 from fallback_storage.cache.stores.redis_alias import client_of, prefix_of
-from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.names import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -50,6 +52,9 @@ LEASE_SECONDS = 60.0
 
 # Keys to ask for, and to delete, at a time in ``clear``.
 BATCH = 1000
+
+# How long counters outlive the last process that added to them.
+COUNTERS_SECONDS = 30 * 24 * 3600
 
 
 def redis_store(alias: str, chain: str, client: Any = None) -> RedisStore:
@@ -115,6 +120,7 @@ class RedisStore(Store):
         pool = getattr(self.client, "connection_pool", None)
         if pool is None:
             raise ConfigurationError(
+                Mistake.NOT_ONE_SERVER,
                 "NEAR",
                 "is set for a Redis Cluster, of which each node tells of its own keys.",
                 "Remove NEAR, or give a client of a single server.",
@@ -162,6 +168,13 @@ class RedisStore(Store):
             )
         }
 
+    def seconds_left(self, name: str) -> float | None:
+        """See ``Store.seconds_left``."""
+        key = self.prefix() + wire.encode(name)
+        value, milliseconds = self.client.eval(wire.GET_LASTING, 1, key)
+        there = wire.read(value)[0] is not None and milliseconds > 0
+        return milliseconds / 1000 if there else None
+
     def _get(self, keys: Sequence[bytes]) -> Sequence[Any]:
         client = self.client
         if len(keys) == 1:
@@ -176,12 +189,13 @@ class RedisStore(Store):
         found = [wire.read(value) for value in values]
         missing = [index for index, (_, lease) in enumerate(found) if lease is None]
         if missing:
-            calls = []
-            for index in missing:
-                seen = values[index] or b""
-                arguments = (wire.new_lease(), self._lease_ms, seen)
-                calls.append((keys[index], arguments))
-            answers = self._run(wire.TAKE_LEASE, calls)
+            seen = [wire.as_bytes(values[index]) for index in missing]
+            answers = self._run(
+                wire.TAKE_LEASES,
+                [keys[index] for index in missing],
+                [wire.new_lease() + value for value in seen],
+                self._lease_ms,
+            )
             for index, answer in zip(missing, answers, strict=True):
                 found[index] = wire.read(answer)
         return found
@@ -195,16 +209,15 @@ class RedisStore(Store):
     def fill_many(self, fills: Mapping[str, tuple[Any, int, float]]) -> int:
         """See ``Store.fill_many``: one round trip."""
         prefix = self.prefix()
-        calls = []
+        keys, texts = [], []
         for name, (lease, code, ttl) in fills.items():
-            if lease is None:
-                continue
-            arguments = (lease, wire.entry(code, lease), wire.milliseconds(ttl))
-            calls.append((prefix + wire.encode(name), arguments))
-        return sum(map(int, self._run(wire.FILL, calls)))
+            if lease is not None:
+                keys.append(prefix + wire.encode(name))
+                texts.append(wire.filling(lease, code, ttl))
+        return sum(map(int, self._run(wire.FILL, keys, texts)))
 
     def invalidate(self, names: Collection[str]) -> None:
-        """See ``Store.invalidate``: one round trip (on a cluster, one a node)."""
+        """See ``Store.invalidate``: one round trip (on a cluster, two, to each node)."""
         if names:
             prefix = self.prefix()
             self._delete([prefix + wire.encode(name) for name in names])
@@ -215,6 +228,7 @@ class RedisStore(Store):
         A ``SCAN`` returns every key that is there from its beginning to its end, so
         every lease that was given before.
         """
+        self.invalidate((EVERY,))
         pattern = wire.escape(self.prefix()) + b"*"
         keys = self.client.scan_iter(match=pattern, count=BATCH)
         while batch := list(islice(keys, BATCH)):
@@ -225,25 +239,54 @@ class RedisStore(Store):
         if not _is_cluster(client):
             client.unlink(*keys)
             return
-        pipeline = client.pipeline(transaction=False)
-        for key in keys:
-            pipeline.unlink(key)
-        pipeline.execute()
+        every = self.prefix() + wire.encode(EVERY)
+        first = [key for key in keys if key == every]
+        for group in (first, [key for key in keys if key != every]):
+            pipeline = client.pipeline(transaction=False)
+            for key in group:
+                pipeline.unlink(key)
+            if group:
+                pipeline.execute()
 
     def _run(
-        self, script: str, calls: Sequence[tuple[bytes, tuple[Any, ...]]]
+        self, script: str, keys: Sequence[bytes], texts: Sequence[bytes], *more: Any
     ) -> Sequence[Any]:
-        """Run a script of one key for each call, in one round trip."""
-        if not calls:
+        """Run a script that takes a text for each key, and more; in one round trip.
+
+        Returns what it answers for each.
+        """
+        if not keys:
             return ()
-        if len(calls) == 1:
-            ((key, arguments),) = calls
-            return (self.client.eval(script, 1, key, *arguments),)
-        pipeline = self.client.pipeline(transaction=False)
-        for key, arguments in calls:
+        client = self.client
+        if not _is_cluster(client):
+            return client.eval(script, len(keys), *keys, *texts, *more)  # type: ignore[no-any-return]
+        pipeline = client.pipeline(transaction=False)
+        for key, text in zip(keys, texts, strict=True):
             # (Not its method eval(), which a cluster's pipeline has not.)
-            pipeline.execute_command("EVAL", script, 1, key, *arguments)
-        return pipeline.execute()  # type: ignore[no-any-return]
+            pipeline.execute_command("EVAL", script, 1, key, text, *more)
+        return [answer for (answer,) in pipeline.execute()]
+
+    # Counters of all processes
+
+    def publish(self, deltas: Mapping[str, int]) -> bool:
+        """See ``Store.publish``: one round trip to one hash."""
+        key = wire.counters_key(self.prefix())
+        pipeline = self.client.pipeline(transaction=False)
+        pipeline.hsetnx(key, SINCE, int(time.time()))
+        for name, delta in deltas.items():
+            pipeline.hincrby(key, wire.encode(name), delta)
+        # So that a chain that is used no more leaves nothing for ever.
+        pipeline.expire(key, COUNTERS_SECONDS)
+        pipeline.execute()
+        return True
+
+    def published(self, names: Collection[str]) -> Mapping[str, int]:
+        """See ``Store.published``."""
+        wanted = [*names, SINCE]
+        key = wire.counters_key(self.prefix())
+        values = self.client.hmget(key, [wire.encode(name) for name in wanted])
+        found = zip(wanted, values, strict=True)
+        return {name: int(value) for name, value in found if value is not None}
 
     def close(self) -> None:
         """See ``Store.close``. A client that was passed is left open."""

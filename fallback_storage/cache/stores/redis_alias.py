@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.cache import caches
 from django.utils.module_loading import import_string
 
+from fallback_storage.aliases import build_cache
 from fallback_storage.cache.keys import Keys
-from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +55,7 @@ def prefix_of(alias: str, chain: str) -> Callable[[], str]:
 
     To be called anew for every operation: a KEY_FUNCTION may tell tenants apart.
     """
-    cache = caches[alias]
+    cache = build_cache(alias)
     beginning = Keys(chain).prefix
     return lambda: str(cache.make_key(beginning))
 
@@ -67,6 +68,7 @@ def client_of(alias: str) -> Any:
         from redis.retry import Retry
     except ImportError:
         raise ConfigurationError(
+            Mistake.NO_REDIS_LIBRARY,
             f"CACHES[{alias!r}]",
             "is a Redis cache, and the library redis is not installed.",
             "Install django-fallback-storage[redis].",
@@ -78,10 +80,9 @@ def client_of(alias: str) -> Any:
         pool_class, arguments = _read_django_redis(alias, options)
     else:
         pool_class, arguments = _read_django(options)
-    if isinstance(pool_class, str):
-        pool_class = import_string(pool_class)
-    if isinstance(arguments.get("parser_class"), str):
-        arguments["parser_class"] = import_string(arguments["parser_class"])
+    pool_class = _imported(pool_class, alias)
+    if "parser_class" in arguments:
+        arguments["parser_class"] = _imported(arguments["parser_class"], alias)
     arguments = {
         "socket_timeout": TIMEOUT,
         "socket_connect_timeout": TIMEOUT,
@@ -96,11 +97,27 @@ def client_of(alias: str) -> Any:
     except (ValueError, TypeError, AttributeError):
         # (The library's message may quote the URL, and so a password.)
         raise ConfigurationError(
+            Mistake.BAD_REDIS_ALIAS,
             f"CACHES[{alias!r}]['LOCATION']",
             "is not the URL of a Redis server.",
             f"Write 'redis://host:6379/0'. {CLIENT_ADVICE}",
         ) from None
     return redis.Redis.from_pool(pool)
+
+
+def _imported(found: Any, alias: str) -> Any:
+    """Return what an option names by a dotted path; anything else as it is."""
+    if not isinstance(found, str):
+        return found
+    try:
+        return import_string(found)
+    except ImportError:
+        raise ConfigurationError(
+            Mistake.BAD_REDIS_ALIAS,
+            f"CACHES[{alias!r}]['OPTIONS']",
+            "names a class that cannot be imported.",
+            "Correct its dotted path: that of the connection pool, or of the parser.",
+        ) from None
 
 
 def _writer(location: Any) -> Any:
@@ -125,6 +142,7 @@ def _read_django_redis(
     ):
         if options.get(key) and options[key] not in plain:
             raise ConfigurationError(
+                Mistake.NOT_ONE_SERVER,
                 f"CACHES[{alias!r}]['OPTIONS'][{key!r}]",
                 "is not the one for a single server.",
                 CLIENT_ADVICE,

@@ -8,17 +8,25 @@ from typing import Any
 
 TOKEN_BYTES = 8
 NO_ENTRY = b"-"
+LEASE_LENGTH = len(NO_ENTRY) + 1 + 2 * TOKEN_BYTES
 VALUE = re.compile(rb"(-|[0-9]{1,5}):[0-9a-f]{%d}" % (2 * TOKEN_BYTES))
 
 # Scripts are sent as text (EVAL): an EVALSHA saves some bytes of a miss, and must be
 # sent again after SCRIPT FLUSH and restarts; redis-py's cluster pipelines refuse it.
 
-# KEYS[1]; the lease to give, its life in ms, and the malformed value seen, if any.
-TAKE_LEASE = """
-local value = redis.call('GET', KEYS[1])
-if value and value ~= ARGV[3] then return value end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return ARGV[1]
+# KEYS; for each the lease to give and, right behind it, the malformed value seen, if
+# any; last the life of leases in ms. Gives for each the lease or entry that is there now.
+TAKE_LEASES = f"""
+local given = {{}}
+for number, key in ipairs(KEYS) do
+    local value = redis.call('GET', key)
+    if not value or value == string.sub(ARGV[number], {LEASE_LENGTH} + 1) then
+        value = string.sub(ARGV[number], 1, {LEASE_LENGTH})
+        redis.call('SET', key, value, 'PX', ARGV[#ARGV])
+    end
+    given[number] = value
+end
+return given
 """
 
 # KEYS; gives for each its value and its life in ms.
@@ -31,17 +39,23 @@ end
 return found
 """
 
-# KEYS[1]; the lease, the new value, its life in ms. What completes an entry rests on
-# it, and gets no older than it.
+# KEYS; for each, in one text, the lease, the new value and its life in ms. Gives for
+# each whether it was filled. What completes an entry rests on it, and gets no older.
 FILL = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-local life = tonumber(ARGV[3])
-if string.sub(ARGV[1], 1, 1) ~= '-' then
-    local left = redis.call('PTTL', KEYS[1])
-    if left >= 0 then life = math.max(1, math.min(life, left)) end
+local kept = {}
+for number, key in ipairs(KEYS) do
+    local lease, value, life = string.match(ARGV[number], '(%S+) (%S+) (%d+)')
+    kept[number] = 0
+    if redis.call('GET', key) == lease then
+        if string.sub(lease, 1, 1) ~= '-' then
+            local left = redis.call('PTTL', key)
+            if left >= 0 then life = math.max(1, math.min(life, left)) end
+        end
+        redis.call('SET', key, value, 'PX', life)
+        kept[number] = 1
+    end
 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', life)
-return 1
+return kept
 """
 
 
@@ -50,9 +64,10 @@ def new_lease() -> bytes:
     return NO_ENTRY + b":" + secrets.token_hex(TOKEN_BYTES).encode()
 
 
-def entry(code: int, lease: bytes) -> bytes:
-    """Return the value that this lease is replaced with."""
-    return b"%d:%s" % (code, lease.partition(b":")[2])
+def filling(lease: bytes, code: int, seconds: float) -> bytes:
+    """Return what ``FILL`` takes for one key: the lease, what replaces it, its life."""
+    token = lease.partition(b":")[2]
+    return b"%s %d:%s %d" % (lease, code, token, milliseconds(seconds))
 
 
 def encode(text: str) -> bytes:
@@ -66,14 +81,28 @@ def decode(key: bytes) -> str:
     return key.decode("utf-8", "surrogatepass")
 
 
+def counters_key(prefix: bytes) -> bytes:
+    """Return the key of a chain's counters.
+
+    It does not begin with the prefix (which ends with a colon): no near tier is told
+    of it, and ``clear`` does not find it. It begins as an alias's keys have to.
+    """
+    return prefix.rstrip(b":") + b".counters"
+
+
 def read(value: Any) -> tuple[int | None, bytes | None]:
     """Return the code and the lease of a value; no lease: nothing of ours is there."""
-    # (A client that was passed may decode its answers.)
-    raw = value.encode() if isinstance(value, str) else value
-    if raw is None or not VALUE.fullmatch(raw):
+    raw = as_bytes(value)
+    if not VALUE.fullmatch(raw):
         return None, None
     code = raw.partition(b":")[0]
     return None if code == NO_ENTRY else int(code), raw
+
+
+def as_bytes(value: Any) -> bytes:
+    """Return a value as bytes, none where there is none."""
+    # (A client that was passed may decode its answers.)
+    return value.encode() if isinstance(value, str) else value or b""
 
 
 def escape(prefix: bytes) -> bytes:

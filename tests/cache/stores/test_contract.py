@@ -17,7 +17,7 @@ import pytest
 from caches import DroppingCache, RecordingCache
 
 from fallback_storage.cache.entry import NOWHERE, from_, held
-from fallback_storage.cache.stores.base import Store
+from fallback_storage.cache.stores.base import SINCE, Store
 from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 from fallback_storage.cache.stores.guarded import GuardedStore
 from fallback_storage.cache.stores.local import LocalStore
@@ -82,7 +82,8 @@ class Kind:
 
     ``make`` gets pytest's ``request``: a store on a server takes its fixture there.
     ``forgets``: it may drop anything at any time. ``tells``: ``fill`` knows whether
-    it was too late. ``tick`` lets seconds pass for it.
+    it was too late. ``tick`` lets seconds pass for it. ``dates``: it knows how long an
+    entry will be there. ``counts``: it keeps counters.
     """
 
     make: Callable[[Any], Store]
@@ -91,6 +92,8 @@ class Kind:
     tick: Callable[[Any, float], None] = lambda request, seconds: (
         request.getfixturevalue("clock").tick(seconds)
     )
+    dates: bool = False
+    counts: bool = False
 
 
 def redis_of(request):
@@ -122,12 +125,14 @@ def age(request, seconds):
 
 
 STORES = {
-    "local": Kind(lambda request: LocalStore(clock=request.getfixturevalue("clock"))),
+    "local": Kind(
+        lambda request: LocalStore(clock=request.getfixturevalue("clock")), dates=True
+    ),
     "forgetful": Kind(
         lambda request: ForgetfulStore(request.getfixturevalue("clock")), forgets=True
     ),
-    "redis": Kind(on_redis, tick=age),
-    "near": Kind(on_near, tick=age),
+    "redis": Kind(on_redis, tick=age, dates=True, counts=True),
+    "near": Kind(on_near, tick=age, dates=True, counts=True),
 }
 
 
@@ -152,9 +157,15 @@ def guarded(request, store):
 
 
 STORES["guarded local"] = Kind(
-    lambda request: guarded(request, STORES["local"].make(request))
+    lambda request: guarded(request, STORES["local"].make(request)), dates=True
 )
-STORES["Django cache"] = Kind(django_cache, tells=False, tick=tick_cache)
+STORES["guarded redis"] = Kind(
+    lambda request: guarded(request, on_redis(request)),
+    tick=age,
+    dates=True,
+    counts=True,
+)
+STORES["Django cache"] = Kind(django_cache, tells=False, tick=tick_cache, counts=True)
 # (Guarded, since it can drop the stamps of an invalidation three times in a row.)
 STORES["Django cache that drops"] = Kind(
     lambda request: guarded(request, django_cache(request, DroppingCache)),
@@ -350,6 +361,43 @@ def test_peek_never_says_more_than_look_up(subject):
         peeked = subject.store.peek(name)
         found = subject.store.look_up([name])[name][0]
         assert peeked in (None, found) if subject.store.has_peek else peeked is None
+
+
+@pytest.mark.parametrize("code", [NOWHERE, held(1)])
+def test_how_long_an_entry_will_be_there(subject, code):
+    """None where there is none, and from a store that cannot tell."""
+    store = subject.store
+    assert store.seconds_left("a") is None
+    lease = subject.lease()
+    assert store.seconds_left("a") is None
+    store.fill("a", lease, code, 60.0)
+    left = store.seconds_left("a")
+    assert (left is not None) is subject.kind.dates
+    assert left is None or 50 < left <= 60
+    subject.tick(30)
+    left = store.seconds_left("a")
+    assert left is None or 20 < left <= 30
+    store.invalidate(["a"])
+    assert store.seconds_left("a") is None
+
+
+def test_counters_add_up(subject):
+    """Also from another store of the chain; and they are no matter of the names."""
+    store = subject.store
+    wanted = ["hits", "backend:caf\xe9 \n:calls", "never"]
+    assert store.published(wanted) == {}
+    before = time.time()
+    for delta in (1, 2**40):
+        assert store.publish({"hits": delta, wanted[1]: 5})
+    subject.fill()
+    assert subject.knows()
+    store.invalidate(["a", "hits"])
+    store.clear()
+    found = dict(store.published(wanted))
+    if subject.kind.counts:
+        assert int(before) <= found.pop(SINCE) <= time.time()
+        assert found == {"hits": 1 + 2**40, wanted[1]: 10}
+    assert subject.knows_nothing()
 
 
 def test_stats_are_counters(subject):

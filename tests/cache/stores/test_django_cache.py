@@ -10,12 +10,14 @@ import pytest
 from caches import RecordingCache
 from django.core.cache import caches
 from django.core.management import call_command
+from django.test import override_settings
 
 from fallback_storage.cache.entry import NOWHERE, held
 from fallback_storage.cache.stores.django_cache import (
     MAX_NAMES,
     DjangoCacheStore,
 )
+from fallback_storage.names import EVERY
 
 FIRST, SECOND = held(0), held(1)
 
@@ -217,8 +219,22 @@ def test_what_a_miss_costs(recording):
     assert first == ["get_many", "add", "add"]  # The generation, once for the chain.
     assert trips(recording, recording.look_up, ["b"]) == ["get_many", "add"]
     assert trips(recording, recording.look_up, ["b"]) == ["get_many"]
-    assert trips(recording, recording.look_up, ["c", "d"]) == ["get_many", "set_many"]
+    both = ["get_many", "add", "add"]
+    assert trips(recording, recording.look_up, ["c", "d"]) == both
     assert trips(recording, fill, recording) == ["get_many", "set"]
+
+
+def test_many_stamps_are_set_at_once_only_where_nothing_is_sent_twice(
+    recording, monkeypatch, memcached
+):
+    """A ``set`` that comes twice could bring a replaced stamp back; an ``add`` not."""
+    backend = "django.core.cache.backends.memcached.PyMemcacheCache"
+    settings = {"BACKEND": backend, "LOCATION": memcached.location}
+    with override_settings(CACHES={"memcached": settings}):
+        assert DjangoCacheStore("memcached", "c")._sends_once()
+    monkeypatch.setattr(DjangoCacheStore, "_sends_once", lambda self: True)
+    recording.look_up(["a"])
+    assert trips(recording, recording.look_up, ["c", "d"]) == ["get_many", "set_many"]
 
 
 def test_what_an_invalidation_costs(recording):
@@ -226,6 +242,9 @@ def test_what_an_invalidation_costs(recording):
     names = ["a", "b", "c"]
     assert trips(recording, recording.invalidate, names) == ["set_many", "get_many"]
     assert trips(recording, recording.clear) == ["set_many", "get_many"]
+    names.append(EVERY)
+    both = ["set_many", "set_many", "get_many"]
+    assert trips(recording, recording.invalidate, names) == both
     assert trips(recording, recording.invalidate, []) == []
     recording.look_up(["a"])
     assert trips(recording, recording.look_up, ["a"]) == ["get_many"]

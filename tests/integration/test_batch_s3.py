@@ -1,0 +1,255 @@
+"""Many names asked of a real S3 server: equal answers, and what they cost."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.core.files.storage import Storage
+from fakes import RecordingStorage
+
+from fallback_storage import probing
+from fallback_storage.outcomes import Outcome
+from fallback_storage.probing import PAGE_COST, PAGE_SIZE, probe_many
+from fallback_storage.storage import FallbackStorage
+
+pytest.importorskip("storages.backends.s3")
+from botocore.exceptions import ClientError
+from storages.backends.s3 import S3Storage
+
+ODD = [
+    "with some spaces.txt", "plus+plus.txt", "100%.txt", "a%20b.txt", "hash#1.txt",
+    "what?.txt", "amp&equal=semi;.txt", "ünïcödé/日本語 📷.txt", "e\u0301.txt", "ä/b.txt",
+]  # fmt: skip
+SIBLINGS = ["a/b", "a-b", "a.b", "a0", "a/b-", "a/b/c", "a/b/c-d", "A/B"]
+
+
+class Unlisted(S3Storage):
+    """Its keys must not be listed: reading is all that its user may do."""
+
+    @property
+    def connection(self):
+        connection = super().connection
+        client = connection.meta.client
+        client.get_paginator = self._refuse
+        return connection
+
+    def _refuse(self, operation):
+        error = {"Error": {"Code": "AccessDenied", "Message": "no"}}
+        raise ClientError(error, operation)
+
+
+@pytest.fixture
+def options(s3, s3_proxy):
+    return s3.storage_options(endpoint_url=s3_proxy.endpoint_url)
+
+
+@pytest.fixture
+def make(options):
+    """Make a chain of one S3 storage; every chain starts cold."""
+    made = []
+
+    def make(klass=S3Storage, cache=None, **more):
+        storage = klass(**options, **more)
+        made.append(storage)
+        return FallbackStorage([storage], cache)
+
+    yield make
+    for storage in made:
+        storage.connection.meta.client.close()
+
+
+@pytest.fixture
+def cost(s3_proxy):
+    """A function: HEAD and LIST requests since the last time."""
+
+    def cost():
+        counts = s3_proxy.count("HEAD"), s3_proxy.count("GET")
+        s3_proxy.clear()
+        return counts
+
+    return cost
+
+
+def told(resolution):
+    return (
+        resolution.name,
+        resolution.index,
+        resolution.held,
+        [(line.outcome, type(line.exception)) for line in resolution.trail],
+    )
+
+
+def check_equal(make, names, **more):
+    """Compare with one after the other; return the chain that was asked for many."""
+    single, many = make(cache=False, **more), make(**more)
+    expected = {name: told(single.resolve(name)) for name in names}
+    return many, expected
+
+
+def put(s3, keys):
+    for key in keys:
+        s3.put(key, b"")
+
+
+def test_names_of_all_kinds(s3, make, cost):
+    """Three hundred in several directories: there, missing, odd, beginning alike."""
+    there = [f"d{number % 5}/{number:03}.jpg" for number in range(0, 240, 2)]
+    put(s3, [*there, *ODD[::2], *SIBLINGS[::2]])
+    names = [f"d{number % 5}/{number:03}.jpg" for number in range(240)]
+    names += [*ODD, *SIBLINGS, "a/", "a/b/", "", "d0", "d0/"]
+    names += [f"none/{number}" for number in range(30)]
+    chain, expected = check_equal(make, names)
+    cost()
+    found = chain.resolve_many(names)
+    heads, lists = cost()
+    assert {name: told(each) for name, each in found.items()} == expected
+    # (This server's directories are held.)
+    held = [name for name, each in found.items() if each.held and name[-1:] != "/"]
+    assert set(held) == {*there, *ODD[::2], *SIBLINGS[::2]}
+    # All but what means a directory; each page holds up to a thousand keys.
+    directories = sum(not name or name.endswith("/") for name in names)
+    assert heads <= directories
+    assert lists == 1
+    chain.resolve_many(names)
+    assert cost() == (heads, 0)
+
+
+def test_a_location_is_no_part_of_the_names(s3, make, cost):
+    names = [f"d/{number} ä+%.jpg" for number in range(60)]
+    put(s3, [f"sub/dir/{name}" for name in names[::2]])
+    put(s3, [f"sub/dir2/{name}" for name in names] + names)
+    chain, expected = check_equal(make, names, location="sub/dir")
+    cost()
+    found = chain.resolve_many(names)
+    assert cost() == (0, 1)
+    assert {name: told(each) for name, each in found.items()} == expected
+    assert sum(each.held for each in found.values()) == 30
+
+
+@pytest.fixture
+def crowd(s3):
+    """A directory of three thousand files, and a small one."""
+    crowd = [f"crowd/{number:04}.jpg" for number in range(2300)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda key: s3.put(key, b""), crowd))
+    put(s3, [f"few/{number}.jpg" for number in range(0, 40, 2)])
+    return crowd
+
+
+def test_few_among_many_cost_twice_their_questions_at_the_most(crowd, make, cost):
+    """A listing is given up when it costs more than it tells; the rest is asked."""
+    names = [
+        *crowd[::77],
+        *(f"crowd/{number:04}-none.jpg" for number in range(0, 2300, 230)),
+    ]
+    chain, expected = check_equal(make, names)
+    cost()
+    found = chain.resolve_many(names)
+    heads, lists = cost()
+    assert {name: told(each) for name, each in found.items()} == expected
+    assert heads + lists * PAGE_COST <= 2 * len(names) + PAGE_COST
+    assert lists <= 1 + len(names) // PAGE_COST
+
+    # A group that lies in a directory of its own is listed there.
+    small = [f"few/{number}.jpg" for number in range(40)]
+    chain, expected = check_equal(make, [*names, *small, "one.jpg"])
+    cost()
+    found = chain.resolve_many([*names, *small, "one.jpg"])
+    heads, lists = cost()
+    assert {name: told(each) for name, each in found.items()} == expected
+    assert heads <= len(names) + 1
+    assert lists <= 5
+
+    # Many among many: pages alone, no question.
+    chain, expected = check_equal(make, crowd[1::20])
+    found = chain.resolve_many(crowd)
+    cost()
+    chain = make()
+    found = chain.resolve_many(crowd)
+    assert cost() == (0, -(-len(crowd) // PAGE_SIZE))
+    assert all(each.held for each in found.values())
+    assert {name: told(found[name]) for name in crowd[1::20]} == expected
+
+
+@pytest.mark.parametrize("count", [probing.WORTH_LISTING - 1, probing.WORTH_LISTING])
+def test_a_few_names_are_asked(s3, make, cost, count):
+    """A page is tried only for as many as make it cheap."""
+    names = [f"d/{number}" for number in range(count)]
+    put(s3, names[:3])
+    chain = make()
+    cost()
+    assert sum(each.held for each in chain.resolve_many(names).values()) == 3
+    worth = count >= probing.WORTH_LISTING
+    assert cost() == ((0, 1) if worth else (count, 0))
+
+
+def test_who_may_not_list_is_asked(s3, make, cost):
+    """The same answers, one question each."""
+    names = [f"d/{number}" for number in range(40)]
+    put(s3, names[::3])
+    chain, expected = check_equal(make, names, klass=Unlisted)
+    cost()
+    found = chain.resolve_many(names)
+    assert cost() == (40, 0)
+    assert {name: told(each) for name, each in found.items()} == expected
+
+
+def test_an_outage_is_a_failure_of_every_name(s3, s3_proxy, options):
+    """And nothing of it is remembered."""
+    from botocore.config import Config
+
+    config = Config(
+        retries={"total_max_attempts": 1},
+        connect_timeout=1,
+        s3={"addressing_style": "path"},
+    )
+    storage = S3Storage(**options, client_config=config)
+    front = RecordingStorage("front")
+    chain = FallbackStorage([front, storage])
+    names = [f"d/{number}" for number in range(30)]
+    put(s3, names)
+    s3_proxy.outage = True
+    found = chain.resolve_many(names)
+    assert {each.held for each in found.values()} == {None}
+    assert {each.trail[1].outcome for each in found.values()} == {Outcome.FAILED}
+    s3_proxy.outage = False
+    assert {each.held for each in chain.resolve_many(names).values()} == {True}
+    storage.connection.meta.client.close()
+
+
+def test_whiteouts_in_a_bucket_are_listed(s3, options, cost):
+    """The home is asked once for all whiteouts as well."""
+    home = S3Storage(**options)
+    below = RecordingStorage("below", {f"d/{number}": b"" for number in range(60)})
+    entry = {
+        "BACKEND": "typing.cast",
+        "OPTIONS": {"typ": Storage, "val": below},
+        "READ_ONLY": True,
+    }
+    chain = FallbackStorage([home, entry], on_delete="whiteout")
+    for number in range(0, 60, 2):
+        chain.delete(f"d/{number}")
+    cost()
+    found = chain.resolve_many(below.files)
+    assert cost() == (0, 2)
+    assert [each.hidden for each in found.values()] == [True, False] * 30
+    home.connection.meta.client.close()
+
+
+def test_questions_in_threads_have_clients_of_their_own(s3, options, monkeypatch, cost):
+    """Where nothing can be listed, and it would take long."""
+    monkeypatch.setattr(probing, "WORTH_THREADS", 0)
+    monkeypatch.setattr(probing, "WORTH_LISTING", 10_000)
+    names = [f"d/{number}" for number in range(40)]
+    put(s3, names[::2])
+    chain = FallbackStorage([S3Storage(**options)])
+    cost()
+    answers = probe_many(chain.backends[0], names)
+    assert cost() == (40, 0)
+    assert [answers[name].outcome for name in names] == [
+        Outcome.HELD,
+        Outcome.ABSENT,
+    ] * 20
+    assert chain.backends[0].calls == 40
+    chain.backends[0].storage.connection.meta.client.close()
