@@ -1,0 +1,130 @@
+"""Whether two backends hold the same file under a name.
+
+What a listing shows costs nothing, so it is compared first. But it tells of what is
+stored, which may be a compressed or an encrypted form of what is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.core.files.storage import FileSystemStorage
+
+from fallback_storage.content import CHUNK
+from fallback_storage.listing import Listed, flat_pages, lists_flat
+
+if TYPE_CHECKING:
+    from fallback_storage.backends import Backend
+    from fallback_storage.blame import Blame
+
+
+class Content(NamedTuple):
+    """What was read of a file."""
+
+    size: int
+    md5: str
+
+
+def content_of(file: Any, limit: int | None = None) -> Content:
+    """Read an open file from where it stands, at most ``limit`` bytes of it."""
+    size, digest = 0, hashlib.md5(usedforsecurity=False)
+    while limit is None or size < limit:
+        chunk = file.read(CHUNK if limit is None else min(CHUNK, limit - size))
+        if not chunk:
+            break
+        size += len(chunk)
+        digest.update(chunk)
+    return Content(size, digest.hexdigest())
+
+
+def content_in(backend: Backend, name: str) -> Content:
+    """Read all of a backend's file."""
+    storage: Any = backend.storage
+    with storage._open(name, "rb") as opened:
+        return content_of(opened)
+
+
+def tells_sizes_at_once(backend: Backend) -> bool:
+    """Whether to ask for a size is no request over a network."""
+    return isinstance(backend.storage, FileSystemStorage)
+
+
+def size_in(backend: Backend, name: str) -> int | None:
+    """Return the size of a backend's file; None if it has none to tell."""
+    try:
+        return backend.storage.size(name)
+    except NotImplementedError:
+        return None
+
+
+def shown(backend: Backend, name: str) -> Listed:
+    """Return what a listing of this one file shows, else its size."""
+    if lists_flat(backend):
+        # The name itself is the first of all that begin with it.
+        for page in flat_pages(backend, name):
+            for listed in page:
+                if listed.name == name:
+                    return listed
+            break
+    return Listed(name, size_in(backend, name))
+
+
+def is_read_as_stored(backend: Backend, opened: Any) -> bool:
+    """Whether the size and MD5 that a listing shows are those of what is read.
+
+    ``opened``: a file object of the backend, which need not have been read.
+    """
+    stored = getattr(opened, "obj", None)  # S3
+    if stored is None:
+        stored = getattr(opened, "blob", None)  # Google
+        return getattr(stored, "content_encoding", None) != "gzip"
+    if stored.content_encoding == "gzip" and getattr(backend.storage, "gzip", False):
+        return False
+    # With other keys than the bucket's own, S3 shows no MD5 but what looks like one.
+    is_by_kms = (stored.server_side_encryption or "").startswith("aws:kms")
+    return not (is_by_kms or stored.sse_customer_algorithm)
+
+
+def reads_as_stored(backend: Backend, name: str) -> bool:
+    """Ask the backend for ``is_read_as_stored``; a request, the file is not read."""
+    storage: Any = backend.storage
+    with storage._open(name, "rb") as opened:
+        return is_read_as_stored(backend, opened)
+
+
+def differ(
+    one: Backend, shows: Listed, other: Backend, other_shows: Listed, blame: Blame
+) -> bool:
+    """Whether two files are not the same, as far as listings show; reads few of them."""
+    sides = ((one, shows), (other, other_shows))
+    name = shows.name
+    if not _look_different(sides, name, blame):
+        return False
+    # Stored in another form? Then what is read decides.
+    for backend, _ in sides:
+        with blame.asking(backend):
+            if not reads_as_stored(backend, name):
+                break
+    else:
+        return True
+    return _read(one, name, blame) != _read(other, name, blame)
+
+
+def _look_different(
+    sides: tuple[tuple[Backend, Listed], ...], name: str, blame: Blame
+) -> bool:
+    sizes = {shows.size for _, shows in sides} - {None}
+    if len(sizes) > 1:
+        return True
+    if not any(shows.md5 for _, shows in sides):
+        return False
+    return (
+        len({shows.md5 or _read(backend, name, blame).md5 for backend, shows in sides})
+        > 1
+    )
+
+
+def _read(backend: Backend, name: str, blame: Blame) -> Content:
+    with blame.asking(backend):
+        return content_in(backend, name)

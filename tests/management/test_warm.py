@@ -1,0 +1,293 @@
+"""``warm``: what it remembers, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.files.storage import InMemoryStorage
+from fakes import RecordingStorage
+from management.running import CHAIN, configure, run, run_alone, start, write_settings
+
+from fallback_storage.management import warm as command
+
+
+@pytest.fixture
+def shared(settings, tmp_path):
+    settings.CACHES = {
+        "media": {
+            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "LOCATION": tmp_path / "cache",
+        }
+    }
+
+
+def named(label, *names):
+    """A backend of this name; the same storage wherever the entry is used."""
+    storage = RecordingStorage(label, dict.fromkeys(names, b""))
+    return storage, {"NAME": label, "BACKEND": f"{__name__}.itself",
+                     "OPTIONS": {"storage": storage}}  # fmt: skip
+
+
+def itself(storage):
+    return storage
+
+
+@pytest.fixture
+def chain(settings, shared):
+    """Two backends: local, and production with files in several directories."""
+    local, first = named("local", "d/a")
+    production, second = named("production", "b", "d/a", "d/c", "e/f/g")
+    storage = configure(settings, first, second, cache="media")
+    return storage, local, production
+
+
+def known_to(storage, local, production):
+    """Return which names are known: nobody is asked for them."""
+    found = set()
+    for name in ("b", "d/a", "d/c", "e/f/g"):
+        local.reset()
+        production.reset()
+        storage.exists(name)
+        if not local.calls + production.calls:
+            found.add(name)
+    return found
+
+
+# What it does
+
+
+@pytest.mark.parametrize(
+    ("args", "known", "said"),
+    [
+        ([], {"b", "d/a", "d/c", "e/f/g"}, "4 of 5 names; 1 were"),
+        (["d"], {"d/a", "d/c"}, "2 of 3 names; 1 were"),
+        (["./e/f/", "d"], {"d/a", "d/c", "e/f/g"}, "3 of 4 names; 1 were"),
+        (["--backend", "local"], {"d/a"}, "1 of 1 names; 0 were"),
+        (["d", "--backend=production"], {"d/a", "d/c"}, "2 of 2 names; 0 were"),
+        (["--backend=production", "--after=d/a"], {"d/c", "e/f/g"}, "2 of 2 names; 0 "),
+        (["--backend=production", "--backend=local", "--after=d/a"],
+         {"b", "d/a", "d/c", "e/f/g"}, "4 of 4 names; 0 were"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_remembered(chain, args, known, said):
+    done = run("warm", *args)
+    assert done.status == 0
+    assert done.lines[0].startswith(f"Remembered {said}")
+    assert known_to(*chain) == known
+
+
+def test_progress_goes_to_the_error_output(chain):
+    done = run("warm")
+    assert len(done.lines) == 1
+    assert done.err.startswith("5 names  ")
+    assert "production" in done.err
+    assert run("warm", "--verbosity", "0").err == ""
+
+
+def test_an_empty_chain(settings, shared):
+    configure(settings, RecordingStorage("empty"), cache="media")
+    done = run("warm")
+    assert (done.status, done.lines) == (
+        0,
+        ["Remembered 0 of 0 names; 0 were known before."],
+    )
+
+
+# What it cannot do
+
+
+@pytest.mark.parametrize(
+    ("cache", "said"),
+    [
+        (None, "in process memory"),
+        ("local", "in process memory"),
+        (False, "has no memo"),
+    ],
+    ids=str,
+)
+def test_a_memo_that_ends_with_the_process(settings, cache, said):
+    backend = "django.core.cache.backends.locmem.LocMemCache"
+    settings.CACHES = {"local": {"BACKEND": backend}}
+    storage = RecordingStorage("local", {"a": b""})
+    configure(settings, storage, cache=cache)
+    done = run("warm")
+    assert done.status == 1
+    assert said in done.err
+    assert "ends with its process" in done.err
+    if cache is not False:
+        assert "FALLBACK_STORAGE_CACHE" in done.err
+    assert not storage.calls
+
+
+def test_a_chain_that_ends_with_the_process(settings, shared):
+    configure(settings, InMemoryStorage(), cache="media")
+    done = run("warm")
+    assert done.status == 1
+    assert "shared by no other process" in done.err
+
+
+def test_an_unknown_backend(chain):
+    done = run("warm", "--backend", "productoin")
+    assert done.status == 1
+    assert done.err == (
+        "No backend is named 'productoin'. Write one of: 'local', 'production'.\n"
+    )
+
+
+@pytest.mark.parametrize("prefix", ["nothing", "nothing/", "b"])
+def test_an_unknown_prefix(chain, prefix):
+    """The others are warmed."""
+    done = run("warm", prefix, "d")
+    assert done.status == 1
+    assert f"No backend has files below '{prefix.rstrip('/')}/'." in done.err
+    assert known_to(*chain) == {"d/a", "d/c"}
+
+
+def test_nothing_is_left_of_a_known_prefix(chain):
+    """After the last name: that is the end, not an unknown prefix."""
+    done = run("warm", "d", "--backend=production", "--after=d/c")
+    assert (done.status, "No backend" in done.err) == (0, False)
+
+
+@pytest.mark.parametrize("option", [["../x"], ["--after", "/x"], ["--after", "../x"]])
+def test_a_name_that_no_storage_takes(chain, option):
+    done = run("warm", *option)
+    assert done.status == 1
+    assert "'" in done.err
+    assert "Traceback" not in done.err
+
+
+TWO_LINES = (
+    "warm d --storage=default --backend=production && "
+    "manage.py fallback_storage warm 'e x' --storage=default"
+)
+
+
+@pytest.mark.parametrize(
+    ("args", "fails_at", "to_go_on"),
+    [
+        ([], "", "warm --backend=production"),
+        ([], "e", "warm --backend=production --after=d/c"),
+        (["--after=a"], "local", "warm --after=a"),
+        (["--storage=default", "d", "e x"], "d", TWO_LINES),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_unreachable_backend(chain, monkeypatch, args, fails_at, to_go_on):
+    """Which one, what it raised, and how to go on; not the text of its exception."""
+    monkeypatch.setattr("fallback_storage.listing.PAGE_SIZE", 1)
+    _, local, production = chain
+    failing = local if fails_at == "local" else production
+
+    def fail(path):
+        if path == fails_at or failing is local:
+            raise ConnectionError("to host hunter2")
+
+    failing.before("listdir", fail)
+    done = run("warm", *args)
+    assert done.status == 1
+    last = done.err.splitlines()[-1]
+    assert last == (
+        f"The backend {failing.label!r} could not be listed: ConnectionError. "
+        f"To go on: manage.py fallback_storage {to_go_on}"
+    )
+    assert "hunter2" not in done.err
+
+
+def test_a_backend_above_that_cannot_be_asked(chain):
+    _, local, _ = chain
+    local.fail("exists")
+    done = run("warm", "--backend=production")
+    assert done.status == 1
+    assert "4 names are not remembered" in done.err
+    assert "(local: failed (ConnectionError))" in done.err
+
+
+def test_a_backend_that_cannot_list(chain):
+    """The others are warmed all the same."""
+    _, local, _ = chain
+    local.unsupported.add("listdir")
+    done = run("warm")
+    assert done.status == 1
+    assert "'local' cannot list" in done.err
+    assert "left out" in done.err
+    assert done.lines == ["Remembered 4 of 4 names; 0 were known before."]
+
+
+def test_what_was_deleted_here(settings, shared):
+    _, home = named("home", "x")
+    _, production = named("production", "a", "b")
+    storage = configure(
+        settings, home, {**production, "READ_ONLY": True},
+        cache="media", on_delete="whiteout",
+    )  # fmt: skip
+    storage.delete("a")
+    done = run("warm")
+    assert done.status == 0
+    assert "1 names are not remembered: they were deleted here" in done.err
+
+
+def test_ctrl_c(chain, monkeypatch):
+    monkeypatch.setattr("fallback_storage.listing.PAGE_SIZE", 1)
+    _, _, production = chain
+
+    def interrupt(path):
+        if path == "e":
+            raise KeyboardInterrupt
+
+    production.before("listdir", interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run("warm")
+    assert str(caught.value) == (
+        "Interrupted. To go on: manage.py fallback_storage warm --backend=production "
+        "--after=d/c"
+    )
+
+
+# In a process of its own
+
+
+def project(folder, count, **listing):
+    root = folder / "files"
+    root.mkdir()
+    for number in range(count):
+        (root / f"{number:04d}").touch()
+    backend = {
+        "NAME": "files",
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(root), "base_url": "/f/"},
+        **listing,
+    }
+    write_settings(
+        folder,
+        CACHES={"media": {
+            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "LOCATION": str(folder / "cache"), "OPTIONS": {"MAX_ENTRIES": 10_000},
+        }},
+        STORAGES={"default": {
+            "BACKEND": CHAIN, "OPTIONS": {"backends": [backend], "cache": "media"},
+        }},
+    )  # fmt: skip
+
+
+def test_for_another_process(tmp_path):
+    project(tmp_path, 3)
+    done = run_alone(tmp_path, "warm")
+    assert (done.status, done.lines) == (
+        0,
+        ["Remembered 3 of 3 names; 0 were known before."],
+    )
+    again = run_alone(tmp_path, "warm")
+    assert again.lines == ["Remembered 0 of 3 names; 3 were known before."]
+
+
+def test_nobody_reads_on(tmp_path):
+    project(tmp_path, 3)
+    with start(tmp_path, "warm") as process:
+        process.stdout.close()
+        process.stderr.close()
+        assert process.wait(60) == 141
+
+
+def test_its_help_says_what_it_is_for():
+    assert "memo" in command.HELP
