@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "django-fallback-storage"
-OPTIONAL = ("boto3", "botocore", "django_redis", "redis", "storages")
+OPTIONAL = ("boto3", "botocore", "debug_toolbar", "django_redis", "redis", "storages")
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +59,13 @@ def test_what_is_tested_is_what_is_installed(distribution):
     )
 
 
-def test_every_module_of_the_checkout_is_installed(distribution):
+def test_every_file_of_the_checkout_is_installed(distribution):
     wanted = {
         str(path.relative_to(ROOT))
-        for path in (ROOT / "fallback_storage").rglob("*.py")
+        for path in (ROOT / "fallback_storage").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
     }
+    assert "fallback_storage/templates/fallback_storage/panel.html" in wanted
     assert wanted <= {str(file) for file in distribution.files}
 
 
