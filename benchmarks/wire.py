@@ -1,7 +1,7 @@
-"""Counts round trips to caches: what a client writes to a socket, in one go.
+"""Counts round trips to caches: what a client writes to a socket before it reads.
 
-Redis and memcached answer what was written before anything else is; so one write is
-one round trip, whatever the library. In ``traffic.SENT``, as the requests to S3 are:
+A client writes a long command in several pieces, and reads an answer in several; so one
+round trip is a write that follows a read, whatever the library. In ``traffic.SENT``, as the requests to S3 are:
 hence only while a row asks for it, and not while S3 is spoken to.
 """
 
@@ -16,17 +16,29 @@ from traffic import SENT
 
 @contextlib.contextmanager
 def counted():
-    """Count the writes of this thread (a near tier's own thread has its heartbeats)."""
+    """Count those of this thread (a near tier's own thread has its heartbeats)."""
     here = threading.get_ident()
-    original = socket.socket.sendall
+    owed = set()  # the sockets that have not been read from since they were written to
 
-    def sendall(self, data, *args):
-        if threading.get_ident() == here:
-            SENT.append("write")
-        return original(self, data, *args)
+    def sendall(self, *args):
+        if threading.get_ident() == here and self not in owed:
+            SENT.append("round trip")
+            owed.add(self)
+        return super(socket.socket, self).sendall(*args)
 
-    socket.socket.sendall = sendall
+    def recv(self, *args):
+        owed.discard(self)
+        return super(socket.socket, self).recv(*args)
+
+    def recv_into(self, *args):
+        owed.discard(self)
+        return super(socket.socket, self).recv_into(*args)
+
+    patches = {"sendall": sendall, "recv": recv, "recv_into": recv_into}
+    for method, patch in patches.items():
+        setattr(socket.socket, method, patch)
     try:
         yield
     finally:
-        del socket.socket.sendall
+        for method in patches:
+            delattr(socket.socket, method)

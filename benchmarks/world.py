@@ -41,7 +41,7 @@ class World:
         with contextlib.ExitStack() as stack:
             directory = tempfile.TemporaryDirectory(prefix="fallback-bench-")
             self.media_root = stack.enter_context(directory)
-            server = stack.enter_context(S3Server())
+            self.s3_server = server = stack.enter_context(S3Server())
             self.valkey = stack.enter_context(ValkeyServer())
             try:
                 self.memcached = stack.enter_context(MemcachedServer())

@@ -66,7 +66,9 @@ def gather(url: str, count: int) -> list[Member]:
     return list(crew.values())
 
 
-def show_agreement(table: Table, url: str, site: dict[str, Any], name: str) -> None:
+def show_agreement(
+    table: Table, url: str, site: dict[str, Any], name: str, count: int
+) -> None:
     """The chapter. `name` is held by production, and nobody has asked for it yet."""
     claim = table.claim
     crew = gather(url, site["workers"])
@@ -85,6 +87,7 @@ def show_agreement(table: Table, url: str, site: dict[str, Any], name: str) -> N
     claim("  the others know it", {"production, memo"}, set(map(_told, answers)))
     claim("  backends asked by them", 0, sum(each["calls"] for each in answers))
 
+    _show_page(table, crew, count)
     for member in crew:
         member.ask(UPLOAD)
     answers = [member.ask(UPLOAD) for member in crew]
@@ -97,6 +100,23 @@ def show_agreement(table: Table, url: str, site: dict[str, Any], name: str) -> N
     first.do("forget_all", "")
     for member in crew:
         member.visitor.close()
+
+
+def _show_page(table: Table, crew: Sequence[Member], count: int) -> None:
+    """A page that one worker has made, by each of the others, which never did."""
+    first, *others = crew
+    first.visitor.look()
+    for member in others:
+        figures = member.visitor.look().figures
+        page = figures["page"]
+        table.claim(
+            f"worker {member.pid}: its first page", member.pid, figures["worker"]
+        )
+        text = f"  round trips to the memo for {count} names"
+        table.claim(text, 1, page["round_trips"])
+        table.claim("  S3 requests", 0, page["requests"])
+        asked = page["calls"] - page["calls_by_kind"].get("local.listdir", 0)
+        table.claim("  backend calls, all of them url()", count, asked)
 
 
 def _change(

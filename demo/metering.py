@@ -1,7 +1,7 @@
-"""Counts what a page asks of its backends, and what really goes to S3.
+"""Counts what a page asks of its backends and of a shared memo, and what goes to S3.
 
-The two storages below are Django's and django-storages' own; all they add is the
-counting, so a project uses the ordinary classes in their place.
+The classes below are Django's, django-storages' and redis-py's own; all they add is
+the counting, so a project uses the ordinary ones in their place.
 """
 
 from __future__ import annotations
@@ -13,10 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.core.files.storage import FileSystemStorage
+from redis import ConnectionPool
+from redis.connection import Connection
 from storages.backends.s3 import S3Storage
+
+# What each process tells the others of its counters, twice a minute; for no name.
+PUBLISHING = "HSETNX"
 
 
 @dataclass(slots=True)
@@ -25,6 +31,7 @@ class Meter:
 
     calls: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
+    commands: Counter[str] = field(default_factory=Counter)
     url_seconds: float = 0.0
     asking_seconds: float = 0.0
     seconds: float = 0.0
@@ -43,6 +50,8 @@ class Meter:
             "calls": sum(self.calls.values()),
             "calls_by_kind": dict(sorted(self.calls.items())),
             "requests": sum(self.requests.values()),
+            "round_trips": self.commands.total() - self.commands[PUBLISHING],
+            "round_trips_by_kind": dict(sorted(self.commands.items())),
             "url_ms": round(self.url_seconds * 1000, 2),
             "asking_ms": round(self.asking_seconds * 1000, 2),
             "ms": round(self.seconds * 1000, 2),
@@ -53,15 +62,15 @@ _running: ContextVar[Meter | None] = ContextVar("running_meter", default=None)
 
 
 @contextmanager
-def metered() -> Iterator[Meter]:
-    """Count everything the block asks of the storages below."""
-    meter = Meter()
+def metered(meter: Meter | None = None) -> Iterator[Meter]:
+    """Count everything the block asks of the storages below, or count on."""
+    meter = meter or Meter()
     token = _running.set(meter)
     begun = time.perf_counter()
     try:
         yield meter
     finally:
-        meter.seconds = time.perf_counter() - begun
+        meter.seconds += time.perf_counter() - begun
         _running.reset(token)
 
 
@@ -92,46 +101,52 @@ def _count_request(request: Any, **_: Any) -> None:
         meter.requests[request.method] += 1
 
 
-def _counting(method: str) -> Callable[..., Any]:
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        bound = getattr(super(Counted, self), method)
-        meter = _running.get()
-        if meter is None:
-            return bound(*args, **kwargs)
-        # A storage's methods call each other; only calls from outside count.
-        if meter.depth == 0:
-            meter.calls[f"{self.counted_as}.{method}"] += 1
-        meter.depth += 1
-        begun = time.perf_counter()
-        try:
-            return bound(*args, **kwargs)
-        finally:
-            meter.depth -= 1
-            if meter.depth == 0:
-                meter.add_time(method, time.perf_counter() - begun)
-
-    call.__name__ = method
-    return call
+METHODS = frozenset(
+    {
+        *("_open", "_save", "delete", "exists", "listdir", "open", "path", "save"),
+        *("get_accessed_time", "get_created_time", "get_modified_time", "size", "url"),
+    }
+)
 
 
 class Counted:
-    """A mixin: the storage's public methods, counted."""
+    """A mixin: the storage's public methods, counted.
+
+    Counted where they are looked up: the class's own methods stay what they were, by
+    which the package knows what it may take a short cut with.
+    """
 
     counted_as = ""
 
-    _open = _counting("_open")
-    _save = _counting("_save")
-    delete = _counting("delete")
-    exists = _counting("exists")
-    get_accessed_time = _counting("get_accessed_time")
-    get_created_time = _counting("get_created_time")
-    get_modified_time = _counting("get_modified_time")
-    listdir = _counting("listdir")
-    open = _counting("open")
-    path = _counting("path")
-    save = _counting("save")
-    size = _counting("size")
-    url = _counting("url")
+    def __getattribute__(self, attribute: str) -> Any:
+        found = super().__getattribute__(attribute)
+        if attribute not in METHODS:
+            return found
+        meter = _running.get()
+        if meter is None:
+            return found
+        return partial(_call, meter, self.counted_as, attribute, found)
+
+
+def _call(
+    meter: Meter,
+    counted_as: str,
+    method: str,
+    bound: Callable[..., Any],
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    # A storage's methods call each other; only calls from outside count.
+    if meter.depth == 0:
+        meter.calls[f"{counted_as}.{method}"] += 1
+    meter.depth += 1
+    begun = time.perf_counter()
+    try:
+        return bound(*args, **kwargs)
+    finally:
+        meter.depth -= 1
+        if meter.depth == 0:
+            meter.add_time(method, time.perf_counter() - begun)
 
 
 class CountedFileSystemStorage(Counted, FileSystemStorage):
@@ -152,3 +167,40 @@ class CountedS3Storage(Counted, S3Storage):
             "before-send.s3", _count_request, unique_id="demo-meter"
         )
         return connection
+
+
+class CountedConnection(Connection):
+    """redis-py's Connection. What it sends in one go is answered in one: a round trip.
+
+    The greetings of a new connection do not count: no page pays them twice. Neither
+    does what other threads send: a near tier listens on its own.
+    """
+
+    _greeting = False
+
+    def connect(self) -> None:
+        self._greeting = True
+        try:
+            super().connect()
+        finally:
+            self._greeting = False
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        meter = _running.get()
+        if meter is not None and not self._greeting:
+            meter.commands[_first_word(command)] += 1
+        super().send_packed_command(command, check_health)
+
+
+def _first_word(command: Any) -> str:
+    """The name of the (first) command: "*2 $3 GET ..." by lines."""
+    packed = command if isinstance(command, bytes | str) else next(iter(command))
+    text = packed if isinstance(packed, str) else bytes(packed).decode("latin-1")
+    return text.split("\r\n", 3)[2]
+
+
+class CountedPool(ConnectionPool):
+    """redis-py's ConnectionPool, of connections that count."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"connection_class": CountedConnection, **options})

@@ -72,6 +72,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="start a Valkey server for the memo, which all workers then share",
     )
     parser.add_argument(
+        "--toolbar",
+        action="store_true",
+        help="show django-debug-toolbar with this package's panel on the pages, in "
+        "place of the demo's own instruments",
+    )
+    parser.add_argument(
         "--keep",
         type=Path,
         metavar="DIR",
@@ -83,7 +89,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="use what is installed for this interpreter; install nothing",
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.once and options.toolbar:
+        parser.error("--toolbar is for a browser; --once has none")
+    return options
 
 
 def number_up_to(limit: int) -> Callable[[str], int]:

@@ -53,6 +53,8 @@ if SITE["redis"]:
         "media": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": SITE["redis"],
+            # redis-py's own, with a counter.
+            "OPTIONS": {"pool_class": "metering.CountedPool"},
         },
     }
     FALLBACK_STORAGE_CACHE = {"ALIAS": "media", "NEAR": True}
@@ -83,6 +85,21 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "gallery.instruments.InstrumentsMiddleware",
 ]
+# `--toolbar`: the panel sees what the page asks. The instruments ask the same names
+# many times over, and are left out.
+if SITE["toolbar"]:
+    INSTALLED_APPS += ["debug_toolbar"]
+    MIDDLEWARE.remove("gallery.instruments.InstrumentsMiddleware")
+    MIDDLEWARE.insert(0, "debug_toolbar.middleware.DebugToolbarMiddleware")
+    INTERNAL_IPS = ["127.0.0.1"]
+    DEBUG_TOOLBAR_PANELS = [
+        "debug_toolbar.panels.history.HistoryPanel",
+        "debug_toolbar.panels.timer.TimerPanel",
+        "fallback_storage.panels.FallbackStoragePanel",
+        "debug_toolbar.panels.sql.SQLPanel",
+        "debug_toolbar.panels.cache.CachePanel",
+        "debug_toolbar.panels.templates.TemplatesPanel",
+    ]
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 TEMPLATES = [
     {

@@ -15,6 +15,10 @@ from visitor import Page, RefusedError, Visitor
 
 SAMPLE = 5
 WRITES = ("PUT", "POST", "DELETE")
+# To the memo, for any number of names: look up, take leases, fill.
+COLD_TRIPS = 3
+# From so many names on the bucket is listed.
+WORTH_LISTING = 25
 
 
 class Story:
@@ -60,13 +64,27 @@ class Story:
     def costs(self, count: int) -> None:
         """The figures of the panel: of a page made cold, then of a warm one."""
         claim, note = self.table.claim, self.table.note
-        self.visitor.send("forget/")
-        # The redirect led to the gallery: that was the cold page. Its badges have
-        # asked where every picture is, which is what the next one remembers.
+        # The redirect leads to the gallery: that is the cold page. Its badges ask
+        # where every picture is, which is what the next one remembers.
+        cold = self.visitor.send("forget/").figures
+        page, badges = cold["page"], cold["badges"]
+        claim("cold page: S3 requests", 0, page["requests"])
+        claim("  names in the memo", 0, count - cold["look_ups"]["misses"])
+        # Its path of the pictures, and of what hides them; each once for all names.
+        claim("  calls of the local storage", 2, _asked(page))
+        trips = COLD_TRIPS if self.site["redis"] else 0
+        claim(
+            f"  round trips to the memo for {count} names", trips, page["round_trips"]
+        )
+        listings = 1 if count >= WORTH_LISTING else count
+        text = "resolve_many() of every picture, cold: S3 requests"
+        claim(text, listings, badges["requests"])
+
         figures = self.visitor.look().figures
         page, off = figures["page"], figures["memo_off"]
         naive, warm = figures["version_one"], figures["exists"]
-        claim("warm page: backend calls, all of them url()", count, page["calls"])
+        calls = page["calls"] - page["calls_by_kind"].get("local.listdir", 0)
+        claim("warm page: backend calls, all of them url()", count, calls)
         claim(
             "  the same with the memo off (exists, whiteout, url)",
             3 * count,
@@ -80,11 +98,28 @@ class Story:
         claim("exists() of every picture, warm: S3 requests", 0, warm["requests"])
         off_exists = figures["exists_memo_off"]
         claim("  the same with the memo off", count, off_exists["requests"])
-        note("time to render: the page", f"{page['ms']:.1f} ms")
+        self.round_trips(figures, count)
+        note("time to make the page", f"{page['ms']:.1f} ms")
+        note("  of that its view: query, prefetch", f"{page['view_ms']:.1f} ms")
         note("  the same with the memo off", f"{off['ms']:.1f} ms")
         note("  the same by the rule of 1.x, emulated", f"{naive['ms']:.1f} ms")
         note("exists() of every picture, warm", f"{warm['ms']:.1f} ms")
         note("  the same with the memo off", f"{off_exists['ms']:.1f} ms")
+
+    def round_trips(self, figures: dict[str, Any], count: int) -> None:
+        """What a warm page costs at the memo's server."""
+        claim, note, made = self.table.claim, self.table.note, figures["page"]
+        if not self.site["redis"]:
+            claim("warm page: round trips to the memo", 0, made["round_trips"])
+            return
+        # None if all names are in the near tier of this worker.
+        claim("warm page: round trips, 1 or none", True, made["round_trips"] <= 1)
+        together, alone = figures["prefetched"], figures["one_by_one"]
+        text = f"Redis alone, no near tier: round trips for {count} names"
+        claim(text, 1, together["round_trips"])
+        claim("  the same without prefetch()", count, alone["round_trips"])
+        note("  time to render it", f"{together['ms']:.1f} ms")
+        note("  the same without prefetch()", f"{alone['ms']:.1f} ms")
 
     def upload_and_delete(self, count: int) -> None:
         """A picture that production never had."""
@@ -187,6 +222,12 @@ class Story:
         claim("production: writes, by the server's count", 0, writes)
 
 
+def _asked(page: dict[str, Any]) -> int:
+    """How often a page asked the local storage for a file or a path."""
+    calls = page["calls_by_kind"]
+    return sum(calls.get(f"local.{method}", 0) for method in ("exists", "path"))
+
+
 def tell(
     url: str,
     data: Path,
@@ -199,7 +240,7 @@ def tell(
     before = bucket.bytes_digest()
     try:
         if site["redis"] and site["workers"] > 1:
-            show_agreement(story.table, url, site, key(pictures[0]))
+            show_agreement(story.table, url, site, key(pictures[0]), len(pictures))
         page = story.pages(pictures)
         story.costs(len(pictures))
         story.upload_and_delete(len(pictures))

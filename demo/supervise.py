@@ -46,7 +46,12 @@ def run(options: argparse.Namespace, data: Path) -> int:
         shared = redis.start() if options.redis else None
         if shared:
             say(f"Redis server (Valkey) at {shared}, for the memo of all workers")
-        site = {**describe(bucket), "workers": options.workers, "redis": shared}
+        site = {
+            **describe(bucket),
+            "workers": options.workers,
+            "redis": shared,
+            "toolbar": options.toolbar,
+        }
         (data / "site.json").write_text(json.dumps(site), encoding="utf-8")
         os.environ["FALLBACK_DEMO_DIRECTORY"] = str(data)
         os.environ["DJANGO_SETTINGS_MODULE"] = "settings"

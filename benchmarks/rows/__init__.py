@@ -4,5 +4,14 @@ from __future__ import annotations
 
 from importlib import import_module
 
-for module in ("hits", "pages", "remote", "shared", "crowd", "process"):
+for module in (
+    "hits",
+    "pages",
+    "remote",
+    "shared",
+    "many",
+    "warming",
+    "crowd",
+    "process",
+):
     import_module(f"rows.{module}")

@@ -41,6 +41,44 @@ def cold_page(world):
     return _page(world, title, cold=True, public=True, target=Target(2.0))
 
 
+def _cold_page_at_once(world, title, names):
+    s3, local = world.public_s3, world.local
+    chain, plain = world.chain(s3), world.chain(s3)
+    off = world.chain(s3, cache=False)
+
+    def page(names):
+        chain.prefetch(names)
+        for name in names:
+            chain.url(name)
+
+    contenders = [
+        Contender(DIRECT, lambda name: local.exists(name) or s3.url(name)),
+        Contender(ON, page, chain.forget_all, at_once=True),
+        Contender("without prefetch", plain.url, plain.forget_all),
+        Contender(OFF, off.url),
+    ]
+    laps = race(contenders, names, world.rounds(60, 20))
+    result = Result(f"{len(names)} {title}", per="page", target=Target(2.0))
+    for contender in contenders:
+        result.add_laps(contender.label, laps[contender.label])
+    result.claim_requests(ON, 0)
+    return result
+
+
+@row("cold-page-prefetch")
+def cold_page_prefetch(world):
+    title = "urls, files in S3, public bucket, cold, prefetched"
+    return _cold_page_at_once(world, title, world.remote_names)
+
+
+@row("cold-page-prefetch-missing")
+def cold_page_prefetch_missing(world):
+    """What a mirror that starts empty asks: no local directory of these names."""
+    title = "urls, no such local directory, public bucket, cold, prefetched"
+    names = [name.replace("photos/", "archive/") for name in world.remote_names]
+    return _cold_page_at_once(world, title, names)
+
+
 @row("cold-page-signed")
 def cold_page_signed(world):
     title = "urls, files in S3, signed urls, cold"

@@ -20,7 +20,7 @@ COOL_DOWN_SECONDS = 10
 
 
 @contextlib.contextmanager
-def _closing_stores():
+def closing_stores():
     """Leave no connection, thread or open breaker to the next row."""
     from django.core.signals import setting_changed
 
@@ -48,7 +48,7 @@ def _get(alias, names):
 def _hit(world, title, alias, bare, round_trips, target=None):
     """``bare``: contenders that the memo is compared with, the first above all."""
     names = world.local_names
-    with _closing_stores():
+    with closing_stores():
         chain = world.chain(cache=alias)
         contenders = [*bare, Contender(ON, chain.exists)]
         with wire.counted():
@@ -100,7 +100,7 @@ def shared_locmem(world):
 def near(world):
     title = "exists, near tier, warm (directly: the in-process memo)"
     names = world.local_names * REPEAT
-    with _closing_stores():
+    with closing_stores():
         chain = world.chain(cache={"ALIAS": "redis", "NEAR": True})
         _bring_near(chain, world.local_names)
         contenders = [
@@ -135,7 +135,7 @@ def shared_page(world):
     """Urls of files in the last backend, which the memo knows; no storage is asked."""
     names = world.remote_names
     title = f"{len(names)} urls, files in S3, public bucket, memo in Redis, one by one"
-    with _closing_stores():
+    with closing_stores():
         chain = world.chain(world.public_s3, cache="redis")
         off = world.chain(world.public_s3, cache=False)
         contenders = [
@@ -152,12 +152,41 @@ def shared_page(world):
     return result
 
 
+@row("shared-page-prefetch")
+def shared_page_prefetch(world):
+    """The same page, whose view has asked for all names at once."""
+    names = world.remote_names
+    title = f"{len(names)} urls, files in S3, public bucket, memo in Redis, prefetched"
+    with closing_stores():
+        chain, single = (world.chain(world.public_s3, cache="redis") for _ in range(2))
+
+        def page(names):
+            chain.prefetch(names)
+            for name in names:
+                chain.url(name)
+
+        contenders = [
+            Contender(DIRECT, world.public_s3.url),
+            Contender(ON, page, at_once=True),
+            Contender("one by one", single.url),
+            Contender(OFF, world.chain(world.public_s3, cache=False).url),
+        ]
+        with wire.counted():
+            laps = race(contenders, names, world.rounds(40, 10))
+    result = Result(title, per="page")
+    for contender in contenders:
+        result.add_laps(contender.label, laps[contender.label])
+    result.claim_requests(ON, 1)
+    result.claim_requests("one by one", len(names))
+    return result
+
+
 # A server that is down
 
 
 def _down(world, title, operation, names, rounds):
     """The server accepts connections and answers nothing: the worst it can do."""
-    with _closing_stores(), _quiet():
+    with closing_stores(), _quiet():
         chain, off = world.chain(cache="redis-down"), world.chain(cache=False)
         calls = {NO_MEMO: getattr(off, operation), ON: getattr(chain, operation)}
         # Connected, and with every name known.

@@ -1,4 +1,4 @@
-"""What the page is compared with: no memo, and the rule of version 1."""
+"""What the page is compared with: other memos, no memo, and the rule of version 1."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ def memo_off() -> FallbackStorage:
     """The same chain without a memo."""
     options = settings.STORAGES["default"]["OPTIONS"]
     return FallbackStorage(**{**options, "cache": False})
+
+
+@cache
+def without_near(column: str) -> FallbackStorage:
+    """The same chain on the same shared memo, without a near tier in front of it.
+
+    One for each `column`: what a page has prefetched from one, the other must not know.
+    """
+    options = settings.STORAGES["default"]["OPTIONS"]
+    memo = {**settings.FALLBACK_STORAGE_CACHE, "NEAR": False}
+    return FallbackStorage(**{**options, "cache": memo})
 
 
 class VersionOneRule(Storage):

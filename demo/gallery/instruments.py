@@ -1,8 +1,8 @@
 """Measures the gallery's page, and writes the figures into it.
 
-The page is rendered by Django as on any site, and only that is "the page". What
-comes after - the badges and the comparison - is asked separately, metered
-separately, and put where the template left a mark, as a debug toolbar does.
+The page is made by its view and rendered by Django as on any site, and only that is
+"the page". What comes after - the badges and the comparison - is asked separately,
+metered separately, and put where the template left a mark, as a debug toolbar does.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from django.conf import settings
 from django.core.files.storage import Storage, default_storage
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from metering import metered
+from metering import Meter, metered
 
-from gallery.contenders import memo_off, version_one_rule
+from fallback_storage.resolution import Resolution
+from gallery.contenders import memo_off, version_one_rule, without_near
 from gallery.models import Photo
 from gallery.production import integrity
 from gallery.workers import whoami
@@ -38,26 +40,39 @@ class InstrumentsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
 
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        """Called by Django instead of the view, which is called here, and metered."""
+        match = request.resolver_match
+        if match is None or match.url_name != "gallery" or "plain" in request.GET:
+            return None
+        memo_before = default_storage.stats()
+        with metered() as page:
+            response: HttpResponse = view(request, *args, **kwargs)
+        request.seen = page, memo_before  # type: ignore[attr-defined]
+        return response
+
     def process_template_response(
         self, request: HttpRequest, response: TemplateResponse
     ) -> TemplateResponse:
         """Called by Django between the view and the rendering."""
-        match = request.resolver_match
-        if match is None or match.url_name != "gallery" or "plain" in request.GET:
+        seen: tuple[Meter, dict[str, Any]] | None = getattr(request, "seen", None)
+        if seen is None:
             return response
-        # The rows are read now: the contenders are to find them read as well.
-        context = response.context_data or {}
-        photos: list[Photo] = list(context["photos"])
+        page, memo_before = seen
+        photos: list[Photo] = list((response.context_data or {})["photos"])
         # Unmeasured, once: clients, templates and caches that a thread builds at its
         # first page are no cost of a name, and whoever came first would pay them.
         measure_page(request, response, photos, memo_off())
-        memo_before = default_storage.stats()
-        with metered() as page:
+        view_ms = page.report()["ms"]
+        with metered(page):
             response.render()
         memo_after = default_storage.stats()
 
         with metered() as asked:
-            badges = {photo.pk: where(photo.image.name) for photo in photos}
+            found = default_storage.resolve_many(photo.image.name for photo in photos)
+            badges = {photo.pk: place_of(found[photo.image.name]) for photo in photos}
         figures = {
             "photos": len(photos),
             **whoami(),
@@ -65,12 +80,13 @@ class InstrumentsMiddleware:
                 key: memo_after.get(key, 0) - memo_before.get(key, 0)
                 for key in ("hits", "misses")
             },
-            "page": page.report(),
+            "page": {**page.report(), "view_ms": view_ms},
             "badges": asked.report(),
             "memo_off": measure_page(request, response, photos, memo_off()),
             "version_one": measure_page(request, response, photos, version_one_rule),
             "exists": measure_exists(photos, default_storage),
             "exists_memo_off": measure_exists(photos, memo_off()),
+            **measure_shared(request, response, photos),
         }
         panel = render_to_string(
             "gallery/_panel.html",
@@ -89,7 +105,11 @@ class InstrumentsMiddleware:
 
 def where(name: str) -> dict[str, Any]:
     """Which backend holds a name, and how that was known, for a template."""
-    resolution = default_storage.resolve(name)
+    return place_of(default_storage.resolve(name))
+
+
+def place_of(resolution: Resolution) -> dict[str, Any]:
+    """What a resolution tells, for a template."""
     backend = resolution.backend if resolution.held else None
     return {
         "backend": backend,
@@ -129,6 +149,8 @@ def measure_page(
     response: TemplateResponse,
     photos: Iterable[Photo],
     storage: Storage,
+    *,
+    prefetch: bool = False,
 ) -> dict[str, Any]:
     """Render the very same page with its pictures in another storage."""
     own = [photo.image.storage for photo in photos]
@@ -137,11 +159,28 @@ def measure_page(
             photo.image.storage = storage
         template = response.resolve_template(response.template_name)
         with metered() as meter:
+            if prefetch:
+                storage.prefetch(photos)  # type: ignore[attr-defined]
             template.render(response.resolve_context(response.context_data), request)
     finally:
         for photo, storage_of_its_own in zip(photos, own, strict=True):
             photo.image.storage = storage_of_its_own
     return meter.report()
+
+
+def measure_shared(
+    request: HttpRequest, response: TemplateResponse, photos: Iterable[Photo]
+) -> dict[str, Any]:
+    """Render the same page on the shared memo alone, with `prefetch` and without."""
+    if not settings.SITE["redis"]:
+        return {}
+    figures = {}
+    for column, prefetch in (("prefetched", True), ("one_by_one", False)):
+        storage = without_near(column)
+        figures[column] = measure_page(
+            request, response, photos, storage, prefetch=prefetch
+        )
+    return figures
 
 
 def measure_exists(photos: Iterable[Photo], storage: Storage) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.urls import path
+from django.urls import include, path
 from django.views.decorators.cache import cache_control
 from django.views.static import serve
 
@@ -24,3 +24,5 @@ urlpatterns = [
     path("photo/<int:pk>/undo/", views.undo, name="undo"),
     path("media/<path:path>", media, {"document_root": settings.MEDIA_ROOT}),
 ]
+if settings.SITE["toolbar"]:
+    urlpatterns.append(path("__debug__/", include("debug_toolbar.urls")))

@@ -31,6 +31,8 @@ class GalleryView(ListView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Tell the deleted pictures that can be brought back from the others."""
         context = super().get_context_data(**kwargs)
+        # All files of the page at once; the template asks for one URL after the other.
+        default_storage.prefetch(context["photos"])
         hidden = set(default_storage.hidden())
         for photo in context["photos"]:
             photo.hidden = photo.image.name in hidden
