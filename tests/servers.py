@@ -29,8 +29,9 @@ import sys
 import tempfile
 import threading
 import time
+from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 HOST = "127.0.0.1"
 START_SECONDS = 30
@@ -453,6 +454,17 @@ class S3Server(Server):
     def flush(self):
         for key in self.keys():
             self.client.delete_object(Bucket=self.bucket, Key=key)
+        # The folders that keys were in stay for a while, and are listed.
+        answer = self.client.list_objects_v2(Bucket=self.bucket, Delimiter="/")
+        for folder in answer.get("CommonPrefixes", ()):
+            self._remove_folder(folder["Prefix"])
+
+    def _remove_folder(self, path):
+        connection = HTTPConnection(HOST, self.ports["filer.port"], timeout=20)
+        with contextlib.closing(connection):
+            place = f"/buckets/{self.bucket}/{quote(path)}?recursive=true"
+            connection.request("DELETE", place)
+            connection.getresponse().read()
 
 
 class CountingProxy:
