@@ -6,7 +6,10 @@ stored, which may be a compressed or an encrypted form of what is read.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.files.storage import FileSystemStorage
@@ -53,9 +56,19 @@ def tells_sizes_at_once(backend: Backend) -> bool:
 def size_in(backend: Backend, name: str) -> int | None:
     """Return the size of a backend's file; None if it has none to tell."""
     try:
+        if tells_sizes_at_once(backend) and Path(backend.storage.path(name)).is_dir():
+            # It has a size, too.
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
         return backend.storage.size(name)
     except NotImplementedError:
         return None
+
+
+def moment_of(backend: Backend, name: str) -> int | None:
+    """Return when a local file was written to last (nanoseconds); None of others."""
+    if not tells_sizes_at_once(backend):
+        return None
+    return Path(backend.storage.path(name)).stat().st_mtime_ns
 
 
 def shown(backend: Backend, name: str) -> Listed:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage import staging
-from fallback_storage.comparing import Content, content_of, is_read_as_stored
+from fallback_storage.comparing import (
+    Content,
+    content_of,
+    is_read_as_stored,
+    moment_of,
+)
 from fallback_storage.content import AnyFile
 from fallback_storage.exceptions import CorruptCopyError, TornCopyError
 from fallback_storage.inplace import Notes, confirm
@@ -44,17 +50,30 @@ class Copier:
         home = self.overlay.home
         storage: Any = source.storage
         with blame.asking(source):
+            moment = moment_of(source, shows.name)
             opened = storage._open(shows.name, "rb")
         with opened, blame.asking(home):
-            check = _Check(self, source, opened, shows, blame)
+            check = _Check(self, source, opened, shows, blame, moment=moment)
             reading = _Reading(self, source, opened, shows, blame)
-            if not self.overlay.copy_up(shows.name, index, reading, check):
-                return False
-            if check.reads_all and check.content is not None:
-                confirm(self.overlay, shows.name, check.content)
-            if self.notes:
+            try:
+                copied = self.overlay.copy_up(shows.name, index, reading, check)
+                if copied and check.reads_all and check.content is not None:
+                    confirm(self.overlay, shows.name, check.content)
+            except Exception:
+                if check.has_noted:
+                    self._withdraw(shows.name)
+                raise
+            if self.notes and (copied or check.has_noted):
+                # Not copied: what is there now is somebody else's, whole or not.
                 self.notes.remove(shows.name)
-        return True
+        return copied
+
+    def _withdraw(self, name: str) -> None:
+        """Remove the note of a copy that failed, if it left nothing."""
+        # Else the next run takes what is saved here meanwhile for a part of the copy.
+        with suppress(Exception):  # the copy's failure is what counts
+            if self.notes and not self.overlay.home.storage.exists(name):
+                self.notes.remove(name)
 
 
 class _Check:
@@ -64,10 +83,19 @@ class _Check:
     """
 
     content: Content | None = None
+    has_noted = False  # by this copy, not by another process
 
     def __init__(
-        self, copier: Copier, source: Backend, opened: Any, shows: Listed, blame: Blame
+        self,
+        copier: Copier,
+        source: Backend,
+        opened: Any,
+        shows: Listed,
+        blame: Blame,
+        *,
+        moment: int | None,
     ) -> None:
+        self._moment = moment
         self.reads_all = not staging.can_stage(copier.overlay.home.storage)
         self._notes = copier.notes
         self._source = source
@@ -79,7 +107,7 @@ class _Check:
         with self._blame.asking(self._source):
             self._compare(copy)
         if self._notes:
-            self._notes.add(self._shows.name)
+            self.has_noted = self._notes.add(self._shows.name)
 
     def _compare(self, copy: BinaryIO) -> None:
         name, size, md5 = self._shows
@@ -88,6 +116,8 @@ class _Check:
         found = copy.seek(0, os.SEEK_END)
         if size not in {None, found}:
             raise TornCopyError(name, size, found)
+        if moment_of(self._source, name) != self._moment:
+            raise CorruptCopyError(name)  # written to while it was read
         if md5 or self.reads_all:
             copy.seek(0)
             self.content = content_of(copy)

@@ -105,11 +105,13 @@ class Notes:
         self._home = home
         self._storage: Any = home.storage
 
-    def add(self, name: str) -> None:
-        """Note that ``name`` is about to be written."""
+    def add(self, name: str) -> bool:
+        """Note that ``name`` is about to be written; false if that was noted already."""
         place = _place(name)
-        if not self._storage.exists(place):
-            self._storage._save(place, ContentFile(name.encode()))
+        if self._storage.exists(place):
+            return False
+        self._storage._save(place, ContentFile(_encoded(name)))
+        return True
 
     def remove(self, name: str) -> None:
         """Note that all of ``name`` is there, or nothing of it."""
@@ -128,7 +130,7 @@ class Notes:
 
     def _read(self, place: str) -> str:
         with self._storage._open(place, "rb") as file:
-            name: str = file.read().decode(errors="replace")
+            name: str = file.read().decode(errors="surrogateescape")
         if _place(name) == place:
             return name
         # Killed while the note was written: nothing else was, yet.
@@ -177,4 +179,9 @@ def _look_up(
 
 
 def _place(name: str) -> str:
-    return PREFIX + hashlib.sha256(name.encode()).hexdigest()
+    return PREFIX + hashlib.sha256(_encoded(name)).hexdigest()
+
+
+def _encoded(name: str) -> bytes:
+    # A file system lists names that are no UTF-8, too.
+    return name.encode(errors="surrogateescape")

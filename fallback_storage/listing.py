@@ -17,7 +17,7 @@ import posixpath
 import re
 import sys
 import threading
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.core.exceptions import SuspiciousFileOperation
@@ -260,8 +260,13 @@ def _is_to_walk(backend: Backend, path: str) -> bool:
         return True
     place = Path(backend.storage.path(path))
     # A link to a directory that it lies in: there would be no end.
-    return not (
-        place.is_symlink() and place.parent.resolve().is_relative_to(place.resolve())
+    if not place.is_symlink():
+        return True
+    target, above = place.resolve(), PurePosixPath(path).parents
+    return not any(
+        # (By way of other links, perhaps: so each that led here.)
+        Path(backend.storage.path(str(each))).resolve().is_relative_to(target)
+        for each in above
     )
 
 

@@ -104,7 +104,7 @@ def exclusive(storage: Any, name: str) -> Iterator[None]:
     if not can_stage(storage):
         yield
         return
-    number = sum(name.encode()) % LOCK_FILES
+    number = sum(name.encode(errors="surrogateescape")) % LOCK_FILES
     place = f"{FOLDER}/lock-{number:02}"
     held: set[str] = _held.__dict__.setdefault("places", set())
     path = storage.path(place)

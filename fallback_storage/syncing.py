@@ -17,7 +17,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.blame import Blame
-from fallback_storage.comparing import differ, shown, size_in, tells_sizes_at_once
+from fallback_storage.comparing import (
+    content_in,
+    differ,
+    shown,
+    size_in,
+    tells_sizes_at_once,
+)
 from fallback_storage.copying import Copier
 from fallback_storage.crew import spread
 from fallback_storage.exceptions import TornCopyError
@@ -229,12 +235,24 @@ class _Run:
             theirs = theirs._replace(md5=None)
         if differ(source, theirs, self._home, ours, task.blame):
             return Result.DIFFERENT
+        if self._verify and theirs.md5 is None and ours.md5 is None:
+            # Neither shows a checksum: what is read has to tell.
+            with task.blame.asking(source):
+                read = content_in(source, name)
+            with task.blame.asking(self._home):
+                if content_in(self._home, name) != read:
+                    return Result.DIFFERENT
         return Result.PRESENT
 
     def _bring(self, task: _Task) -> Result:
         name, source = task.shows.name, self._backends[task.index]
         if self._hides(name, task.index, task.blame):
             return Result.HIDDEN
+        for above in self._backends[: self._overlay.home_index]:
+            # A file of a read-only backend in front: what is behind is not shown.
+            with task.blame.asking(above):
+                if above.storage.exists(name):
+                    return Result.PRESENT
         if task.shows.size is None:
             task.shows = task.shows._replace(size=size_in(source, name))
         if self._dry_run:

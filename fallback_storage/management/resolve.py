@@ -29,7 +29,7 @@ HELP = "Shows where files are looked for, what each backend says, and the URL."
 
 # Parameters of a URL that hold a key, or are as good as one.
 SECRET_PARAMETER = re.compile(
-    "sig|cred|token|key|secret|policy|auth|pass", re.IGNORECASE
+    "sig|cred|token|key|secret|policy|auth|pass|md5|hmac|hash", re.IGNORECASE
 )
 
 STYLES = {
@@ -179,7 +179,7 @@ def _without_secrets(url: str) -> str:
     query = parts.query
     if any(SECRET_PARAMETER.search(name) for name, _ in parse_qsl(query, True)):
         query = "..."
-    return urlunsplit(parts._replace(netloc=host, query=query))
+    return urlunsplit(parts._replace(netloc=host, query=query, fragment=""))
 
 
 # Printing

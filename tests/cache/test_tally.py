@@ -7,6 +7,8 @@ import threading
 
 import pytest
 from caches import RecordingCache
+from django.core.cache import caches
+from django.core.management import call_command
 
 from fallback_storage.cache import tally as module
 from fallback_storage.cache.entry import held
@@ -17,6 +19,7 @@ from fallback_storage.cache.stores.guarded import GuardedStore
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.tally import Tally
 from fallback_storage.counters import Counters
+from fallback_storage.names import EVERY
 
 
 class PublicStore(LocalStore):
@@ -257,3 +260,42 @@ def test_a_counter_that_is_evicted_between_two_calls(settings, monkeypatch):
     monkeypatch.setattr(RecordingCache, "incr", incr)
     assert store.publish({"hits": 1})
     assert "hits" not in store.published(["hits"])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["db.DatabaseCache", "filebased.FileBasedCache"])
+def test_counters_outlive_the_time_out_of_their_alias(settings, tmp_path, kind):
+    """These caches have no increment of their own: Django's sets for the default time."""
+    settings.CACHES = {
+        "media": {
+            "BACKEND": f"django.core.cache.backends.{kind}",
+            "LOCATION": "counters" if "db" in kind else str(tmp_path),
+            "TIMEOUT": 0,
+        },
+    }
+    if "db" in kind:
+        call_command("createcachetable", verbosity=0)
+    store = DjangoCacheStore("media", "chain")
+    for _ in range(3):
+        store.publish({"hits": 5})
+    assert store.published(["hits"])["hits"] == 15
+
+
+@pytest.mark.django_db
+def test_a_database_cache_has_no_row_that_every_write_locks(settings):
+    """A warm-up then reads every page twice."""
+    settings.CACHES = {
+        "media": {
+            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+            "LOCATION": "marks",
+        },
+    }
+    call_command("createcachetable", verbosity=0)
+    store = DjangoCacheStore("media", "chain")
+    leases = {store.look_up([EVERY])[EVERY][1] for _ in range(2)}
+    assert len(leases) == 2
+    assert None not in leases
+    store.invalidate([EVERY, "a"])
+    key = store._keys.stamp(EVERY)
+    assert caches["media"].get(key) is None
+    assert caches["media"].get(store._keys.stamp("a")) is not None

@@ -32,6 +32,8 @@ import time
 from typing import TYPE_CHECKING
 
 from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.cache.backends.memcached import BaseMemcachedCache
 
 from fallback_storage import forks
@@ -43,8 +45,6 @@ from fallback_storage.names import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-
-    from django.core.cache.backends.base import BaseCache
 
 TOKEN_BYTES = 8
 TOKEN_LENGTH = 2 * TOKEN_BYTES
@@ -96,6 +96,11 @@ class DjangoCacheStore(Store):
         # Asked for at each call: Django gives every thread a connection of its own.
         return caches[self._alias]
 
+    def _marks(self) -> bool:
+        # One row for all names would be locked until the writer's transaction ends:
+        # uploads would wait for each other.
+        return not isinstance(self._cache(), BaseDatabaseCache)
+
     def _sends_once(self) -> bool:
         return isinstance(self._cache(), BaseMemcachedCache)
 
@@ -109,6 +114,10 @@ class DjangoCacheStore(Store):
     ) -> Mapping[str, tuple[int | None, object]]:
         """See ``Store.look_up``."""
         found: dict[str, tuple[int | None, object]] = {}
+        if EVERY in names and not self._marks():
+            # A lease that never holds: who relies on it reads twice (``warming``).
+            found[EVERY] = None, self._new_token()
+            names = [name for name in names if name != EVERY]
         for part in _parts(names):
             found.update(self._look_up_part(part))
         return found
@@ -203,7 +212,9 @@ class DjangoCacheStore(Store):
         """See ``Store.invalidate``. Raises if the cache does not show it afterwards."""
         if not names:
             return
-        first = [self._keys.stamp(EVERY)] if EVERY in names else []
+        first = []
+        if EVERY in names and self._marks():
+            first = [self._keys.stamp(EVERY)]
         rest = [name for name in names if name != EVERY]
         for part in _parts(rest) if rest else [()]:
             stamps = [self._keys.stamp(name) for name in part]
@@ -256,6 +267,14 @@ class DjangoCacheStore(Store):
         cache.add(
             self._keys.counter(SINCE), int(time.time()), timeout=GENERATION_SECONDS
         )
+        if type(cache).incr is BaseCache.incr:
+            # It gets and sets, for the alias's own time-out (300 s). So do we, for all
+            # at once and for as long as they have to last.
+            added = {self._keys.counter(name): delta for name, delta in deltas.items()}
+            seen = cache.get_many(list(added))
+            sums = {key: seen.get(key, 0) + delta for key, delta in added.items()}
+            cache.set_many(sums, timeout=GENERATION_SECONDS)
+            return True
         for name, delta in deltas.items():
             key = self._keys.counter(name)
             if not cache.add(key, delta, timeout=GENERATION_SECONDS):
