@@ -40,10 +40,10 @@ class ClosedPipe(StringIO):
             raise BrokenPipeError
 
 
-@pytest.fixture(autouse=True)
-def pipes_open_again(monkeypatch):
-    """Who wraps a stream flushes it once more, when it is collected as garbage."""
-    yield
+@pytest.fixture
+def closed_pipe(monkeypatch):
+    yield ClosedPipe
+    # Who wraps a stream flushes it once more, when it is collected as garbage.
     monkeypatch.setattr(ClosedPipe, "is_closed", False)
     gc.collect()
 
@@ -294,23 +294,25 @@ def ends(monkeypatch):
     ],
     ids=["line", "warn", "table", "json", "progress"],
 )
-def test_a_closed_pipe_ends_the_program(ends, clock, act):
+def test_a_closed_pipe_ends_the_program(ends, clock, act, closed_pipe):
     """Not as an Exception: what handles failures of files must not go on with it."""
-    screen = Screen(ClosedPipe(), ClosedPipe(), clock)
+    screen = Screen(closed_pipe(), closed_pipe(), clock)
     with ends():
         act(screen.output)
 
 
-def test_what_is_buffered_counts_as_printed_when_it_is_flushed(ends, clock):
-    screen = Screen(ClosedPipe(buffer=100), StringIO(), clock)
+def test_what_is_buffered_counts_as_printed_when_it_is_flushed(
+    ends, clock, closed_pipe
+):
+    screen = Screen(closed_pipe(buffer=100), StringIO(), clock)
     screen.output.line("x")
     with ends():
         screen.output.flush()
 
 
-def test_a_closed_pipe_within_progress(ends, clock):
+def test_a_closed_pipe_within_progress(ends, clock, closed_pipe):
     """The end of the progress is not printed to it, too."""
-    screen = Screen(ClosedPipe(), StringIO(), clock)
+    screen = Screen(closed_pipe(), StringIO(), clock)
     with ends(), screen.output.progress("names"):
         screen.output.line("x")
     assert screen.err.getvalue() == ""
