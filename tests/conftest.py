@@ -11,6 +11,7 @@ import gc
 import os
 import shutil
 import warnings
+import weakref
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,23 @@ def first_warnings():
     from fallback_storage.logs import warner
 
     warner.forget()
+
+
+@pytest.fixture(autouse=True)
+def own_memos():
+    """No write of another test reaches the memos that this one leaves behind.
+
+    Those whose chain is garbage, but not collected yet. Their stores would be told, and
+    waited for: by an alias of the same name, that of a server in trouble.
+    """
+    from fallback_storage.cache import registry
+
+    memos = registry._registry._memos
+    before = weakref.WeakSet(memos)
+    yield
+    for memo in list(memos):
+        if memo not in before:
+            memos.discard(memo)
 
 
 @pytest.fixture(scope="session")
