@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.base import ContentFile, File
 
 from fallback_storage import staging
-from fallback_storage.cache import memo
+from fallback_storage.cache import registry
 from fallback_storage.chain import NOTHING, Walk
 from fallback_storage.comparing import (
     Content,
@@ -75,7 +75,7 @@ def confirm(overlay: Overlay, name: str, content: Content) -> None:
     with overlay.exclusive(name):
         if _state_of(home, name) == state and content_in(home, name) == found:
             home.storage.delete(name)
-    memo.invalidate(affected(name))
+    registry.invalidate(affected(name))
     raise CorruptCopyError(name)
 
 
@@ -151,7 +151,7 @@ class Notes:
             beginning, whole = _look_up(name, sources, found.size, blame)
             if found == beginning and found != whole:
                 self._storage.delete(name)
-                memo.invalidate(affected(name))
+                registry.invalidate(affected(name))
             elif found != whole:
                 self.remove(name)
                 size = whole.size if whole else None

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import File
 
-from fallback_storage import staging, whiteouts
-from fallback_storage.cache import memo
+from fallback_storage import staging
+from fallback_storage.cache import registry
 from fallback_storage.content import SPOOL_MEMORY
 from fallback_storage.exceptions import TornCopyError
+from fallback_storage.listing import WHITEOUTS_FOLDER
 from fallback_storage.logs import warner
 from fallback_storage.namelocks import changing, copying
 from fallback_storage.names import affected
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fallback_storage.backends import Backend
+    from fallback_storage.whiteouts import Whiteouts
 
-OWN_FOLDERS = frozenset({staging.FOLDER, whiteouts.FOLDER})
+OWN_FOLDERS = frozenset({staging.FOLDER, WHITEOUTS_FOLDER})
 
 
 class Overlay:
@@ -44,7 +46,7 @@ class Overlay:
     def __init__(
         self,
         backends: Sequence[Backend],
-        whiteouts: whiteouts.Whiteouts | None = None,
+        whiteouts: Whiteouts | None = None,
         *,
         promote: bool = False,
         max_size: int | None = None,
@@ -168,7 +170,7 @@ class Overlay:
                     return self._copy(name, holder, opened, check)
         finally:
             # Also if it was there: this memo still sends readers to the source.
-            memo.invalidate(affected(name))
+            registry.invalidate(affected(name))
 
     def _copy(
         self,

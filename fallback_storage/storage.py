@@ -18,7 +18,7 @@ from django.utils.deconstruct import deconstructible
 
 from fallback_storage import config, forks
 from fallback_storage.cache.entry import NOWHERE
-from fallback_storage.cache.memo import invalidate
+from fallback_storage.cache.registry import invalidate
 from fallback_storage.engine import build_engine
 from fallback_storage.filenames import filenames, refuse_single
 from fallback_storage.legacy import LegacyTimes

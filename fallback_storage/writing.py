@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage import staging
-from fallback_storage.cache import memo
+from fallback_storage.cache import registry
 from fallback_storage.chain import NOTHING, Walk
 from fallback_storage.content import AnyFile, Guarded, rewindable
 from fallback_storage.exceptions import NoAvailableNameError, ReadOnlyBackendError
@@ -83,7 +83,7 @@ class Writer:
                     if claim.begun or walk.last is Outcome.FAILED:
                         claim.remove_partial(source)
         finally:
-            memo.invalidate(affected(*written))
+            registry.invalidate(affected(*written))
         raise walk.error()
 
     def _save_to(self, walk: Walk, backend: Backend, name: str, content: Any) -> Any:
@@ -157,9 +157,9 @@ class Writer:
                         return
         finally:
             if any(backend.deletes_trees for backend in backends):
-                memo.invalidate_all()
+                registry.invalidate_all()
             else:
-                memo.invalidate(affected(name))
+                registry.invalidate(affected(name))
         done = any(attempt.outcome is Outcome.HELD for attempt in walk.trail)
         if walk.failed or not (done or hidden):
             raise walk.error()
@@ -192,7 +192,7 @@ class Writer:
                 with self._overlay.exclusive(name):
                     self._overlay.whiteouts.remove(name)
             finally:
-                memo.invalidate(affected(name))
+                registry.invalidate(affected(name))
 
     # Open for writing
 
@@ -218,7 +218,7 @@ class Writer:
                     show = partial(self._show, name, backend)
                     return WrittenFile(opened, name, show)
         finally:
-            memo.invalidate(affected(name))
+            registry.invalidate(affected(name))
         raise walk.error()
 
     def _holders(self, name: str, backends: Sequence[Backend]) -> Sequence[Backend]:
@@ -279,4 +279,4 @@ class WrittenFile(AnyFile):
             self._opened.close()
             self._show()
         finally:
-            memo.invalidate(affected(self._name))
+            registry.invalidate(affected(self._name))

@@ -34,7 +34,7 @@ settings.configure(STORAGES={})
 from django.core.files.base import ContentFile
 from fakes import RecordingStorage
 from fallback_storage import forks, namelocks, resolver
-from fallback_storage.cache import memo
+from fallback_storage.cache import registry
 from fallback_storage.storage import FallbackStorage
 
 resolver.PATIENCE = 1000.0
@@ -126,7 +126,7 @@ def test_a_child_needs_no_lock_that_a_thread_of_the_parent_holds():
         locks = [
             forks._objects_lock,
             forks.build_lock(),
-            memo._registry._lock,
+            registry._registry._lock,
             engine.memo.store._lock,
             engine.memo._counters._lock,
             engine.resolver._counters._lock,

@@ -4,7 +4,8 @@ The protocol, and why no stale answer survives it:
 
 * A reader looks a name up and gets a **lease** with the miss, then asks the backends,
   then fills with the lease.
-* A writer changes a backend, then calls ``invalidate``, and only then returns.
+* A writer changes a backend, then calls ``registry.invalidate``, and only then
+  returns.
 * A store refuses a fill whose lease is older than an invalidation of that name.
 
 Say a fill is visible after a writer's call returned. Then its lease is younger than
@@ -13,22 +14,17 @@ reader asked the backends after the change: the entry is right. This argument ne
 no order among readers and no clock.
 
 In-process memos belong to one storage instance, so two instances never share by
-mistake; ``invalidate`` reaches the memos of all instances, because apps build their
-own instances over the same files (``FileField(storage=...)``, sorl by class path).
+mistake; an invalidation reaches the memos of all instances (see ``registry``).
 """
 
 from __future__ import annotations
 
-import threading
 import time
-import weakref
 from typing import TYPE_CHECKING, TypeVar
 
-from fallback_storage import forks
-from fallback_storage.cache import snapshots
+from fallback_storage.cache import registry, snapshots
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_valid
 from fallback_storage.counters import Counters
-from fallback_storage.names import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -146,11 +142,12 @@ class ResolutionMemo(Memo):
         self.is_shared = not store.in_process
         if not self.is_shared:
             self.peek = store.peek  # type: ignore[method-assign]
-        # An attribute of the instance: the hit path calls the store's own method.
-        self.quick_peek = store.peek if store.has_peek else self.peek  # type: ignore[method-assign]
+        if store.has_peek:
+            # An attribute of the instance: the hit path calls the store's own method.
+            self.quick_peek = store.peek  # type: ignore[method-assign]
         self._tally = tally
         self.watch(self._counters, Counters.snapshot)
-        _register(self)
+        registry.add(self)
 
     def peek(self, name: str) -> int | None:
         """See ``Memo.peek``: the store's near tier, then this request's snapshot."""
@@ -162,6 +159,10 @@ class ResolutionMemo(Memo):
                     self._counters.add("negative_hits" if code == NOWHERE else "hits")
                     break
         return code
+
+    def quick_peek(self, name: str) -> int | None:
+        """See ``Memo.quick_peek``."""
+        return self.peek(name)
 
     def look_up_many(
         self, names: Collection[str]
@@ -182,15 +183,13 @@ class ResolutionMemo(Memo):
         for counter, count in counts.items():
             if count:
                 self._counters.add(counter, count)
-        if self._tally is not None:
-            self._tick(missed=counts["misses"] > 0)
+        self._tick(missed=counts["misses"] > 0)
         return found
 
     def look_up(self, name: str) -> tuple[int | None, Lease]:
         """See ``Memo.look_up``."""
         found = self._checked(*self.store.look_up_one(name))
-        if self._tally is not None:
-            self._tick(missed=found[0] is None)
+        self._tick(missed=found[0] is None)
         return found
 
     def _tick(self, *, missed: bool) -> None:
@@ -254,7 +253,7 @@ class ResolutionMemo(Memo):
     def forget_all(self) -> None:
         """See ``Memo.forget_all``; in process memory, of every chain."""
         self.store.clear()
-        for store in _registry.stores():
+        for store in registry.stores():
             # Other instances of this chain have memos of their own there.
             if store.in_process and store is not self.store:
                 store.clear()
@@ -279,54 +278,6 @@ class ResolutionMemo(Memo):
         for key, value in self.store.stats().items():
             counts[key] = counts.get(key, 0) + value
         return counts
-
-
-class _Registry:
-    """The memos of this process, for invalidations that must reach all of them."""
-
-    def __init__(self) -> None:
-        self._memos: weakref.WeakSet[ResolutionMemo] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        forks.register(self)
-
-    def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``."""
-        self._lock = threading.Lock()
-
-    def add(self, memo: ResolutionMemo) -> None:
-        with self._lock:
-            self._memos.add(memo)
-
-    def stores(self) -> Collection[Store]:
-        """Return the stores of all memos, each once."""
-        with self._lock:
-            memos = list(self._memos)
-        return {id(memo.store): memo.store for memo in memos}.values()
-
-
-_registry = _Registry()
-
-
-def _register(memo: ResolutionMemo) -> None:
-    _registry.add(memo)
-
-
-def invalidate(names: Collection[str]) -> None:
-    """Forget names in every memo of this process, and in the stores they share.
-
-    Call it after the backends were changed and before the caller is told so.
-    """
-    voided = (EVERY, *names)
-    for store in _registry.stores():
-        store.invalidate(voided)
-    snapshots.invalidate(names)
-
-
-def invalidate_all() -> None:
-    """Forget everything in every memo of this process, and in their stores."""
-    for store in _registry.stores():
-        store.clear()
-    snapshots.clear()
 
 
 def _parts(names: Collection[str]) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from fakes import RecordingStorage
 from servers import ValkeyServer
 
-from fallback_storage.cache import memo
+from fallback_storage.cache import registry
 from fallback_storage.cache.entry import held
 from fallback_storage.cache.keys import Keys
 from fallback_storage.cache.memo import ResolutionMemo
@@ -67,7 +67,7 @@ CHANGES = {
     "another instance": lambda chain: FallbackStorage(
         [RecordingStorage()], cache=False
     ).delete("x"),
-    "all memos": lambda chain: memo.invalidate_all(),
+    "all memos": lambda chain: registry.invalidate_all(),
 }
 
 
@@ -101,7 +101,7 @@ def test_in_process_memory_both_go_at_once(clock):
     store = LocalStore(clock=clock)
     kept = ResolutionMemo(store, 1, clock=clock)
     taken = lease(store)
-    memo.invalidate({"a"})
+    registry.invalidate({"a"})
     assert is_void(kept.store, taken)
 
 

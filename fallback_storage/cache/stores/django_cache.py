@@ -138,8 +138,9 @@ class DjangoCacheStore(Store):
             # As a client answers that ignores its errors, or waits to connect again.
             raise CacheLosesWritesError("The cache does not show a generation.")
         stamp_keys = [stamp_key for stamp_key, _ in keys.values()]
-        # Many at once are set, not added one by one. To write a new stamp is safe at
-        # any time; another process that came first loses its fill and no more.
+        # Set instead of added, many cost one round trip. To write a new stamp is safe
+        # at any time (another process that came first loses its fill and no more), but
+        # not twice: a client must not send it again after an error.
         self._complete(
             values,
             stamp_keys,

@@ -24,7 +24,6 @@ from fallback_storage.exceptions import ConfigurationError, Mistake
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-DJANGO = "django.core.cache.backends.redis.RedisCache"
 DJANGO_REDIS = "django_redis.cache.RedisCache"
 
 # Seconds to wait for the server, to connect and for each answer.
@@ -43,11 +42,6 @@ CLIENT_ADVICE = (
     "For Sentinel or a cluster give a client: the dotted path of a function that "
     "returns a client of redis-py."
 )
-
-
-def is_redis_alias(alias: str) -> bool:
-    """Whether this alias of ``CACHES`` is Django's or django-redis's Redis cache."""
-    return caches.settings.get(alias, {}).get("BACKEND") in {DJANGO, DJANGO_REDIS}
 
 
 def prefix_of(alias: str, chain: str) -> Callable[[], str]:

@@ -14,7 +14,7 @@ from django.core.cache import caches
 from fallback_storage.cache.entry import held
 from fallback_storage.cache.stores.near import near_store
 from fallback_storage.cache.stores.redis import redis_store
-from fallback_storage.cache.stores.redis_alias import client_of, is_redis_alias
+from fallback_storage.cache.stores.redis_alias import client_of
 from fallback_storage.exceptions import ConfigurationError
 
 redis = pytest.importorskip("redis")
@@ -38,21 +38,6 @@ def alias(settings):
 
 def arguments_of(alias):
     return client_of(alias).connection_pool.connection_kwargs
-
-
-@pytest.mark.parametrize(
-    ("backend", "expected"),
-    [
-        (DJANGO, True),
-        (DJANGO_REDIS, True),
-        ("django.core.cache.backends.locmem.LocMemCache", False),
-        ("somebody.elses.RedisCache", False),
-    ],
-)
-def test_the_backends_that_are_recognised(alias, backend, expected):
-    """Django's own and django-redis's; nothing is imported to find out."""
-    assert is_redis_alias(alias(backend=backend)) is expected
-    assert not is_redis_alias("no such alias")
 
 
 # Connections

@@ -1,0 +1,74 @@
+"""The memos of this process, for invalidations that must reach all of them.
+
+Apps build instances of their own over the same files (``FileField(storage=...)``, sorl
+by class path), and each has a memo of its own, or one that it shares.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from fallback_storage import forks
+from fallback_storage.cache import snapshots
+from fallback_storage.names import EVERY
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from fallback_storage.cache.memo import ResolutionMemo
+    from fallback_storage.cache.stores.base import Store
+
+
+class _Registry:
+    """Keeps no memo alive."""
+
+    def __init__(self) -> None:
+        self._memos: weakref.WeakSet[ResolutionMemo] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """See ``forks.ForkSensitive``."""
+        self._lock = threading.Lock()
+
+    def add(self, memo: ResolutionMemo) -> None:
+        with self._lock:
+            self._memos.add(memo)
+
+    def stores(self) -> Collection[Store]:
+        with self._lock:
+            memos = list(self._memos)
+        return {id(memo.store): memo.store for memo in memos}.values()
+
+
+_registry = _Registry()
+
+
+def add(memo: ResolutionMemo) -> None:
+    """Let invalidations reach a memo, while it lives."""
+    _registry.add(memo)
+
+
+def stores() -> Collection[Store]:
+    """Return the stores of all memos, each once."""
+    return _registry.stores()
+
+
+def invalidate(names: Collection[str]) -> None:
+    """Forget names in every memo of this process, and in the stores they share.
+
+    Call it after the backends were changed and before the caller is told so.
+    """
+    voided = (EVERY, *names)
+    for store in stores():
+        store.invalidate(voided)
+    snapshots.invalidate(names)
+
+
+def invalidate_all() -> None:
+    """Forget everything in every memo of this process, and in their stores."""
+    for store in stores():
+        store.clear()
+    snapshots.clear()
