@@ -156,7 +156,6 @@ class BatchResolver:
         """Return the walks, and the names that others can now find in the memo."""
         known = {name: what for name, (what, _) in looked.items()}
         walks = self.walk(known, stop)
-        resolver = self._resolver
         codes: dict[str, int] = {}
         fills: dict[str, tuple[Lease, int]] = {}
         settled: set[str] = set()
@@ -164,34 +163,39 @@ class BatchResolver:
             what, lease = looked[name]
             if lease is None and memo_key(name) is None:
                 continue
-            before = what.code
+            code = what.code
             if what.suffices(stop):
                 # It may say more than this walk, which ended before it.
                 settled.add(name)
-                if before is not None:
-                    codes[name] = before
-                continue
-            code = resolver.code_for(walk, walk.holder, stop, what)
-            if code is not None and code != before:
-                fills[name] = lease, code
-            if code is not None or before is not None:
-                codes[name] = before if code is None else code  # type: ignore[assignment]
+            else:
+                found = self._resolver.code_for(walk, walk.holder, stop, what)
+                if found is not None and found != code:
+                    code = found
+                    fills[name] = lease, found
+            if code is not None:
+                codes[name] = code
         if fills:
-            self._memo.fill_many(fills)
+            settled |= self._fill(fills, stop)
         self._memo.keep(codes)
+        return walks, settled
+
+    def _fill(self, fills: Mapping[str, tuple[Lease, int]], stop: int) -> set[str]:
+        """Remember; return the names that others can now find in the memo."""
+        self._memo.fill_many(fills)
         enough = {
             code
             for code in {code for _, code in fills.values()}
-            if resolver.know(code).suffices(stop) and self._memo.lifetime(code) > 0
+            if self._resolver.know(code).suffices(stop)
+            and self._memo.lifetime(code) > 0
         }
-        settled.update(
+        return {
             name
             for name, (lease, code) in fills.items()
             if lease is not None and code in enough
-        )
-        return walks, settled
+        }
 
     def walk(self, known: Mapping[str, Known], stop: int) -> dict[str, Walk]:
+        """Ask the backends before ``stop`` for names of which this much is known."""
         walks = {name: Walk("exists", name) for name in known}
         veils = _Veils(self._whiteouts)
         asked: set[str] = set()

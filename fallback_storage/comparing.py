@@ -107,20 +107,30 @@ def reads_as_stored(backend: Backend, name: str) -> bool:
 
 
 def differ(
-    one: Backend, shows: Listed, other: Backend, other_shows: Listed, blame: Blame
+    one: Backend,
+    shows: Listed,
+    other: Backend,
+    other_shows: Listed,
+    blame: Blame,
+    *,
+    surely: bool = False,
 ) -> bool:
-    """Whether two files are not the same, as far as listings show; reads few of them."""
+    """Whether two files are not the same, as far as listings show; reads few of them.
+
+    ``surely``: where no listing shows a checksum, both are read.
+    """
     sides = ((one, shows), (other, other_shows))
     name = shows.name
-    if not _look_different(sides, name, blame):
+    if _look_different(sides, name, blame):
+        for backend, _ in sides:
+            with blame.asking(backend):
+                if not reads_as_stored(backend, name):
+                    # Stored in another form: what is read decides.
+                    break
+        else:
+            return True
+    elif not surely or shows.md5 or other_shows.md5:
         return False
-    # Stored in another form? Then what is read decides.
-    for backend, _ in sides:
-        with blame.asking(backend):
-            if not reads_as_stored(backend, name):
-                break
-    else:
-        return True
     return _read(one, name, blame) != _read(other, name, blame)
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain import Walk
-from fallback_storage.listing import flat_pages, lists_flat
+from fallback_storage.listing import PAGE_SIZE, flat_pages, lists_flat
 from fallback_storage.names import memo_key
 from fallback_storage.outcomes import Attempt, Outcome, classify
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 # What one page of a listing costs, in questions.
 PAGE_COST = 12.5
-# Keys of a full page.
-PAGE_SIZE = 1000
 # A page is tried for so many names. It may tell of none of them: then it was not more
 # than half of what they cost.
 WORTH_LISTING = 25

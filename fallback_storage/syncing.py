@@ -18,7 +18,6 @@ from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.blame import Blame
 from fallback_storage.comparing import (
-    content_in,
     differ,
     shown,
     size_in,
@@ -233,16 +232,10 @@ class _Run:
         task.shows = theirs
         if not self._verify:
             theirs = theirs._replace(md5=None)
-        if differ(source, theirs, self._home, ours, task.blame):
-            return Result.DIFFERENT
-        if self._verify and theirs.md5 is None and ours.md5 is None:
-            # Neither shows a checksum: what is read has to tell.
-            with task.blame.asking(source):
-                read = content_in(source, name)
-            with task.blame.asking(self._home):
-                if content_in(self._home, name) != read:
-                    return Result.DIFFERENT
-        return Result.PRESENT
+        different = differ(
+            source, theirs, self._home, ours, task.blame, surely=self._verify
+        )
+        return Result.DIFFERENT if different else Result.PRESENT
 
     def _bring(self, task: _Task) -> Result:
         name, source = task.shows.name, self._backends[task.index]

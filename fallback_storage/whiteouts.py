@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from django.core.files.base import ContentFile
 
 from fallback_storage.chain import NOTHING, Walk
+from fallback_storage.listing import WHITEOUTS_FOLDER
 from fallback_storage.outcomes import Outcome
 from fallback_storage.probing import probe_walks
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from fallback_storage.backends import Backend
-
-FOLDER = ".fallback-whiteouts"
 
 
 class Whiteouts:
@@ -93,8 +92,8 @@ class Whiteouts:
 
     def names(self) -> Iterator[str]:
         """Yield every hidden name. Raises what the backend raises."""
-        for depth in self._list_or_raise(FOLDER)[0]:
-            yield from self._names_below(f"{FOLDER}/{depth}", "")
+        for depth in self._list_or_raise(WHITEOUTS_FOLDER)[0]:
+            yield from self._names_below(f"{WHITEOUTS_FOLDER}/{depth}", "")
 
     def _names_below(self, folder: str, directory: str) -> Iterator[str]:
         place = posixpath.join(folder, directory).rstrip("/")
@@ -137,4 +136,4 @@ class Veil:
 
 def _place(name: str) -> str:
     name = name.rstrip("/")
-    return f"{FOLDER}/{name.count('/')}/{name}"
+    return f"{WHITEOUTS_FOLDER}/{name.count('/')}/{name}"

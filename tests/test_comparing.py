@@ -62,6 +62,22 @@ def test_what_is_shown_is_compared_first(shows, other_shows, read, differs):
     assert sum(opened) == read
 
 
+@pytest.mark.parametrize(
+    ("shows", "content", "read", "differs"),
+    [
+        (Listed("a", 7), b"content", 2, False),
+        (Listed("a", 7), b"CONTENT", 2, True),
+        (Listed("a", 7, MD5), b"content", 1, False),
+    ],
+)
+def test_to_be_sure_what_shows_no_checksum_is_read(shows, content, read, differs):
+    """Only then: a checksum on one side is what the other's content is compared with."""
+    one, other = backend(), backend(content=content)
+    assert differ(one, shows, other, Listed("a", 7), Blame(), surely=True) is differs
+    opened = [each.storage.count("_open") for each in (one, other)]
+    assert sum(opened) == read
+
+
 def s3_file(encoding=None, encryption=None, customer=None):
     return SimpleNamespace(
         obj=SimpleNamespace(

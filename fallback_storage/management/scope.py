@@ -9,7 +9,7 @@ from django.core.cache.backends.locmem import LocMemCache
 
 from fallback_storage.aliases import class_of
 from fallback_storage.config import read_options
-from fallback_storage.fingerprint import fingerprint
+from fallback_storage.fingerprint import is_shareable
 from fallback_storage.memospec import CACHE_SETTING, cache_backend
 
 if TYPE_CHECKING:
@@ -48,6 +48,6 @@ def scope_of(storage: FallbackStorage) -> Scope:
         cache_class is not None and issubclass(cache_class, LocMemCache)
     ):
         return Scope.PROCESS
-    if fingerprint(engine.backends) != fingerprint(engine.backends):
+    if not all(map(is_shareable, engine.backends)):
         return Scope.CHAIN
     return Scope.SHARED
