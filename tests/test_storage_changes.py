@@ -112,7 +112,7 @@ def test_a_reordered_chain_reuses_no_entry():
 # A forked process
 
 FORKED = """
-import os, threading, time
+import os, signal, threading, time
 from django.conf import settings
 settings.configure(MEDIA_ROOT="unused")
 import django
@@ -168,11 +168,7 @@ if child:
     print("parent:", first.stats()["entries"], flush=True)
     os._exit(0)
 
-def watch():
-    time.sleep(20)
-    os._exit(9)
-
-threading.Thread(target=watch, daemon=True).start()
+signal.alarm(20)  # a child that waits for ever is killed
 assert first.stats()["entries"] == 0, "the child's memo is not empty"
 assert clocked.exists("x") and clocked.stats()["walks"] == 1
 assert first.exists("x") and first.stats()["walks"] == 1
