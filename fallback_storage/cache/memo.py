@@ -103,9 +103,9 @@ class Memo:
     def watch(self, owner: Owner, read: Callable[[Owner], Mapping[str, int]]) -> None:
         """Let ``read(owner)`` be part of what all processes have counted."""
 
-    def published(self, names: Collection[str]) -> Mapping[str, int]:
+    def published(self, names: Collection[str]) -> Mapping[str, int] | None:
         """Return what all processes have counted; see ``Store.published``."""
-        return {}
+        return None
 
     def stats(self) -> dict[str, int]:
         """Return counters."""
@@ -177,7 +177,7 @@ class ResolutionMemo(Memo):
             if code is None or not is_valid(code, self._chain_length):
                 counts["misses"] += 1
                 if code is not None:
-                    found[name] = None, lease
+                    found[name] = self._refused(name, lease)
             else:
                 counts["negative_hits" if code == NOWHERE else "hits"] += 1
         for counter, count in counts.items():
@@ -188,7 +188,7 @@ class ResolutionMemo(Memo):
 
     def look_up(self, name: str) -> tuple[int | None, Lease]:
         """See ``Memo.look_up``."""
-        found = self._checked(*self.store.look_up_one(name))
+        found = self._checked(name, *self.store.look_up_one(name))
         self._tick(missed=found[0] is None)
         return found
 
@@ -197,12 +197,19 @@ class ResolutionMemo(Memo):
         if self._tally is not None and (missed or not self.store.has_peek):
             self._tally.tick()
 
-    def _checked(self, code: int | None, lease: Lease) -> tuple[int | None, Lease]:
+    def _checked(
+        self, name: str, code: int | None, lease: Lease
+    ) -> tuple[int | None, Lease]:
         if code is None or not is_valid(code, self._chain_length):
             self._counters.add("misses")
-            return None, lease
+            return (None, lease) if code is None else self._refused(name, lease)
         self._counters.add("negative_hits" if code == NOWHERE else "hits")
         return code, lease
+
+    def _refused(self, name: str, lease: Lease) -> tuple[None, Lease]:
+        # A damaged entry. In process it would be served without another look at it.
+        self.store.invalidate((name,))
+        return None, lease
 
     def fill(self, name: str, lease: Lease, code: int) -> bool:
         """See ``Memo.fill``."""
@@ -268,7 +275,7 @@ class ResolutionMemo(Memo):
         if self._tally is not None:
             self._tally.watch(owner, read)
 
-    def published(self, names: Collection[str]) -> Mapping[str, int]:
+    def published(self, names: Collection[str]) -> Mapping[str, int] | None:
         """See ``Memo.published``."""
         return self.store.published(names)
 

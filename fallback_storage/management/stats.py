@@ -36,6 +36,11 @@ COUNTERS = {
 }
 MICROSECONDS = 1_000_000
 
+# Of a store of one's own, too, which need not keep any.
+NO_COUNTERS = (
+    "But not the counters: in a database cache, uploads would wait for each other's."
+)
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments."""
@@ -46,26 +51,29 @@ def handle(storage: FallbackStorage, options: Mapping[str, Any], output: Output)
     """Print the counters."""
     scope = scope_of(storage)
     shared = scope is Scope.SHARED
-    found = _read(storage) if shared else {}
+    found = _read(storage) if shared else None
     if shared and storage.stats().get("store_failures"):
         raise CommandError("The memo's cache, which has the counters, does not answer.")
-    alone = f"{scope.value} Counters live in each process; see storage.stats() there."
+    why = f"{scope.value} {NO_COUNTERS}" if shared else scope.value
+    alone = f"{why} Counters live in each process; see storage.stats() there."
     if options["json"]:
-        output.json({"shared": shared, **found})
-        if not shared:
+        output.json({"shared": found is not None, **(found or {})})
+        if found is None:
             output.warn(alone)
-    elif shared:
+    elif found is not None:
         _print(found, output)
     else:
         output.line(alone)
     return OK
 
 
-def _read(storage: FallbackStorage) -> dict[str, Any]:
+def _read(storage: FallbackStorage) -> dict[str, Any] | None:
     engine = engine_of(storage)
     keys = {backend.name: list(counted_by(backend)) for backend in engine.backends}
     wanted = [*COUNTERS, *(key for each in keys.values() for key in each)]
     published = engine.memo.published(wanted)
+    if published is None:
+        return None
     since = published.get(SINCE)
     backends = {}
     for name, (calls, failures, microseconds) in keys.items():

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from conftest import ManualClock
+from django.core.management import call_command
 from fakes import RecordingStorage
 from management.running import configure, environment, run, write_settings
 
@@ -129,7 +130,7 @@ def test_not_into_a_cache_that_the_settings_no_longer_name(settings, cache, back
     engine = storage._engine
     settings.CACHES = dict(settings.CACHES)
     publish()
-    assert engine.memo.published(["misses"]) == {}
+    assert not engine.memo.published(["misses"])
 
 
 def test_as_text(settings, cache, backends):
@@ -145,6 +146,27 @@ def test_as_text(settings, cache, backends):
     assert "      1  misses" in done.lines
     (production,) = [line.split() for line in done.lines if "Storage-2" in line]
     assert production[1:3] == ["1", "0"]
+
+
+@pytest.mark.django_db
+def test_a_database_cache_keeps_none(settings, backends):
+    """It is shared, and says why its counters are not."""
+    settings.CACHES = {
+        "media": {
+            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+            "LOCATION": "counters",
+        },
+    }
+    call_command("createcachetable", verbosity=0)
+    storage = configure(settings, *backends, cache="media")
+    storage.exists("a")
+    publish()
+    done = run("stats")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("The memo is shared. But not the counters:")
+    done = run("stats", "--json")
+    assert (done.status, json.loads(done.out)) == (0, {"shared": False})
+    assert "see storage.stats()" in done.err
 
 
 def test_a_cache_that_does_not_answer(settings, backends, valkey):

@@ -94,12 +94,13 @@ class Store(ABC):
         """
         return True
 
-    def published(self, names: Collection[str]) -> Mapping[str, int]:
+    def published(self, names: Collection[str]) -> Mapping[str, int] | None:
         """Return what was published under these names, by all processes.
 
         And under ``SINCE``, if that is known, when the first did (seconds since 1970).
+        None: this store keeps no counters.
         """
-        return {}
+        return None
 
     def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Let go of connections and threads. The store is not used afterwards."""

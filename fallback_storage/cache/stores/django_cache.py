@@ -96,9 +96,9 @@ class DjangoCacheStore(Store):
         # Asked for at each call: Django gives every thread a connection of its own.
         return caches[self._alias]
 
-    def _marks(self) -> bool:
-        # One row for all names would be locked until the writer's transaction ends:
-        # uploads would wait for each other.
+    def _shares_keys(self) -> bool:
+        # One row for all names, or for a counter, would be locked until the writer's
+        # transaction ends: uploads would wait for each other.
         return not isinstance(self._cache(), BaseDatabaseCache)
 
     def _sends_once(self) -> bool:
@@ -114,7 +114,7 @@ class DjangoCacheStore(Store):
     ) -> Mapping[str, tuple[int | None, object]]:
         """See ``Store.look_up``."""
         found: dict[str, tuple[int | None, object]] = {}
-        if EVERY in names and not self._marks():
+        if EVERY in names and not self._shares_keys():
             # A lease that never holds: who relies on it reads twice (``warming``).
             found[EVERY] = None, self._new_token()
             names = [name for name in names if name != EVERY]
@@ -214,7 +214,7 @@ class DjangoCacheStore(Store):
         if not names:
             return
         first = []
-        if EVERY in names and self._marks():
+        if EVERY in names and self._shares_keys():
             first = [self._keys.stamp(EVERY)]
         rest = [name for name in names if name != EVERY]
         for part in _parts(rest) if rest else [()]:
@@ -262,8 +262,11 @@ class DjangoCacheStore(Store):
     def publish(self, deltas: Mapping[str, int]) -> bool:
         """See ``Store.publish``: a call for each counter, for it has to be atomic.
 
-        (A cache that does not increase atomically loses some of what is counted.)
+        (A cache that does not increase atomically loses some of what is counted.) A
+        database cache is spared.
         """
+        if not self._shares_keys():
+            return True
         cache = self._cache()
         cache.add(
             self._keys.counter(SINCE), int(time.time()), timeout=GENERATION_SECONDS
@@ -283,8 +286,10 @@ class DjangoCacheStore(Store):
                     cache.incr(key, delta)
         return True
 
-    def published(self, names: Collection[str]) -> Mapping[str, int]:
+    def published(self, names: Collection[str]) -> Mapping[str, int] | None:
         """See ``Store.published``."""
+        if not self._shares_keys():
+            return None
         keys = {self._keys.counter(name): name for name in (*names, SINCE)}
         found = self._cache().get_many(list(keys))
         return {

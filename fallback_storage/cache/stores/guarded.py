@@ -169,9 +169,9 @@ class GuardedStore(Store):
         self._call(publish)
         return bool(reached)
 
-    def published(self, names: Collection[str]) -> Mapping[str, int]:
+    def published(self, names: Collection[str]) -> Mapping[str, int] | None:
         """See ``Store.published``. Never fails."""
-        return self._call(lambda: self._store.published(names)) or {}
+        return self._call(lambda: self._store.published(names))
 
     def close(self) -> None:
         """See ``Store.close``. Tries once more to deliver what was not."""

@@ -142,7 +142,7 @@ class NearStore(Store):
         """See ``Store.publish``."""
         return self._far.publish(deltas)
 
-    def published(self, names: Collection[str]) -> Mapping[str, int]:
+    def published(self, names: Collection[str]) -> Mapping[str, int] | None:
         """See ``Store.published``."""
         return self._far.published(names)
 

@@ -385,7 +385,7 @@ def test_counters_add_up(subject):
     """Also from another store of the chain; and they are no matter of the names."""
     store = subject.store
     wanted = ["hits", "backend:caf\xe9 \n:calls", "never"]
-    assert store.published(wanted) == {}
+    assert not store.published(wanted)
     before = time.time()
     for delta in (1, 2**40):
         assert store.publish({"hits": delta, wanted[1]: 5})
@@ -393,8 +393,8 @@ def test_counters_add_up(subject):
     assert subject.knows()
     store.invalidate(["a", "hits"])
     store.clear()
-    found = dict(store.published(wanted))
     if subject.kind.counts:
+        found = dict(store.published(wanted))
         assert int(before) <= found.pop(SINCE) <= time.time()
         assert found == {"hits": 1 + 2**40, wanted[1]: 10}
     assert subject.knows_nothing()

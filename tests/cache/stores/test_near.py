@@ -8,6 +8,7 @@ import pytest
 from nearby import PREFIX, connect, impatient, know, lease_of, settle, until
 
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
+from fallback_storage.cache.memo import ResolutionMemo
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.near import NearStore
 from fallback_storage.cache.stores.redis import RedisStore
@@ -57,6 +58,18 @@ def test_a_look_up_brings_a_far_entry_into_the_process(near, other, client, code
     client.config_resetstat()
     assert near.peek("a") == code
     assert "cmdstat_get" not in client.info("commandstats")
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_damaged_entry_is_not_kept_in_process(near, other, many):
+    """A backend that this chain has not: the memo refuses it, and it is gone."""
+    memo = ResolutionMemo(near, chain_length=2)
+    lease = other.look_up(["a"])["a"][1]
+    assert other.fill("a", lease, held(7), 60.0)
+    found = memo.look_up_many(["a"])["a"] if many else memo.look_up("a")
+    assert found[0] is None
+    assert memo.quick_peek("a") is None
+    assert other.look_up(["a"])["a"][0] is None
 
 
 def test_the_hit_path_is_the_local_stores_own_method(make_near):
