@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from fallback_storage.backends import Backend
     from fallback_storage.cache.memo import Memo
     from fallback_storage.cache.stores.base import Lease
+    from fallback_storage.known import Known
     from fallback_storage.resolution import Resolution
-    from fallback_storage.resolver import Known, Resolver
+    from fallback_storage.resolver import Resolver
     from fallback_storage.whiteouts import Whiteouts
 
     Looked = dict[str, tuple[Known, Lease]]

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from fallback_storage.cache.stores.base import Lease
     from fallback_storage.chain import Walk
     from fallback_storage.engine import Engine
+    from fallback_storage.known import Known
     from fallback_storage.listing import Listed
-    from fallback_storage.resolver import Known
     from fallback_storage.storage import FallbackStorage
 
 # How often the memo's store is asked that does not answer.
