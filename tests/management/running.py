@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
@@ -73,9 +74,10 @@ def environment(folder):
     }
 
 
+@contextmanager
 def start(folder, *args, **popen):
-    """Start a subcommand in a process, and a process group, of its own."""
-    return subprocess.Popen(
+    """Start a subcommand in a process, and a process group, of its own; end it."""
+    process = subprocess.Popen(
         [*COMMAND, *args],
         **{
             "env": environment(folder),
@@ -88,6 +90,11 @@ def start(folder, *args, **popen):
             **popen,
         },
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()  # nothing, where it has ended
 
 
 def run_alone(folder, *args, **popen):
