@@ -1,8 +1,8 @@
 """Filling the memo from listings, before the first visitor comes.
 
 What a backend lists, it holds. For a name listed by the second backend or a later one,
-those above are asked as in any walk (``batch``), and the whiteouts. What the memo knows
-already is left alone, so a run that was broken off may simply be started again.
+those above are asked as in any walk (``batch``), and the whiteouts. That holds for what
+the memo knows already, too: it is renewed, so that it does not end before the next run.
 
 **Why a file that is deleted meanwhile does not come back.** The protocol of
 ``cache.memo`` wants a name's lease taken before the backends are asked for it. Here the
@@ -23,6 +23,18 @@ wants, and of the names that are still listed are filled; no marker is needed. S
 is read twice at the most, however much is written meanwhile. (A walk by ``listdir``
 reads a directory long before its last page is filled. So the marker is that of the
 whole listing, and a page that is read again begins a new listing.)
+
+**What is known is renewed.** What replaces an entry may get no older than that, since it
+may rest on it. So between 2 and 3 the known names of the page are forgotten, in this
+memo, and the backends above are asked for them as for any other. The argument holds all
+the same: it is about what happens between 1 and 6, whatever the memo said before. To
+forget a name voids its entry and its leases and makes none good, and steps 1 to 6 follow
+each other as before. The marker stays: no backend was changed, and a writer voids it
+himself. What is known of such a name in step 3 was learned after it was forgotten.
+
+Left alone is what is held by a backend that was listed before: it was renewed then. And
+nothing is forgotten while a backend above cannot be asked, for then the memo is needed
+most. So one name of the page is tried first.
 """
 
 from __future__ import annotations
@@ -37,7 +49,7 @@ from fallback_storage.names import EVERY, clean_name
 from fallback_storage.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from fallback_storage.backends import Backend
     from fallback_storage.cache.memo import Memo
@@ -47,6 +59,9 @@ if TYPE_CHECKING:
     from fallback_storage.known import Known
     from fallback_storage.listing import Listed
     from fallback_storage.storage import FallbackStorage
+
+    # What the memo says of names, and the leases to fill them with.
+    _Found = dict[str, tuple[Known, Lease]]
 
 # How often the memo's store is asked that does not answer.
 ATTEMPTS = 3
@@ -65,8 +80,9 @@ class MemoUnavailableError(FallbackStorageError):
 class Progress:
     """How far a warm-up is. ``after`` this name of this backend it can go on.
 
-    ``names`` were listed so far, in all backends. Of these ``filled`` are remembered
-    now and ``known`` had been before. Of ``unsure`` ones a backend above could not be
+    ``names`` were listed so far, in all backends. Of these ``filled`` were remembered
+    now, known before or not, and ``known`` were up to date: a backend listed before has
+    them, or somebody else was first. Of ``unsure`` ones a backend above could not be
     asked; ``trouble`` tells what the last of these answered. The others are hidden by
     whiteouts, were written to meanwhile, or are held by an ``ALWAYS_PROBE`` backend.
     """
@@ -86,12 +102,15 @@ def warm(
     *,
     backend: str | None = None,
     after: str = "",
+    listed: Collection[str] = (),
 ) -> Iterator[Progress]:
     """Remember who holds the files below a directory; yield how far it is.
 
     Every backend is listed, first to last, or only the one of that name. ``after``: in
-    the first one that is listed, begin after this name. Yields after every page, and
-    once for each backend before its first. In memory is one page at a time.
+    the first one that is listed, begin after this name. ``listed``: backends that the
+    caller has listed just before; what is known to be there is left alone. Yields after
+    every page, and once for each backend before its first. In memory is one page at a
+    time.
 
     Raises ``ValueError`` if there is no such backend, ``MemoUnavailableError``, and
     what a backend raises that is listed.
@@ -102,7 +121,7 @@ def warm(
         raise ValueError(f"No backend is named {backend!r}, but: {', '.join(names)}.")
     if not engine.memo.remembers:
         raise MemoUnavailableError("This storage has no memo (cache=False, or TTL 0).")
-    warmer = _Warmer(engine)
+    warmer = _Warmer(engine, {names.index(each) for each in listed if each in names})
     directory, after = clean_name(directory), clean_name(after) if after else ""
     for index, name in enumerate(names):
         if backend in {None, name}:
@@ -113,7 +132,8 @@ def warm(
 class _Warmer:
     """Fills the memo of one chain."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, listed: set[int]) -> None:
+        self._listed = listed
         self._backends = engine.backends
         self._memo = engine.memo
         self._resolver = engine.resolver
@@ -140,9 +160,10 @@ class _Warmer:
             self._names += len(page)
             self._fill(index, listing, [listed.name for listed in page])
             yield self.progress(index, listing.after)
+        self._listed.add(index)
 
     def _fill(self, index: int, listing: _Listing, names: Sequence[str]) -> None:
-        known, leases = self._look_up(names)
+        known, leases = self._look_up(index, names)
         if not known:
             return
         codes = self._codes(index, known)
@@ -156,24 +177,51 @@ class _Warmer:
             )
 
     def _look_up(
-        self, names: Sequence[str]
+        self, index: int, names: Sequence[str]
     ) -> tuple[dict[str, Known], dict[str, Lease]]:
         """Return what is known of the names that are to be filled, and their leases."""
+        found = self._renew(index, self._ask_memo(names))
         known: dict[str, Known] = {}
         leases: dict[str, Lease] = {}
         unanswered = False
-        for part in self._pace.parts(names):
-            for name, (code, lease) in self._memo.look_up_many(part).items():
-                what = self._resolver.know(code)
-                if what.holder is not None:
-                    self._known += 1
-                elif lease is not None:
-                    known[name], leases[name] = what, lease
-                else:
-                    unanswered = True
+        for name, (what, lease) in found.items():
+            if what.holder is not None:
+                self._known += 1
+            elif lease is not None:
+                known[name], leases[name] = what, lease
+            else:
+                unanswered = True
         if unanswered:
             take_marker(self._memo)  # raises unless that was one bad moment
         return known, leases
+
+    def _ask_memo(self, names: Sequence[str]) -> _Found:
+        return {
+            name: (self._resolver.know(code), lease)
+            for part in self._pace.parts(names)
+            for name, (code, lease) in self._memo.look_up_many(part).items()
+        }
+
+    def _renew(self, index: int, found: _Found) -> _Found:
+        """Forget what is to be renewed; return what is known of all names then."""
+        due = [
+            name
+            for name, (what, _) in found.items()
+            if what.code is not None and what.holder not in self._listed
+        ]
+        if not due:
+            return found
+        # Do those above answer? Of this one nothing is remembered: it has no lease yet.
+        walk = self._batch.walk({due[0]: self._resolver.know(None)}, index)[due[0]]
+        if not walk.certain:
+            self._unsure += len(due)
+            self._trouble = _trouble_of(walk)
+            kept = set(due)
+            return {name: what for name, what in found.items() if name not in kept}
+        for part in self._pace.parts(due):
+            self._memo.forget(part)
+        # All names: in process memory, leases of others may have been voided with these.
+        return self._ask_memo(list(found))
 
     def _codes(self, index: int, known: Mapping[str, Known]) -> dict[str, int]:
         """Return what may be remembered of names that backend ``index`` lists."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 from django.core.files.base import ContentFile
 from fakes import RecordingStorage
 
 from fallback_storage import listing, warming
+from fallback_storage.cache.stores import local
 from fallback_storage.names import EVERY
 from fallback_storage.outcomes import Outcome
 from fallback_storage.resolution import Source
@@ -133,16 +135,97 @@ def test_the_backends_above_are_asked_once(cache):
     assert first.count("exists") == second.count("exists") == 0
 
 
-def test_what_is_known_is_left_alone(cache):
-    first, second = holding("first"), holding("second", "a", "b")
-    storage = FallbackStorage([first, second], cache=cache)
-    storage.exists("a")
+def test_what_is_known_is_asked_for_again(cache):
+    """Also what is known in part, and what is wrong by now."""
+    first, second = holding("first"), holding("second", "a", "b", "c")
+    storage = FallbackStorage([entry(first), entry(second)], cache=cache)
+    assert storage.exists("a")
     storage.url("b")  # learns: not in the first
+    assert storage.exists("c")
+    first.files["c"] = b""
+    assert finish(warm(storage, backend="second")).filled == 3
     reset(first, second)
-    done = finish(warm(storage))
-    assert (done.names, done.filled, done.known) == (2, 1, 1)
-    assert first.count("exists") == second.count("exists") == 0
-    assert finish(warm(storage)) == Progress("RecordingStorage-2", "b", 2, 0, 2)
+    found = [storage.resolve(name).backend for name in "abc"]
+    assert found == ["second", "second", "first"]
+    assert not first.calls + second.calls
+
+
+def test_a_page_that_is_known_in_part(cache, monkeypatch):
+    """In process, leases of the other names are voided with those of the known ones."""
+    monkeypatch.setattr(local, "STRIPES", 1)
+    storage = FallbackStorage([holding("first", *"abc")], cache=cache)
+    storage.exists("b")
+    assert finish(warm(storage)).filled == 3
+
+
+def test_what_a_backend_holds_that_was_listed_before_is_left_alone(cache):
+    first, second = holding("first", "a", "b"), holding("second", "a", "b", "c")
+    storage = FallbackStorage([entry(first), entry(second)], cache=cache)
+    for _ in range(2):
+        reset(first, second)
+        done = finish(warm(storage))
+        assert done == Progress("second", "c", 5, 3, 2)
+        assert {path for call, path in first.calls if call == "exists"} == {"c"}
+    done = finish(warm(storage, backend="second"))
+    assert (done.filled, done.known) == (3, 0)
+    done = finish(warm(storage, backend="second", listed=["first"]))
+    assert (done.filled, done.known) == (1, 2)
+
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize("cache", ["in process", "shared"], indirect=True)
+def test_a_warm_up_in_time_keeps_all_names_known(cache, clock, monkeypatch):
+    """For longer than anything lives that a store keeps beside an entry."""
+    monkeypatch.setattr(FallbackStorage, "clock", clock)
+    # What locmem asks. It begins to move now, and not in 1970.
+    begin, now = clock.now, time.time()
+    monkeypatch.setattr(time, "time", lambda: now + clock.now - begin)
+    first, second = holding("first", "a"), holding("second", "a", "b", "c")
+    ttl = {"TTL": 25 * HOUR}
+    cache = ttl if cache is None else {"ALIAS": cache, **ttl}
+    storage = FallbackStorage([first, second], cache=cache)
+    storage.url("c")
+    for _ in range(10):
+        clock.tick(12 * HOUR)
+        finish(warm(storage))
+        reset(first, second)
+        for _ in range(2):
+            clock.tick(6 * HOUR)
+            assert all(map(storage.exists, "abc"))
+        clock.tick(12 * HOUR)
+        assert all(map(storage.exists, "abc"))
+        assert not first.calls + second.calls
+
+
+@pytest.mark.parametrize("cache", ["redis", "near"], indirect=True)
+def test_a_server_keeps_what_is_renewed_for_a_full_ttl(cache, valkey):
+    first = holding("first", "a")
+    storage = FallbackStorage([first], cache={**cache, "TTL": 25 * HOUR})
+    finish(warm(storage))
+    client = storage._get_engine().memo.store._store
+    client = getattr(client, "_far", client).client
+    for key in client.scan_iter(match="*a"):
+        assert client.expire(key, HOUR)
+    finish(warm(storage))
+    assert storage._get_engine().memo.seconds_left("a") > 24 * HOUR
+
+
+def test_nothing_is_forgotten_while_one_above_cannot_be_asked(cache):
+    """The memo is needed most while that is so."""
+    first, second = holding("first"), holding("second", "a", "b", "c")
+    storage = FallbackStorage([entry(first), entry(second)], cache=cache)
+    assert storage.exists("a")
+    assert storage.exists("b")
+    first.fail("exists")
+    done = finish(warm(storage, backend="second"))
+    assert (done.filled, done.known, done.unsure) == (0, 0, 3)
+    assert done.trouble == "first: failed (ConnectionError)"
+    reset(first, second)
+    assert storage.resolve("a").source is Source.MEMO
+    assert storage.resolve("b").source is Source.MEMO
+    assert not first.calls + second.calls
 
 
 def test_a_hidden_file_is_not_remembered(cache):
@@ -310,14 +393,32 @@ def test_a_cache_that_has_one_bad_moment():
         finish(warm(storage))
 
 
-def test_a_page_that_is_known_costs_one_look_at_the_memo():
-    storage = FallbackStorage([holding("first", "a")])
-    finish(warm(storage))
-    memo, looked = storage._get_engine().memo, []
-    own = memo.look_up
-    memo.look_up = lambda name: looked.append(name) or own(name)
-    assert finish(warm(storage)).known == 1
-    assert looked == [EVERY]
+def test_how_often_the_memo_is_asked():
+    """Of a page: a cold one pays nothing for what others need to be renewed."""
+    storage = FallbackStorage([holding("first", "a", "b")])
+    memo, asked = storage._get_engine().memo, []
+
+    def watch(method):
+        own = getattr(memo, method)
+
+        def call(*args):
+            asked.append(method)
+            return own(*args)
+
+        setattr(memo, method, call)
+
+    for method in ("look_up", "look_up_many", "forget", "fill_many"):
+        watch(method)
+    assert finish(warm(storage)).filled == 2
+    assert asked == ["look_up", "look_up_many", "look_up", "fill_many"]
+    asked.clear()
+    assert finish(warm(storage)).filled == 2
+    assert asked == [
+        "look_up", "look_up_many", "forget", "look_up_many", "look_up", "fill_many",
+    ]  # fmt: skip
+    asked.clear()
+    assert finish(warm(storage, listed=[storage.backends[0].name])).known == 2
+    assert asked == ["look_up", "look_up_many"]
 
 
 # Writes meanwhile
@@ -365,6 +466,7 @@ MOMENTS = {
     "before the listing": _at_listing,
     "when it was read": _at_listed,
     "before the leases": _at_memo("look_up_many"),
+    "before it is forgotten": _at_memo("forget"),
     "while those above are asked": _at_probes,
     "before the marker": _at_memo("look_up"),
     "before the fill": _at_memo("fill_many"),
@@ -380,10 +482,11 @@ WRITES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["cold", "known"])
 @pytest.mark.parametrize("times", [1, 99], ids=["once", "every time"])
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
-def test_nothing_stale_is_remembered(cache, small_pages, moment, write, times):
+def test_nothing_stale_is_remembered(cache, small_pages, moment, write, times, known):
     first, second = holding("first"), Window("second")
     for name in ("d/a", "d/b", "d/c", "e", "f"):
         second.files[name] = b""
@@ -391,6 +494,8 @@ def test_nothing_stale_is_remembered(cache, small_pages, moment, write, times):
     # What deletes from the second: the first, which comes first, holds nothing.
     writer = FallbackStorage(chain, cache=cache, on_delete="all")
     storage = FallbackStorage(chain, cache=cache)
+    if known:
+        finish(warm(storage))
     left = times
     busy = False
 
@@ -437,10 +542,15 @@ def test_a_name_that_is_gone_when_its_page_is_read_again(shared):
     assert (done.names, done.filled, done.after) == (1, 1, "a")
 
 
-def test_a_quiet_page_is_read_once(small_pages):
+def test_a_quiet_page_is_read_once(cache, small_pages, monkeypatch):
+    """Whether it was known or not: what is forgotten by us is no write."""
+    monkeypatch.setattr(local, "STRIPES", 1)
     second = holding("second", "1/a", "1/b", "1/c", "2/d")
-    finish(warm(FallbackStorage([second])))
-    assert [path for _, path in second.calls] == ["", "1", "2"]
+    storage = FallbackStorage([second], cache=cache)
+    for _ in range(2):
+        second.reset()
+        assert finish(warm(storage)).filled == 4
+        assert [path for _, path in second.calls] == ["", "1", "2"]
 
 
 def test_the_marker_is_no_name():

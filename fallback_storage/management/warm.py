@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HELP = (
     "Fills the memo from listings, so that no visitor waits for a search. Every backend "
-    "is listed, first to last; what is known already is left alone. For a memo that all "
+    "is listed, first to last; what is known already is renewed. For a memo that all "
     "processes share."
 )
 
@@ -105,18 +105,28 @@ class _Run:
         """List a prefix in all backends; return whether that is known to any."""
         before = self._totals["names"]
         is_known = bool(self._after)  # perhaps nothing is left of it
+        listed: list[str] = []
         for backend in self._backends:
             after, self._after = self._after, ""
             self._at = Progress(backend, after)
             try:
-                self._list(backend, after, progress)
+                self._list(backend, after, listed, progress)
+                listed.append(backend)
             except OperationNotSupportedError as error:
                 self._status = FAILED
                 output.warn(f"{error} It is left out.")
         return is_known or self._totals["names"] > before
 
-    def _list(self, backend: str, after: str, progress: printing.Progress) -> None:
-        for at in warm(self._storage, self._prefix, backend=backend, after=after):
+    def _list(
+        self,
+        backend: str,
+        after: str,
+        listed: Sequence[str],
+        progress: printing.Progress,
+    ) -> None:
+        for at in warm(
+            self._storage, self._prefix, backend=backend, after=after, listed=listed
+        ):
             for key in self._totals:
                 self._totals[key] += getattr(at, key) - getattr(self._at, key)
             self._trouble = at.trouble or self._trouble
@@ -127,13 +137,13 @@ class _Run:
         """Print what was done; return the exit status."""
         names, filled, known, unsure = self._totals.values()
         output.line(
-            f"Remembered {filled:,} of {names:,} names; {known:,} were known before."
+            f"Remembered {filled:,} of {names:,} names; {known:,} were up to date."
         )
         if unsure:
             self._status = FAILED
             output.warn(
-                f"{unsure:,} names are not remembered, since a backend before theirs "
-                f"could not be asked ({self._trouble})."
+                f"{unsure:,} names are not remembered, or not renewed, since a backend "
+                f"before theirs could not be asked ({self._trouble})."
             )
         others = names - filled - known - unsure
         if others > 0:

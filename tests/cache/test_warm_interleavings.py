@@ -75,6 +75,9 @@ def writer(to, *invalidation):
 
 IN_ORDER = (void_marker, void_name)
 WARM_UP = [take_marker, list_page, take_lease, check_marker, list_again, fill]
+# Of a name that is known. To forget it is to void it, and not the marker.
+RENEWAL = [take_marker, list_page, void_name, *WARM_UP[2:]]
+KNOWN = {**START, "entry": True}
 
 
 def without(*steps):
@@ -85,11 +88,11 @@ def skip_check(world, own):
     own["current"] = True
 
 
-def explore(*programs):
+def explore(*programs, start=START):
     """Return whether an entry is ever wrong while nobody writes, and how many states."""
     seen = set()
     wrong = 0
-    states = [(START, [{} for _ in programs], [0] * len(programs))]
+    states = [(start, [{} for _ in programs], [0] * len(programs))]
     while states:
         world, owns, positions = states.pop()
         key = repr((sorted(world.items()), owns, positions))
@@ -118,9 +121,16 @@ def test_nor_do_two_warm_ups():
     assert explore(WARM_UP, WARM_UP, writer(False, *IN_ORDER))[0] == 0
 
 
-def test_a_warm_up_that_nothing_disturbs_fills():
-    world, own = dict(START), {}
-    for step in WARM_UP:
+@pytest.mark.parametrize("other", [WARM_UP, RENEWAL, writer(True, *IN_ORDER)])
+def test_nor_does_a_renewal(other):
+    wrong, _ = explore(RENEWAL, other, writer(False, *IN_ORDER), start=KNOWN)
+    assert not wrong
+
+
+@pytest.mark.parametrize(("warm_up", "start"), [(WARM_UP, START), (RENEWAL, KNOWN)])
+def test_a_warm_up_that_nothing_disturbs_fills(warm_up, start):
+    world, own = dict(start), {}
+    for step in warm_up:
         step(world, own)
     assert world["entry"]
 
@@ -139,6 +149,11 @@ def test_a_page_that_is_read_again_is_filled():
     [
         pytest.param(
             [*without(check_marker, fill), fill], (void_name,), id="no-marker"
+        ),
+        pytest.param(
+            [skip_check if step is check_marker else step for step in RENEWAL],
+            IN_ORDER,
+            id="not-checked-when-renewed",
         ),
         pytest.param(
             [skip_check if step is check_marker else step for step in WARM_UP],

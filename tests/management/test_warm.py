@@ -76,6 +76,21 @@ def test_what_is_remembered(chain, args, known, said):
     assert known_to(*chain) == known
 
 
+def test_what_is_known_is_asked_for_again(chain):
+    """But not what a backend holds that was listed before, in the same run."""
+    _, local, _ = chain
+    run("warm")
+    local.reset()
+    done = run("warm")
+    assert done.lines == ["Remembered 4 of 5 names; 1 were up to date."]
+    assert sorted(path for call, path in local.calls if call == "exists") == [
+        "b", "b", "d/c", "e/f/g",
+    ]  # fmt: skip
+    local.unsupported.add("listdir")
+    done = run("warm")
+    assert done.lines == ["Remembered 4 of 4 names; 0 were up to date."]
+
+
 def test_progress_goes_to_the_error_output(chain):
     done = run("warm")
     assert len(done.lines) == 1
@@ -89,7 +104,7 @@ def test_an_empty_chain(settings, shared):
     done = run("warm")
     assert (done.status, done.lines) == (
         0,
-        ["Remembered 0 of 0 names; 0 were known before."],
+        ["Remembered 0 of 0 names; 0 were up to date."],
     )
 
 
@@ -211,7 +226,7 @@ def test_a_backend_that_cannot_list(chain):
     assert done.status == 1
     assert "'local' cannot list" in done.err
     assert "left out" in done.err
-    assert done.lines == ["Remembered 4 of 4 names; 0 were known before."]
+    assert done.lines == ["Remembered 4 of 4 names; 0 were up to date."]
 
 
 def test_what_was_deleted_here(settings, shared):
@@ -275,10 +290,10 @@ def test_for_another_process(tmp_path):
     done = run_alone(tmp_path, "warm")
     assert (done.status, done.lines) == (
         0,
-        ["Remembered 3 of 3 names; 0 were known before."],
+        ["Remembered 3 of 3 names; 0 were up to date."],
     )
     again = run_alone(tmp_path, "warm")
-    assert again.lines == ["Remembered 0 of 3 names; 3 were known before."]
+    assert again.lines == ["Remembered 3 of 3 names; 0 were up to date."]
 
 
 def test_nobody_reads_on(tmp_path):

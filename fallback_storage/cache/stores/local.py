@@ -11,12 +11,15 @@ from cachetools import LRUCache
 from fallback_storage import forks
 from fallback_storage.cache.entry import NOWHERE
 from fallback_storage.cache.stores.base import Store
+from fallback_storage.names import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
 # Leases are counters of name groups ("stripes"): no book-keeping per reader, and a
-# write that voids the lease of another name costs that reader one walk, no more.
+# write that voids the lease of another name costs that reader one walk, no more. Only
+# ``names.EVERY`` has one of its own: a lease on it must not end when a name is forgotten
+# of which nothing was written, or a warm-up would read every page twice.
 STRIPES = 256
 
 # An entry is one integer, milliseconds of expiry above the code: half the memory of a
@@ -45,12 +48,12 @@ class LocalStore(Store):
     ) -> None:
         self._max_entries = max_entries
         self._clock = clock
-        self._stripes = [0] * STRIPES
+        self._stripes = [0] * (STRIPES + 1)
         self._start_afresh()
         forks.register(self)
 
     def _start_afresh(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._known: LRUCache[str, int] = LRUCache(self._max_entries)
         self._absent: LRUCache[str, int] = LRUCache(max(1, self._max_entries // 10))
         # Counted on, not from 0: a lease of the parent must not fit in the child.
@@ -63,16 +66,19 @@ class LocalStore(Store):
     def peek(self, name: str) -> int | None:
         """See ``Store.peek``. This is the hot path: nothing here is for beauty."""
         with self._lock:
-            if name in self._known:  # cheaper than the KeyError of every cold name
-                packed = self._known[name]
-            elif name not in self._absent:
-                return None
-            else:
-                packed = self._absent[name]
-                if packed >> CODE_BITS <= self._clock() * 1000:
+            try:
+                if name in self._known:  # cheaper than the KeyError of every cold name
+                    packed = self._known[name]
+                elif name not in self._absent:
                     return None
-                self._negative_hits += 1
-                return NOWHERE
+                else:
+                    packed = self._absent[name]
+                    if packed >> CODE_BITS <= self._clock() * 1000:
+                        return None
+                    self._negative_hits += 1
+                    return NOWHERE
+            except KeyError:  # the garbage collector came; see ``_fill``
+                return None
             if packed >> CODE_BITS <= self._clock() * 1000:
                 return None
             self._hits += 1
@@ -82,7 +88,7 @@ class LocalStore(Store):
         """See ``Store.look_up_one``."""
         with self._lock:
             now = self._clock() * 1000
-            return self._read(name, now), self._stripes[hash(name) % STRIPES]
+            return self._read(name, now), self._stripes[_stripe(name)]
 
     def look_up(
         self, names: Collection[str]
@@ -91,7 +97,7 @@ class LocalStore(Store):
         with self._lock:
             now = self._clock() * 1000
             return {
-                name: (self._read(name, now), self._stripes[hash(name) % STRIPES])
+                name: (self._read(name, now), self._stripes[_stripe(name)])
                 for name in names
             }
 
@@ -102,7 +108,7 @@ class LocalStore(Store):
                 continue
             if packed >> CODE_BITS > now:
                 return packed & CODE_MASK
-            del entries[name]
+            entries.pop(name, None)
         return None
 
     def fill(self, name: str, lease: object, code: int, ttl: float) -> bool:
@@ -122,7 +128,8 @@ class LocalStore(Store):
     def _fill(
         self, name: str, lease: object, code: int, ttl: float, now: float
     ) -> bool:
-        if lease != self._stripes[hash(name) % STRIPES]:
+        stripe = _stripe(name)
+        if lease != self._stripes[stripe]:
             return False
         entries, others = self._known, self._absent
         if code == NOWHERE:
@@ -130,20 +137,24 @@ class LocalStore(Store):
         expiry = int((now + ttl) * 1000)
         # (To look first is cheaper than to be told that it is not there.)
         for old in (
-            others.pop(name) if name in others else 0,
+            others.pop(name, 0) if name in others else 0,
             entries.get(name, 0),
         ):
             if old >> CODE_BITS > now * 1000:
                 # A refined entry rests on the old one, and gets no older than it.
                 expiry = min(expiry, old >> CODE_BITS)
         entries[name] = expiry << CODE_BITS | code
+        if lease != self._stripes[stripe]:
+            # The garbage collector came, and closed a file: the lock is reentrant.
+            entries.pop(name, None)
+            return False
         return True
 
     def invalidate(self, names: Collection[str]) -> None:
         """See ``Store.invalidate``."""
         with self._lock:
             for name in names:
-                self._stripes[hash(name) % STRIPES] += 1
+                self._stripes[_stripe(name)] += 1
                 self._known.pop(name, None)
                 self._absent.pop(name, None)
 
@@ -173,3 +184,7 @@ class LocalStore(Store):
                 "entries": len(self._known),
                 "negative_entries": len(self._absent),
             }
+
+
+def _stripe(name: str) -> int:
+    return STRIPES if name == EVERY else hash(name) % STRIPES

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fallback_storage.cache.entry import MAX_CHAIN, NOWHERE, from_, held
 from fallback_storage.cache.stores import local
 from fallback_storage.cache.stores.local import LocalStore
+from fallback_storage.names import EVERY
 
 FIRST = held(0)
 
@@ -138,6 +139,22 @@ def test_a_write_may_cost_another_name_one_walk_and_no_more(make_store, monkeypa
     assert not store.fill("other", lease, held(0), 60.0)
     assert store.peek("kept") == held(1)
     assert fill(store, "other")
+
+
+def test_a_lease_on_every_name_ends_with_its_own_invalidation_only(
+    make_store, monkeypatch
+):
+    """Else a warm-up, which forgets what it renews, would void its own marker."""
+    monkeypatch.setattr(local, "STRIPES", 1)
+    store = make_store()
+    lease = lease_of(store, EVERY)
+    store.invalidate(["a"])
+    assert lease_of(store, EVERY) == lease
+    store.invalidate([EVERY])
+    assert lease_of(store, EVERY) != lease
+    lease = lease_of(store, EVERY)
+    store.clear()
+    assert lease_of(store, EVERY) != lease
 
 
 @pytest.mark.parametrize("code", [held(MAX_CHAIN - 1), from_(MAX_CHAIN - 1), held(0)])
