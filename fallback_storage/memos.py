@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Seconds. Most chains then have one store for all lifetimes.
 MIN_STAMP_SECONDS = 3600
+# And no cache is asked to keep a key beyond what its clock can count (memcached: 2038).
+MAX_STAMP_SECONDS = 365 * 24 * 3600
 
 
 class _SharedStores:
@@ -56,8 +59,15 @@ class _SharedStores:
                 self._stores[key] = store, Tally(store, clock)
             return self._stores[key]
 
+    def publish(self) -> None:
+        """Publish what was counted."""
+        with forks.build_lock():
+            tallies = [tally for _, tally in self._stores.values()]
+        for tally in tallies:
+            tally.publish()
+
     def close(self) -> None:
-        """Let go of all of them: settings have changed."""
+        """Let go of all of them: settings have changed, or the process ends."""
         with forks.build_lock():
             stores, self._stores = self._stores, {}
         for store, tally in stores.values():
@@ -67,6 +77,12 @@ class _SharedStores:
 
 _shared = _SharedStores()
 close_shared_stores = _shared.close
+publish_counters = _shared.publish
+
+# In this order, at the process's end: the last to register is the first to be called.
+# (To close them is to try once more to deliver invalidations.)
+atexit.register(close_shared_stores)
+atexit.register(publish_counters)
 
 
 @receiver(setting_changed)
@@ -110,7 +126,7 @@ def refuse_unbuildable(spec: CacheSpec) -> None:
 
 def _stamp_seconds(spec: CacheSpec) -> float:
     # An entry dies with its name's stamp, which is older than it.
-    return max(MIN_STAMP_SECONDS, 4 * spec.ttl)
+    return max(MIN_STAMP_SECONDS, min(4 * spec.ttl, MAX_STAMP_SECONDS))
 
 
 def _build_shared(spec: CacheSpec, chain: str, clock: Callable[[], float]) -> Store:

@@ -583,3 +583,20 @@ def test_an_entry_outlives_an_hour_if_its_ttl_does(settings):
         cache={"ALIAS": "media", "TTL": 7200},
     )
     assert storage._get_engine().memo.store._store._stamp_seconds == 4 * 7200
+
+
+@pytest.mark.parametrize("ttl", [10**8, 10**11])
+def test_no_stamp_is_to_last_longer_than_a_cache_can_count(settings, memcached, ttl):
+    """memcached takes a time of day, in 32 bits."""
+    pytest.importorskip("pymemcache")
+    settings.CACHES = {
+        "media": {
+            "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
+            "LOCATION": f"{memcached.host}:{memcached.port}",
+        }
+    }
+    production = RecordingStorage("b", {"x": b""})
+    chain = FallbackStorage([production], cache={"ALIAS": "media", "TTL": ttl})
+    assert chain.exists("x")
+    assert chain.exists("x")
+    assert production.count("exists") == 1

@@ -16,11 +16,10 @@ from typing import NamedTuple
 
 import pytest
 
+from fallback_storage.cache.stores import django_wire as wire
 from fallback_storage.cache.stores.django_cache import (
-    TOKEN_LENGTH,
     CacheLosesWritesError,
     DjangoCacheStore,
-    _code_of,
 )
 
 NAME = "a"
@@ -48,7 +47,7 @@ class Tape:
 
     def new_token(self):
         self._tokens += 1
-        return f"{self.actor}{self._tokens}".rjust(TOKEN_LENGTH, "-")
+        return f"{self.actor}{self._tokens}".rjust(wire.TOKEN_LENGTH, "-")
 
 
 class ModelCache:
@@ -101,10 +100,10 @@ class ModelCache:
 
 
 class ModelStore(DjangoCacheStore):
-    """The real store over the model's cache and tokens."""
+    """The real store over the model's cache and tokens. No time passes."""
 
     def __init__(self, tape, **how):
-        super().__init__("", "c")
+        super().__init__("", "c", clock=lambda: 0.0)
         self._tape = tape
         self._how = how
 
@@ -123,7 +122,7 @@ class StampedLate(ModelStore):
             values.setdefault(key, self._new_token())
 
     def fill(self, name, lease, code, ttl):
-        generation, stamp = lease.split(".")
+        generation, stamp = lease.tokens.split(".")
         cache = self._cache()
         cache.add(self._keys.generation, generation, 1)
         cache.add(self._keys.stamp(name), stamp, 1)
@@ -233,8 +232,8 @@ def explore(actors, evictions=0, make=ModelStore, **how):
 
     def shows(cache):
         """Return the version that a look-up of this moment would answer."""
-        lease = f"{cache.get(keys.generation)}.{cache.get(stamp_key)}"
-        return _code_of(cache.get(entry_key), lease)
+        tokens = f"{cache.get(keys.generation)}.{cache.get(stamp_key)}"
+        return (wire.read(cache.get(entry_key), tokens, 0.0) or [None])[0]
 
     def advance(state, actor):
         """Return the state after the actor's next step; raise if an answer is stale."""

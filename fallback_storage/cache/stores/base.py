@@ -50,7 +50,8 @@ class Store(ABC):
     def fill(self, name: str, lease: Lease, code: int, ttl: float) -> bool:
         """Keep ``code`` for ``ttl`` seconds, unless the lease is void.
 
-        Returns whether it was kept.
+        With the lease of a hit, no longer than that entry would have been kept. Returns
+        whether it was kept.
         """
 
     @abstractmethod

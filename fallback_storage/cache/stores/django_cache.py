@@ -6,8 +6,9 @@ decided when it is read:
 
 * Every name has a **stamp**, and every chain a **generation**: random tokens, each
   written by one call and never again. Who looks a name up leases both.
-* An **entry** carries the lease that its walk began with. It counts only while stamp
-  and generation are present and equal to what it carries.
+* An **entry** carries the lease that its walk began with, and a deadline. It counts
+  only until then, and while stamp and generation are present and equal to what it
+  carries.
 * ``invalidate`` writes a new stamp, ``clear`` a new generation. A token that was
   replaced, evicted or expired never comes back, so no entry and no lease that carries
   it is ever valid again. Every loss of a key is a miss.
@@ -27,7 +28,6 @@ see that it is so).
 from __future__ import annotations
 
 import contextlib
-import secrets
 import time
 from typing import TYPE_CHECKING
 
@@ -37,19 +37,15 @@ from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.cache.backends.memcached import BaseMemcachedCache
 
 from fallback_storage import forks
-from fallback_storage.cache.entry import MAX_CHAIN
 from fallback_storage.cache.keys import Keys
+from fallback_storage.cache.stores import django_wire as wire
 from fallback_storage.cache.stores.base import SINCE, Store
+from fallback_storage.cache.stores.savepoints import apart
 from fallback_storage.exceptions import FallbackStorageError
 from fallback_storage.names import EVERY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-
-TOKEN_BYTES = 8
-TOKEN_LENGTH = 2 * TOKEN_BYTES
-# Of a code; none that a chain can have is longer.
-MAX_DIGITS = len(str(2 * MAX_CHAIN))
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 # A name whose stamp has gone is a miss: stamps should live for several TTLs. They are
 # also what a flood of unknown names leaves behind, so not for ever.
@@ -73,15 +69,21 @@ class DjangoCacheStore(Store):
     """Keeps entries in ``CACHES[alias]``, under keys of this chain.
 
     ``chain`` identifies the chain (``keys.Keys``). ``stamp_seconds`` is the longest
-    that an entry lives, whatever its TTL; give several times the TTL.
+    that an entry lives, whatever its TTL; give several times the TTL. ``clock`` returns
+    the time of day in seconds, the same in all processes.
     """
 
     def __init__(
-        self, alias: str, chain: str, stamp_seconds: float = STAMP_SECONDS
+        self,
+        alias: str,
+        chain: str,
+        stamp_seconds: float = STAMP_SECONDS,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._alias = alias
         self._keys = Keys(chain)
         self._stamp_seconds = stamp_seconds
+        self._clock = clock
         forks.register(self)
 
     def after_fork(self) -> None:
@@ -105,10 +107,11 @@ class DjangoCacheStore(Store):
         return isinstance(self._cache(), BaseMemcachedCache)
 
     def _new_token(self) -> str:
-        return secrets.token_hex(TOKEN_BYTES)
+        return wire.new_token()
 
     # Reading
 
+    @apart
     def look_up(
         self, names: Collection[str]
     ) -> Mapping[str, tuple[int | None, object]]:
@@ -116,7 +119,7 @@ class DjangoCacheStore(Store):
         found: dict[str, tuple[int | None, object]] = {}
         if EVERY in names and not self._shares_keys():
             # A lease that never holds: who relies on it reads twice (``warming``).
-            found[EVERY] = None, self._new_token()
+            found[EVERY] = None, wire.Lease(self._new_token())
             names = [name for name in names if name != EVERY]
         for part in _parts(names):
             found.update(self._look_up_part(part))
@@ -134,7 +137,7 @@ class DjangoCacheStore(Store):
             values, [self._keys.generation], GENERATION_SECONDS, replace=False
         )
         generation = values.get(self._keys.generation)
-        if not _is_token(generation):
+        if not wire.is_token(generation):
             # As a client answers that ignores its errors, or waits to connect again.
             raise CacheLosesWritesError("The cache does not show a generation.")
         stamp_keys = [stamp_key for stamp_key, _ in keys.values()]
@@ -148,14 +151,26 @@ class DjangoCacheStore(Store):
             replace=len(stamp_keys) > 1 and self._sends_once(),
         )
         found: dict[str, tuple[int | None, object]] = {}
+        now = self._clock()
         for name, (stamp_key, entry_key) in keys.items():
             stamp = values.get(stamp_key)
-            if not _is_token(stamp):
+            if not wire.is_token(stamp):
                 found[name] = None, None
                 continue
-            lease = f"{generation}.{stamp}"
-            found[name] = _code_of(values.get(entry_key), lease), lease
+            tokens = f"{generation}.{stamp}"
+            there = wire.read(values.get(entry_key), tokens, now)
+            code, deadline = there or (None, None)
+            found[name] = code, wire.Lease(tokens, deadline)
         return found
+
+    @apart
+    def seconds_left(self, name: str) -> float | None:
+        """See ``Store.seconds_left``: one round trip, and nothing is written."""
+        keys = (self._keys.generation, *self._keys.stamp_and_entry(name))
+        generation, stamp, entry = map(self._cache().get_many(keys).get, keys)
+        now = self._clock()
+        there = wire.read(entry, f"{generation}.{stamp}", now)
+        return None if there is None else there[1] / 1000 - now
 
     def _complete(
         self,
@@ -167,7 +182,7 @@ class DjangoCacheStore(Store):
     ) -> None:
         """Write a token under each key that has none, here and in the cache."""
         fresh = {
-            key: self._new_token() for key in keys if not _is_token(values.get(key))
+            key: self._new_token() for key in keys if not wire.is_token(values.get(key))
         }
         if not fresh:
             return
@@ -187,28 +202,40 @@ class DjangoCacheStore(Store):
 
     # Writing
 
-    def fill(self, name: str, lease: object, code: int, ttl: float) -> bool:
+    @apart
+    def fill(self, name: str, lease: wire.Lease | None, code: int, ttl: float) -> bool:
         """See ``Store.fill``: true does not tell whether it came too late."""
-        if lease is None:
+        entry = wire.entry(lease, code, ttl, self._clock())
+        if entry is None:
             return False
-        self._cache().set(
-            self._keys.entry(name), f"{lease}.{code}", timeout=_timeout(ttl)
-        )
+        self._cache().set(self._keys.entry(name), entry, timeout=self._timeout(ttl))
         return True
 
-    def fill_many(self, fills: Mapping[str, tuple[object, int, float]]) -> int:
+    @apart
+    def fill_many(
+        self, fills: Mapping[str, tuple[wire.Lease | None, int, float]]
+    ) -> int:
         """See ``Store.fill_many``: one ``set_many`` for each TTL that occurs."""
+        now = self._clock()
         by_timeout: dict[float, dict[str, str]] = {}
         for name, (lease, code, ttl) in fills.items():
-            if lease is not None:
-                entries = by_timeout.setdefault(_timeout(ttl), {})
-                entries[self._keys.entry(name)] = f"{lease}.{code}"
+            entry = wire.entry(lease, code, ttl, now)
+            if entry is not None:
+                entries = by_timeout.setdefault(self._timeout(ttl), {})
+                entries[self._keys.entry(name)] = entry
         kept = 0
         for timeout, entries in by_timeout.items():
             failed = self._cache().set_many(entries, timeout=timeout) or ()
             kept += len(entries) - len(failed)
         return kept
 
+    def _timeout(self, ttl: float) -> float:
+        # Several caches cut to whole seconds, and take 0 for "do not keep". What
+        # completes an entry has less to live than this: its deadline sees to that, and
+        # the entries of a page need not be written one by one.
+        return max(1, min(ttl, self._stamp_seconds))
+
+    @apart
     def invalidate(self, names: Collection[str]) -> None:
         """See ``Store.invalidate``. Raises if the cache does not show it afterwards."""
         if not names:
@@ -221,6 +248,7 @@ class DjangoCacheStore(Store):
             stamps = [self._keys.stamp(name) for name in part]
             self._renew(first, stamps, self._stamp_seconds)
 
+    @apart
     def clear(self) -> None:
         """See ``Store.clear``: a new generation. Nothing else of the cache is touched."""
         self._renew((), [self._keys.generation], GENERATION_SECONDS)
@@ -269,7 +297,7 @@ class DjangoCacheStore(Store):
             return True
         cache = self._cache()
         cache.add(
-            self._keys.counter(SINCE), int(time.time()), timeout=GENERATION_SECONDS
+            self._keys.counter(SINCE), int(self._clock()), timeout=GENERATION_SECONDS
         )
         if type(cache).incr is BaseCache.incr:
             # It gets and sets, for the alias's own time-out (300 s). So do we, for all
@@ -305,22 +333,3 @@ def _parts(names: Collection[str]) -> Iterator[Sequence[str]]:
     names = list(names)
     for start in range(0, len(names), MAX_NAMES):
         yield names[start : start + MAX_NAMES]
-
-
-def _is_token(value: object) -> bool:
-    return isinstance(value, str) and len(value) == TOKEN_LENGTH
-
-
-def _code_of(value: object, lease: str) -> int | None:
-    """Return the code of an entry that carries this lease; anything else is a miss."""
-    if not isinstance(value, str):
-        return None
-    carried, _, digits = value.rpartition(".")
-    if carried != lease or len(digits) > MAX_DIGITS:
-        return None
-    return int(digits) if digits.isascii() and digits.isdecimal() else None
-
-
-def _timeout(ttl: float) -> float:
-    # Several caches cut to whole seconds, and take 0 for "do not keep".
-    return max(1, ttl)

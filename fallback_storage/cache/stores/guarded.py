@@ -31,6 +31,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db.transaction import TransactionManagementError
+
 from fallback_storage import forks
 from fallback_storage.cache.stores.base import Store
 
@@ -44,6 +47,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("fallback_storage")
 
 LOG_SECONDS = 60.0
+
+# A database cache refuses callers that are in no state to use a database.
+NOT_ITS_FAULT = (SynchronousOnlyOperation, TransactionManagementError)
 
 # An invalidation can be added while earlier ones are being delivered. After so many
 # rounds the next caller may go on.
@@ -81,7 +87,7 @@ class GuardedStore(Store):
         forks.register(self)
 
     def _start_afresh(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         # Read without the lock; what makes it false is done before its caller goes on.
         self._healthy = True
         self._failed_in_row = 0
@@ -269,6 +275,8 @@ class GuardedStore(Store):
             if on_trial and not self._deliver():
                 return None
             result = operation()
+        except NOT_ITS_FAULT:
+            return None
         except Exception as exc:  # noqa: BLE001 - a memo is not worth any exception
             self._note_failure(exc, begin)
             return None

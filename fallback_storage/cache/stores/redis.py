@@ -99,7 +99,7 @@ class RedisStore(Store):
 
     def after_fork(self) -> None:
         """See ``forks.ForkSensitive``; redis-py sees to its own connections."""
-        self._client_lock = threading.Lock()
+        self._client_lock = threading.RLock()
 
     @property
     def client(self) -> Any:

@@ -194,6 +194,73 @@ def test_a_fork_before_the_first_use_changes_nothing(settings):
     assert known(store) is None
 
 
+# Deadlines
+
+
+class Times:
+    """A time of day that is moved by hand."""
+
+    now = 1_800_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def times(recording):
+    recording._clock = times = Times()
+    return times
+
+
+def test_an_entry_is_a_miss_after_its_deadline(recording, times):
+    """Whatever the cache does: here it keeps entries for its own hour."""
+    fill(recording, ttl=60.0)
+    times.now += 59.999
+    assert known(recording) == FIRST
+    times.now += 0.001
+    assert known(recording) is None
+    assert recording.seconds_left("a") is None
+
+
+def test_the_lease_of_a_miss_has_no_deadline(recording, times):
+    """Whoever asks all backends anew has the whole TTL."""
+    assert lease(recording).deadline is None
+    fill(recording, ttl=60.0)
+    assert lease(recording).deadline == (times.now + 60) * 1000
+    times.now += 60
+    assert lease(recording).deadline is None
+    fill(recording, ttl=60.0)
+    assert recording.seconds_left("a") == 60
+
+
+def test_what_completes_an_entry_that_has_expired_meanwhile_is_not_kept(
+    recording, times
+):
+    fill(recording, ttl=60.0)
+    late = lease(recording)
+    times.now += 60
+    assert recording.fill("a", late, SECOND, 60.0) is False
+    found = recording.look_up(["b"])
+    fills = {"a": (late, SECOND, 60.0), "b": (found["b"][1], FIRST, 60.0)}
+    assert recording.fill_many(fills) == 1
+    assert known(recording) is None
+    assert known(recording, "b") == FIRST
+
+
+def test_a_page_of_entries_of_different_age_is_completed_in_one_round_trip(
+    recording, times
+):
+    """They have different times left, and one time-out in the cache."""
+    names = ["a", "b", "c"]
+    for name in names:
+        fill(recording, name, ttl=60.0)
+        times.now += 7
+    found = recording.look_up(names)
+    fills = {name: (found[name][1], SECOND, 60.0) for name in names}
+    assert trips(recording, recording.fill_many, fills) == ["set_many"]
+    assert [recording.seconds_left(name) for name in names] == [39, 46, 53]
+
+
 # Round trips
 
 
@@ -211,6 +278,8 @@ def test_a_hit_is_one_round_trip(recording):
     assert trips(recording, recording.look_up, names[:1]) == ["get_many"]
     assert trips(recording, recording.look_up, names) == ["get_many"]
     assert trips(recording, recording.look_up, []) == []
+    assert trips(recording, recording.seconds_left, names[0]) == ["get_many"]
+    assert trips(recording, recording.seconds_left, "unknown") == ["get_many"]
 
 
 def test_what_a_miss_costs(recording):
@@ -299,12 +368,12 @@ def test_the_alias_decides_how_keys_look(settings, request):
 
 
 def test_values_are_short_ascii(recording):
-    """No objects: two tokens and a small number."""
+    """No objects: two tokens, a time and a small number."""
     fill(recording, code=held(500))
     values = [caches["media"].get(key.split(":", 2)[2]) for key in list(raw())]
     assert len(values) == 3
     assert all(
-        isinstance(value, str) and value.isascii() and len(value) < 40
+        isinstance(value, str) and value.isascii() and len(value) < 60
         for value in values
     )
 
@@ -319,10 +388,18 @@ def test_values_are_short_ascii(recording):
         None,
         ["list"],
         "{}.",
-        "{}.-1",
-        "{}.1.1",
-        "{}.²",
-        "{}.1234567",
+        "{}.1",  # of a release without deadlines
+        "{}.9999999999999",
+        "{}.9999999999999.",
+        "{}.9999999999999.-1",
+        "{}.9999999999999.1.1",
+        "{}.9999999999999.²",
+        "{}.9999999999999.1234567",
+        "{}..1",
+        "{}.-1.1",
+        "{}.999999999999².1",
+        "{}.1.1",  # in 1970
+        "0.{}.9999999999999.1",
     ],
     ids=ascii,
 )
@@ -330,11 +407,18 @@ def test_garbage_is_a_miss(recording, garbage):
     """An entry that nobody of us has written is no answer, whatever it is."""
     fill(recording)
     if isinstance(garbage, str):
-        garbage = garbage.format(lease(recording))
+        garbage = garbage.format(lease(recording).tokens)
     caches["media"].set(recording._keys.entry("a"), garbage)
     assert known(recording) is None
     fill(recording, code=SECOND)
     assert known(recording) == SECOND
+
+
+def test_what_is_well_formed_counts(recording):
+    """So that nothing above is a miss for another reason."""
+    text = f"{lease(recording).tokens}.9999999999999.1"
+    caches["media"].set(recording._keys.entry("a"), text)
+    assert known(recording) == FIRST
 
 
 @pytest.mark.parametrize("garbage", ["", "short", 7, None])

@@ -14,6 +14,7 @@ from fallback_storage.cache.stores.django_cache import (
     CacheLosesWritesError,
     DjangoCacheStore,
 )
+from fallback_storage.cache.stores.django_wire import Lease
 
 FIRST, SECOND = held(0), held(1)
 
@@ -112,7 +113,7 @@ def test_keys_that_failed_are_reported(make_store, monkeypatch):
         store.invalidate(["a", "b"])
     assert RecordingCache.calls == ["set_many"]
     assert store.look_up(["a", "b"]) == {"a": (None, None), "b": (None, None)}
-    fills = {"a": ("0" * 33, FIRST, 60.0), "b": ("0" * 33, FIRST, 60.0)}
+    fills = dict.fromkeys("ab", (Lease("0" * 33), FIRST, 60.0))
     assert store.fill_many(fills) == 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 
 import pytest
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db.transaction import TransactionManagementError
 from flaky import FlakyStore
 
 from fallback_storage.cache.entry import held
@@ -243,3 +245,20 @@ def test_a_slow_success_ends_a_row_of_failures(guarded, flaky):
         flaky.seconds = 0.0 if error else 0.1
         guarded.look_up(["a"])
     assert guarded.stats()["breaker_open"] == 0
+
+
+@pytest.mark.parametrize(
+    "error", [SynchronousOnlyOperation(), TransactionManagementError()]
+)
+def test_callers_that_may_use_no_database_say_nothing_of_it(guarded, flaky, error):
+    """A database cache in an async view, or after an error in a transaction."""
+    fill(guarded)
+    flaky.error = error
+    for _ in range(5):
+        assert guarded.look_up(["a"]) == MISS
+    guarded.invalidate(["a"])
+    flaky.error = None
+    assert guarded.stats()["store_failures"] == 0
+    assert known(guarded) is None  # it was delivered first
+    assert fill(guarded)
+    assert known(guarded) == FIRST
