@@ -76,7 +76,7 @@ class Guarded(AnyFile):
         source: Any = self._original
         if self.file is not source:
             source = super()
-        yield from source.chunks(chunk_size)
+        yield from source.chunks(*() if chunk_size is None else (chunk_size,))
 
     def close(self) -> None:
         """Leave the original open: it is its owner's, and may be needed again."""

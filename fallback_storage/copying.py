@@ -138,6 +138,11 @@ class _Reading(AnyFile):
         self._source = source
         self._blame = blame
 
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_") or attribute == "file":
+            raise AttributeError(attribute)
+        return getattr(self.file, attribute)
+
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> Any:
         """Seek; S3 sends the file now."""
         with self._blame.asking(self._source):

@@ -254,7 +254,7 @@ def _left_of(after: str, directory: str) -> Sequence[str] | None:
 
 
 def _is_to_walk(backend: Backend, path: str) -> bool:
-    if _is_own(f"{path}/"):
+    if is_own(f"{path}/"):
         return False
     if not isinstance(backend.storage, FileSystemStorage):
         return True
@@ -282,10 +282,11 @@ def _is_name(name: str, *, own: bool = False) -> bool:
         reached = clean_name(name) == name and memo_key(name) is not None
     except SuspiciousFileOperation:
         return False
-    return reached and (own or not _is_own(name))
+    return reached and (own or not is_own(name))
 
 
-def _is_own(name: str) -> bool:
+def is_own(name: str) -> bool:
+    """Whether a file is in a folder of this package: a whiteout, a staged file."""
     return name.startswith(f"{WHITEOUTS_FOLDER}/") or (
         staging.FOLDER in name and f"/{staging.FOLDER}/" in f"/{name}"
     )

@@ -12,6 +12,8 @@ from django.core.files.storage import Storage
 
 from fallback_storage.chain import NOTHING, Walk
 from fallback_storage.exceptions import NoAvailableNameError
+from fallback_storage.listing import is_own
+from fallback_storage.namelocks import choices
 from fallback_storage.outcomes import Outcome
 from fallback_storage.whiteouts import Veil
 
@@ -64,6 +66,8 @@ class Namer:
 
         The memo is not asked: two uploads must not agree on a name.
         """
+        if is_own(f"{name}/"):
+            return False  # where whiteouts and staged files are
         walk = self.find(name)
         if walk.last is Outcome.HELD:
             return False
@@ -106,10 +110,19 @@ class Namer:
                     )
                     raise SuspiciousFileOperation(message)
                 continue
-            free = self.is_free(name)
-            if free or (free is None and attempt):
+            if self._choose(name, is_random=attempt > 0):
                 return name
         raise NoAvailableNameError(name, NAME_TRIES)
+
+    def _choose(self, name: str, *, is_random: bool) -> bool:
+        # First taken, then looked for: another save of the name may end in between.
+        if not choices.take(name):
+            return False
+        free = self.is_free(name)
+        if free or (free is None and is_random):
+            return True
+        choices.drop(name)
+        return False
 
     def _alternative(
         self, directory: str, root: str, extension: str, tried: str
@@ -125,7 +138,7 @@ class Namer:
 
     def find(self, name: str) -> Walk:
         """Ask the backends themselves who holds a name; the last one asked does."""
-        walk = Walk("exists", name)
+        walk = Walk("exists", name, live=True)
         veil = Veil(self._whiteouts, walk)
         for index, backend in enumerate(self._backends):
             if veil.hides(index):

@@ -18,12 +18,13 @@ from django.core.files.base import File
 
 from fallback_storage import staging
 from fallback_storage.cache import registry
+from fallback_storage.comparing import is_read_as_stored
 from fallback_storage.content import SPOOL_MEMORY
 from fallback_storage.exceptions import TornCopyError
 from fallback_storage.listing import WHITEOUTS_FOLDER
 from fallback_storage.logs import warner
 from fallback_storage.namelocks import changing, copying
-from fallback_storage.names import affected
+from fallback_storage.names import affected, memo_key
 from fallback_storage.partial import Claim
 from fallback_storage.signals import Promotion, promoted, send
 
@@ -100,9 +101,9 @@ class Overlay:
 
     # Copies
 
-    def promotes(self, index: int) -> bool:
+    def promotes(self, name: str, index: int) -> bool:
         """Whether a file held by backend ``index`` is copied when it is read."""
-        return self._promote and index > self.home_index
+        return self._promote and index > self.home_index and memo_key(name) is not None
 
     def promote(self, name: str, index: int, opened: Any, mode: str) -> tuple[Any, int]:
         """Copy a file that was just opened; return it from where it now is, and where.
@@ -159,6 +160,9 @@ class Overlay:
         Raises what the backends raise, ``TornCopyError`` if bytes are missing, and
         ``FileNotFoundError`` if the file was deleted meanwhile.
         """
+        if memo_key(name) is None:
+            # An object store may have an empty object of a directory's name.
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
         try:
             with copying(name):
                 if self.home.storage.exists(name):
@@ -180,7 +184,8 @@ class Overlay:
         check: Callable[[Any], object] | None,
     ) -> bool:
         home = self.home.storage
-        size = _size_of(source)
+        # Else the size is that of another form of the content.
+        size = _size_of(source) if is_read_as_stored(holder, source) else None
         content = File(source, name)
         if not staging.can_stage(home):
             with tempfile.SpooledTemporaryFile(SPOOL_MEMORY) as spool:
@@ -195,7 +200,7 @@ class Overlay:
                     self._refuse_deleted(name, holder)
                     spool.seek(0)
                     return self._save_exactly(name, holder, File(spool, name))
-        with staging.staged(home, content) as path:
+        with staging.staged(home, content, name) as path:
             _refuse_torn(name, size, path.stat().st_size)
             if check is not None:
                 with path.open("rb") as copy:
@@ -220,7 +225,7 @@ class Overlay:
         claim.begin()
         try:
             saved = home._save(name, content)  # type: ignore[attr-defined]
-        except Exception:
+        except BaseException:  # also a worker's time-out
             claim.remove_partial(content)
             raise
         if saved != name:
@@ -256,6 +261,6 @@ def _size_of(opened: Any) -> int | None:
 
 
 def _refuse_torn(name: str, size: int | None, found: int) -> None:
-    # More bytes than announced are those of a file that was stored compressed.
+    # (More bytes than announced: a storage that decompresses and does not say so.)
     if size is not None and found < size:
         raise TornCopyError(name, size, found)

@@ -11,6 +11,7 @@ from django.core.files import locks
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.content import is_cut_short
+from fallback_storage.staging import can_stage
 
 if TYPE_CHECKING:
     from fallback_storage.backends import Backend
@@ -47,6 +48,8 @@ class Claim:
     def remove_partial(self, content: Any) -> None:
         """Remove the part, if it is one. Failures are logged."""
         storage = self._backend.storage
+        if can_stage(storage):
+            return  # nothing of ours was ever under this name
         try:
             if self._elsewhere or not storage.exists(self._name):
                 return

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.chain import NOTHING, Walk
@@ -41,14 +42,12 @@ class Reader:
         self._write = write
         self._strict = strict
 
-    def exists(self, name: str, *, strict: bool = False) -> bool:
+    def exists(self, name: str) -> bool:
         """Whether any backend holds the name; see ``FallbackStorage.exists``."""
         walk = self._resolver.locate(name)
         if walk.holder is not None:
             walk.log_failures(f"the answer is that of {walk.trail[-1].backend!r}")
             return True
-        if strict and walk.failed:
-            raise walk.error()
         self._raise_or_log(walk, "the answer is False, which may be wrong")
         return False
 
@@ -118,7 +117,7 @@ class Reader:
     def open(self, name: str, mode: str) -> Any:
         """Open a file for reading, without asking first whether it exists."""
         opened, index = self._resolver.fetch("open", "_open", name, mode)
-        if self._overlay.promotes(index):
+        if self._overlay.promotes(name, index):
             opened, index = self._overlay.promote(name, index, opened, mode)
         if self._backends[index].read_only:
             return ReadFile(opened, name, self._write)
@@ -173,7 +172,7 @@ class Reader:
         """Yield the holder; then the home, if the file can be copied there."""
         yield self._backends[index]
         overlay = self._overlay
-        local = overlay.promotes(index) and overlay.home.implements("path")
+        local = overlay.promotes(name, index) and overlay.home.implements("path")
         if local and overlay.bring_home(name, index):
             yield overlay.home
 
@@ -211,6 +210,7 @@ class ReadFile(AnyFile):
         super().__init__(file, getattr(file, "name", None))
         self._name = name
         self._write = write
+        self._is_written = False
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("_") or attribute == "file":
@@ -219,7 +219,31 @@ class ReadFile(AnyFile):
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
         """Yield the file's own chunks."""
-        yield from self.file.chunks(chunk_size)
+        yield from self.file.chunks(*() if chunk_size is None else (chunk_size,))
+
+    def writable(self) -> bool:
+        """Whether it was opened again for writing."""
+        return self._is_written
+
+    def write(self, data: Any) -> int:
+        """Refuse, unless the file was opened again for writing."""
+        # What a storage in memory opens can be written to in any mode.
+        self._refuse_unwritten()
+        return self.file.write(data)  # type: ignore[no-any-return]
+
+    def writelines(self, lines: Iterable[Any]) -> None:
+        """See ``write``."""
+        self._refuse_unwritten()
+        self.file.writelines(lines)
+
+    def truncate(self, size: int | None = None) -> int:
+        """See ``write``."""
+        self._refuse_unwritten()
+        return self.file.truncate(size)  # type: ignore[no-any-return]
+
+    def _refuse_unwritten(self) -> None:
+        if not self._is_written:
+            raise io.UnsupportedOperation("The file was opened for reading.")
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> ReadFile:
         """Open the file again, where that may be done in this mode."""
@@ -228,6 +252,7 @@ class ReadFile(AnyFile):
             return self
         self.file.close()
         self.file = self._write(self._name, mode)
+        self._is_written = True
         self.name, self.mode = self.file.name, mode
         self.__dict__.pop("size", None)
         return self

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
+import re
 import shutil
+import stat
 import threading
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +33,9 @@ FOLDER = ".fallback-staging"
 # Seconds after which a staged file is what a killed process left behind.
 ABANDONED = 24 * 60 * 60
 
+# What a staged file is called. Nothing else is ever removed.
+STAGED = re.compile("[0-9a-f]{32}")
+
 # Files to lock, shared by all names: few enough to be left lying around.
 LOCK_FILES = 64
 
@@ -39,20 +45,60 @@ def can_stage(storage: Any) -> bool:
     return (
         isinstance(storage, FileSystemStorage)
         and type(storage)._save is FileSystemStorage._save  # type: ignore[attr-defined]
+        and _has_plain_paths(storage)
     )
 
 
+def _has_plain_paths(storage: FileSystemStorage) -> bool:
+    # Else our folder might be one that holds other files.
+    if type(storage).path is FileSystemStorage.path:
+        return True
+    return Path(storage.path(f"{FOLDER}/x")) == Path(storage.location, FOLDER, "x")
+
+
 @contextmanager
-def staged(storage: Any, content: Any) -> Iterator[Path]:
-    """Save ``content`` beside all names; yield the path, remove it in the end."""
-    name = f"{FOLDER}/{uuid.uuid4().hex}"
-    path = Path(storage.path(name))
+def staged(storage: Any, content: Any, name: str) -> Iterator[Path]:
+    """Save ``content``, which is to be ``name``, under another name; yield its path.
+
+    The file is removed in the end, or goes back to where ``content`` was moved from.
+    """
+    place = f"{_folder(storage, name)}/{uuid.uuid4().hex}"
+    path = Path(storage.path(place))
     _sweep(path.parent)
+    origin = None
+    if hasattr(content, "temporary_file_path"):
+        origin = Path(content.temporary_file_path())
     try:
-        storage._save(name, content)
+        storage._save(place, content)
         yield path
+    except BaseException:
+        if origin is not None and path.exists() and not origin.exists():
+            # Who uploads may try again, and so may who called us.
+            shutil.move(path, origin)
+        raise
     finally:
         path.unlink(missing_ok=True)
+
+
+def _folder(storage: Any, name: str) -> str:
+    """Return where to stage: one folder, or beside the file if only that may be."""
+    root = Path(storage.path(FOLDER))
+    try:
+        if not root.is_dir():
+            make_directories(storage, f"{FOLDER}/x")
+            _give_to_owner_of(root, root.parent)
+        writable = os.access(root, os.W_OK | os.X_OK)
+    except PermissionError:
+        writable = False
+    return FOLDER if writable else posixpath.join(posixpath.dirname(name), FOLDER)
+
+
+def _give_to_owner_of(made: Path, other: Path) -> None:
+    # A command that root runs must not keep the web server's user out.
+    seen = other.stat()
+    with suppress(OSError, AttributeError):  # AttributeError: no chown on Windows
+        made.chmod(stat.S_IMODE(seen.st_mode))
+        os.chown(made, seen.st_uid, seen.st_gid)
 
 
 def publish(storage: Any, path: Path, name: str, *, replace: bool) -> None:
@@ -61,31 +107,44 @@ def publish(storage: Any, path: Path, name: str, *, replace: bool) -> None:
     Raises ``FileExistsError`` if the name is taken, unless that may be replaced.
     """
     final = Path(storage.path(name))
-    with _brought_near(path, final) as near:
-        if replace:
-            near.replace(final)
-            return
+    if path.stat().st_dev == final.parent.stat().st_dev:
         try:
-            final.hardlink_to(near)
-        except FileExistsError:
-            raise
-        except OSError:
-            # No hard links here (FAT, some network shares): writers that know nothing
-            # of this lock find a small gap.
-            with exclusive(storage, name):
-                if os.path.lexists(final):
-                    raise FileExistsError(errno.EEXIST, "taken", name) from None
-                near.rename(final)
+            _publish(storage, path, name, replace=replace)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # Another mount of the same file system: a bind mount, as of a container.
+        else:
+            return
+    with _brought_near(path, final) as near:
+        _publish(storage, near, name, replace=replace)
+
+
+def _publish(storage: Any, near: Path, name: str, *, replace: bool) -> None:
+    final = Path(storage.path(name))
+    if replace:
+        near.replace(final)
+        return
+    try:
+        final.hardlink_to(near)
+    except FileExistsError:
+        raise
+    except OSError:
+        # No hard links here (FAT, some network shares): writers that know nothing
+        # of this lock find a small gap.
+        with exclusive(storage, name):
+            if os.path.lexists(final):
+                raise FileExistsError(errno.EEXIST, "taken", name) from None
+            near.rename(final)
 
 
 @contextmanager
 def _brought_near(path: Path, final: Path) -> Iterator[Path]:
-    """Yield a staged file on the file system of ``final``: a volume mounted below."""
-    if path.stat().st_dev == final.parent.stat().st_dev:
-        yield path
-        return
+    """Yield a copy of a staged file on the file system of ``final``."""
     near = final.parent / FOLDER / path.name
-    near.parent.mkdir(exist_ok=True)
+    if not near.parent.is_dir():
+        near.parent.mkdir(exist_ok=True)
+        _give_to_owner_of(near.parent, final.parent)
     _sweep(near.parent)
     try:
         shutil.copy2(path, near)
@@ -174,7 +233,7 @@ def _sweep(directory: Path) -> None:
         return
     deadline = time.time() - ABANDONED
     for entry in directory.iterdir():
-        if entry.name.startswith("lock-"):
+        if not STAGED.fullmatch(entry.name):
             continue
         try:
             # Not st_mtime: a copy has that of its original.

@@ -12,6 +12,7 @@ hold, and the directory would pass for the whiteout.
 
 from __future__ import annotations
 
+import errno
 import posixpath
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,10 @@ class Whiteouts:
         return self._home.storage.exists(_place(name))
 
     def add(self, name: str) -> None:
-        """Hide ``name``. Raises what the backend raises."""
+        """Hide ``name``. Raises what the backend raises.
+
+        And ``FileExistsError`` if it gives its files other names.
+        """
         if self.hides(name):
             return
         place = _place(name)
@@ -77,6 +81,9 @@ class Whiteouts:
         if saved != place:
             # Another process was faster, and the backend renamed ours.
             self._home.storage.delete(saved)
+            if not self.hides(name):
+                message = f"the whiteout was given another name ({saved!r})"
+                raise FileExistsError(errno.EEXIST, message, place)
 
     def remove(self, name: str) -> None:
         """Show ``name`` again. Raises what the backend raises."""

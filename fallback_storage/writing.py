@@ -71,7 +71,7 @@ class Writer:
                     guarded = Guarded(source, movable=attempt == 0, begin=claim.begin)
                     try:
                         saved = self._save_to(walk, backend, name, guarded)
-                    except Exception:
+                    except BaseException:  # also a worker's time-out
                         claim.remove_partial(source)
                         raise
                     if saved is not NOTHING:
@@ -93,7 +93,7 @@ class Writer:
 
     def _save_whole(self, storage: Any, name: str, content: Any) -> str:
         """Save so that no reader, and no restart, finds half a file."""
-        with staging.staged(storage, content) as path:
+        with staging.staged(storage, content, name) as path:
             staging.make_directories(storage, name)
             replace = getattr(storage, "_allow_overwrite", False)
             for _ in range(NAME_TRIES):
@@ -136,7 +136,7 @@ class Writer:
 
     def _may_hold(self, name: str, indexes: Iterable[int]) -> bool:
         """Whether one of these backends holds the name, or does not say."""
-        walk = Walk("exists", name)
+        walk = Walk("exists", name, live=True)
         return any(
             walk.probe(self._backends[index]) is not Outcome.ABSENT for index in indexes
         )
@@ -217,6 +217,9 @@ class Writer:
                     walk.log_failures(f"opened in {backend.name!r}")
                     show = partial(self._show, name, backend)
                     return WrittenFile(opened, name, show)
+                error = walk.trail[-1].exception
+                if "x" in mode and isinstance(error, FileExistsError):
+                    raise error  # somebody else has it
         finally:
             registry.invalidate(affected(name))
         raise walk.error()

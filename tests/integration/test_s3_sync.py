@@ -217,3 +217,21 @@ def test_an_unreachable_bucket(bucket, local, open_s3, s3_proxy):
     (step,) = sync(FallbackStorage([writable(local), lower]))
     assert (step.name, step.backend, step.final) == ("", "production", True)
     assert type(step.error).__module__.startswith("botocore")
+
+
+@leaves_open
+def test_a_small_file_is_larger_compressed(open_s3, local):
+    """The size that S3 tells is then more than what is read: no sign of a torn copy."""
+    production = open_s3(gzip=True)
+    production.save("css/a.css", ContentFile(b"a{}"))
+    production.save("css/b.css", ContentFile(b"b{}"))
+    chain = FallbackStorage([writable(local), read_only(production)], promote=True)
+    assert content_of(chain, "css/a.css") == b"a{}"
+    assert content_of(local, "css/a.css") == b"a{}"
+    with chain.open("css/a.css", "ab") as file:
+        file.write(b"c{}")
+    assert content_of(local, "css/a.css") == b"a{}c{}"
+    steps = {step.name: step.result for step in sync(chain)}
+    assert steps["css/b.css"] is Result.COPIED
+    assert content_of(local, "css/b.css") == b"b{}"
+    gc.collect()

@@ -7,7 +7,7 @@ import io
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from fakes import RecordingStorage
 from gallery_app.models import Attachment
 from overlay.parts import (
@@ -237,3 +237,24 @@ def test_pillow_saves_a_picture_back_to_its_name(tmp_path, promote, how):
         assert image.open(file).size == (20, 15)
     assert chain.listdir("") == ([], ["p.png"])
     assert guard.digest() == before
+
+
+@pytest.mark.parametrize("method", ["write", "writelines", "truncate"])
+def test_a_file_that_its_storage_would_let_be_written_to(tmp_path, method):
+    """What InMemoryStorage opens for reading can be written to; here it cannot."""
+    production = InMemoryStorage()
+    production.save("a", ContentFile(b"original"))
+    chain = FallbackStorage(
+        [writable(FileSystemStorage(tmp_path)), read_only(production)]
+    )
+    argument = {"write": b"H", "writelines": [b"H"], "truncate": 0}[method]
+    with chain.open("a") as opened:
+        assert not opened.writable()
+        with pytest.raises(io.UnsupportedOperation):
+            getattr(opened, method)(argument)
+        assert opened.read() == b"original"
+        opened.open("rb+")
+        assert opened.writable()
+        getattr(opened, method)(argument)
+    assert content_of(production, "a") == b"original"
+    assert content_of(chain, "a") != b"original"

@@ -227,7 +227,7 @@ def test_a_disk_without_hard_links_gets_copies(disk, monkeypatch):
     assert files_of(disk) == [NAME]
     saved = chain.save("new.txt", ContentFile(b"1"))
     with (
-        staging.staged(disk, ContentFile(b"2")) as path,
+        staging.staged(disk, ContentFile(b"2"), saved) as path,
         pytest.raises(FileExistsError),
     ):
         staging.publish(disk, path, saved, replace=False)
@@ -258,3 +258,24 @@ def test_a_volume_mounted_below_the_home_gets_whole_files(disk, tmp_path):
         for path in sorted(folder.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         folder.rmdir()
+
+
+@pytest.mark.parametrize("mode", ["rb", "ab"])
+def test_an_object_with_a_directorys_name_is_not_copied(disk, mode):
+    """As "Create folder" of S3's console makes: a file would be in the way for ever."""
+
+    class Console(Source):
+        def _open(self, name, mode="rb"):
+            return ContentFile(b"") if name == "photos/" else super()._open(name, mode)
+
+        def exists(self, name):
+            return name == "photos/" or super().exists(name)
+
+    chain = make(disk, Console())
+    if mode == "rb":
+        assert content_of(chain, "photos/") == b""
+    else:
+        with pytest.raises(IsADirectoryError):
+            chain.open("photos/", mode)
+    assert not disk.exists("photos")
+    assert chain.save("photos/dog.jpg", ContentFile(b"dog")) == "photos/dog.jpg"

@@ -326,3 +326,21 @@ def test_whiteouts_are_looked_up_only_where_they_matter(cache):
     home.reset()
     assert not chain.exists("nothing.txt")
     assert home.count("exists") == 2
+
+
+def test_a_home_that_gives_its_files_other_names_cannot_hide():
+    """It is told, instead of a delete that did nothing."""
+
+    class Renaming(RecordingStorage):
+        def _save(self, name, content):
+            return super()._save(f"{name}_x1", content)
+
+    production = RecordingStorage("production", {"a.jpg": b"a"})
+    home = Renaming("home")
+    chain = FallbackStorage(
+        [writable(home), read_only(production)], on_delete="whiteout"
+    )
+    with pytest.raises(FileExistsError, match="another name"):
+        chain.delete("a.jpg")
+    assert chain.exists("a.jpg")
+    assert home.files == {}
