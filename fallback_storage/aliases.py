@@ -50,7 +50,7 @@ def class_of(path: object) -> type | None:
         return None
     try:
         found = import_string(path)
-    except ImportError:
+    except Exception:  # noqa: BLE001 - django-storages' own, where a library is missing
         return None
     return found if isinstance(found, type) else None
 

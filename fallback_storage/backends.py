@@ -104,7 +104,7 @@ class Backend:
         self._candidate: Storage | None = None
         # Weak: a storage must not keep itself alive through its own chain.
         self.owner = None if owner is None else weakref.ref(owner)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<Backend {self.name!r}{' (read-only)' if self.read_only else ''}>"
@@ -144,6 +144,12 @@ class Backend:
         """
         is_chain = hasattr(self.storage, "_exists_strictly")
         return "_exists_strictly" if is_chain else "exists"
+
+    @cached_property
+    def live_probe_method(self) -> str:
+        """Return the same for where no memo may answer."""
+        is_chain = hasattr(self.storage, "_exists_live")
+        return "_exists_live" if is_chain else "exists"
 
     @cached_property
     def lazy_open(self) -> bool:

@@ -79,10 +79,24 @@ def _cause(error: Exception, options: Mapping[str, Any]) -> BaseException | None
     """Return the error to chain to: none, if a traceback of it quotes an option."""
     if isinstance(error, ConfigurationError):
         return error.__cause__
-    secrets = [options, *map(options_of, aliases().values())]
+    secrets = [*_secrets(options)]
+    for params in aliases().values():
+        secrets += _secrets(options_of(params))
     if any(shows_a_value(text, secrets) for text in _printed(error)):
         return None
     return error
+
+
+def _secrets(options: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield what no text may show: not what the entries of a chain are called."""
+    entries = options.get("backends")
+    if not isinstance(entries, list | tuple):
+        yield options
+        return
+    yield {key: value for key, value in options.items() if key != "backends"}
+    for entry in entries:
+        if isinstance(entry, dict) and isinstance(entry.get("OPTIONS"), dict):
+            yield from _secrets(entry["OPTIONS"])
 
 
 def _printed(error: BaseException) -> Iterator[str]:

@@ -52,18 +52,31 @@ class Walk:
     walk found be memoised.
 
     ``writes``: to be told "no such file", or that the name is too long, is a failure
-    and not the answer that the file is absent.
+    and not the answer that the file is absent. ``live``: no memo may answer, also none
+    of a chain within the chain.
     """
 
-    __slots__ = ("_writes", "certain", "failed", "hidden", "name", "operation", "trail")
+    __slots__ = (
+        "_live",
+        "_writes",
+        "certain",
+        "failed",
+        "hidden",
+        "name",
+        "operation",
+        "trail",
+    )
 
-    def __init__(self, operation: str, name: str, *, writes: bool = False) -> None:
+    def __init__(
+        self, operation: str, name: str, *, writes: bool = False, live: bool = False
+    ) -> None:
         self.operation = operation
         self.name = name
         self.trail: list[Attempt] = []
         self.certain = True
         self.failed = self.hidden = False
         self._writes = writes
+        self._live = live
 
     def ask(self, backend: Backend, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return what ``method`` of the backend's storage returns, or ``NOTHING``.
@@ -97,8 +110,9 @@ class Walk:
 
     def probe(self, backend: Backend) -> Outcome:
         """Ask the backend whether it holds the name."""
+        method = backend.live_probe_method if self._live else backend.probe_method
         try:
-            exists = getattr(backend.storage, backend.probe_method)
+            exists = getattr(backend.storage, method)
         except AttributeError:
             self.note(backend, Outcome.UNSUPPORTED)
             return Outcome.UNSUPPORTED

@@ -9,7 +9,7 @@ class Counters:
     """Named integers under one lock. A name that was never added to is absent."""
 
     def __init__(self, *names: str) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._counts = dict.fromkeys(names, 0)
 
     def add(self, name: str, by: int = 1) -> None:

@@ -133,7 +133,7 @@ class _Engines:
 
     def after_fork(self) -> None:
         """See ``forks.ForkSensitive``: storages build new engines."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
     def add(self, engine: Engine) -> None:

@@ -39,7 +39,7 @@ class Flights:
     """The walks under way in this process, of one chain."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._flights: dict[Hashable, Flight] = {}
         self._landings = 0
 

@@ -2,6 +2,9 @@
 
 gunicorn's ``--preload`` builds storages and then forks. Whatever registers here is
 told in the child, before it runs anything else.
+
+The package's locks are reentrant: the garbage collector may come while one is held, and
+close a file that was opened for writing, which invalidates.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ class ForkSensitive(Protocol):
 
 
 _objects: weakref.WeakSet[ForkSensitive] = weakref.WeakSet()
-_objects_lock = threading.Lock()
+_objects_lock = threading.RLock()
 _build_lock = threading.RLock()
 
 
@@ -41,7 +44,7 @@ def build_lock() -> threading.RLock:
 
 def _in_child() -> None:
     global _objects_lock, _build_lock  # noqa: PLW0603 - replaced, never reused
-    _objects_lock = threading.Lock()
+    _objects_lock = threading.RLock()
     _build_lock = threading.RLock()
     for instance in list(_objects):
         instance.after_fork()

@@ -22,8 +22,9 @@ from fallback_storage.cache.registry import invalidate
 from fallback_storage.engine import build_engine
 from fallback_storage.filenames import filenames, refuse_single
 from fallback_storage.legacy import LegacyTimes
-from fallback_storage.namelocks import saving
+from fallback_storage.namelocks import choices, saving
 from fallback_storage.names import StrPath, affected, clean_name
+from fallback_storage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -150,7 +151,9 @@ class FallbackStorage(LegacyTimes, Storage):
 
     def forget(self, *names: StrPath) -> None:
         """Forget what is known of names that were changed behind this package's back."""
-        invalidate(affected(*map(clean_name, names)))
+        cleaned = affected(*map(clean_name, names))
+        self._get_engine()  # its memo is known from now on, if it was not yet
+        invalidate(cleaned)
 
     def forget_all(self) -> None:
         """Forget what is known of every name of this chain, wherever that is kept."""
@@ -195,7 +198,17 @@ class FallbackStorage(LegacyTimes, Storage):
 
     def _exists_strictly(self, name: StrPath) -> bool:
         # What a chain asks that this one is a backend of.
-        return self._get_engine().reader.exists(clean_name(name), strict=True)
+        walk = self._get_engine().resolver.locate(clean_name(name))
+        if walk.holder is None and (walk.failed or walk.unsupported):
+            raise walk.error()
+        return walk.holder is not None
+
+    def _exists_live(self, name: StrPath) -> bool:
+        # The same for a new file's name: no memo is asked, ours neither.
+        walk = self._get_engine().namer.find(clean_name(name))
+        if walk.last is not Outcome.HELD and (walk.failed or walk.unsupported):
+            raise walk.error()
+        return walk.last is Outcome.HELD
 
     def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:
         """Return the URL that the holder gives; made afresh at every call.
@@ -275,7 +288,7 @@ class FallbackStorage(LegacyTimes, Storage):
         """
         clean = clean_name(content.name if name is None else name)
         self._get_engine().writer.require_writable("save", clean)
-        with saving(clean):
+        with saving(clean), choices.scope():
             return super().save(clean, content, max_length=max_length)
 
     def delete(self, name: StrPath) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from django.core.files.storage import FileSystemStorage
+from django.core.checks import run_checks
+from django.core.files.storage import FileSystemStorage, storages
 from fakes import RecordingStorage
 
 from fallback_storage.exceptions import ConfigurationError
@@ -187,3 +188,48 @@ def test_a_mistake_within_a_backends_constructor(settings):
     }
     with pytest.raises(ConfigurationError, match="gives None, which is no storage"):
         FallbackStorage([entry]).exists("x")
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"BACKEND": "no.such.Storage"}, "No module named 'no'"),
+        ({"BACKEND": "fakes.RecordingStorage", "OPTIONS": {"x": 1}}, "argument 'x'"),
+    ],
+)
+def test_an_alias_says_why_it_cannot_be_built(settings, params, why):
+    """The chain's own entries are no secret: Django's KeyError of an alias names it."""
+    chain = {
+        "BACKEND": "fallback_storage.storage.FallbackStorage",
+        "OPTIONS": {"backends": ["production"]},
+    }
+    settings.STORAGES = {
+        "default": chain,
+        "production": params,
+        "staticfiles": settings.STORAGES["staticfiles"],
+    }
+    with pytest.raises(ConfigurationError, match=why):
+        storages["default"].exists("a")
+
+
+def test_a_library_that_a_storage_needs_is_missing(settings, tmp_path, monkeypatch):
+    """django-storages then raises ImproperlyConfigured when it is imported."""
+    (tmp_path / "lacking.py").write_text(
+        "from django.core.exceptions import ImproperlyConfigured\n"
+        "try:\n"
+        "    import no_such_library\n"
+        "except ImportError as error:\n"
+        "    raise ImproperlyConfigured('Could not load it. %s' % error) from error\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.STORAGES = {
+        "default": {
+            "BACKEND": "fallback_storage.storage.FallbackStorage",
+            "OPTIONS": {"backends": ["lacking.Storage"]},
+        },
+        "staticfiles": settings.STORAGES["staticfiles"],
+    }
+    (found,) = [each for each in run_checks() if "fallback_storage.E" in each.id]
+    assert found.id == "fallback_storage.E013"
+    assert "backends'][0]" in found.msg
+    assert "no_such_library" in found.msg

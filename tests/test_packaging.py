@@ -98,6 +98,7 @@ def test_the_sdist_holds_no_stray_folders(tmp_path, project):
     tops = {name.parts[0] for name in names}
     assert tops >= {
         "CHANGELOG.rst",
+        "CONTRIBUTING.rst",
         "LICENSE",
         "PKG-INFO",
         "README.rst",
@@ -110,6 +111,7 @@ def test_the_sdist_holds_no_stray_folders(tmp_path, project):
     assert tops <= {
         ".gitignore",
         "CHANGELOG.rst",
+        "CONTRIBUTING.rst",
         "LICENSE",
         "PKG-INFO",
         "README.rst",

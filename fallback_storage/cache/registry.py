@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from fallback_storage import forks
@@ -26,12 +27,12 @@ class _Registry:
 
     def __init__(self) -> None:
         self._memos: weakref.WeakSet[ResolutionMemo] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         forks.register(self)
 
     def after_fork(self) -> None:
         """See ``forks.ForkSensitive``."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def add(self, memo: ResolutionMemo) -> None:
         with self._lock:
@@ -62,13 +63,16 @@ def invalidate(names: Collection[str]) -> None:
     Call it after the backends were changed and before the caller is told so.
     """
     voided = (EVERY, *names)
-    for store in stores():
-        store.invalidate(voided)
-    snapshots.invalidate(names)
+    with ExitStack() as stack:
+        # All of them, also when one is interrupted (Ctrl-C): that is raised at the end.
+        stack.callback(snapshots.invalidate, names)
+        for store in stores():
+            stack.callback(store.invalidate, voided)
 
 
 def invalidate_all() -> None:
     """Forget everything in every memo of this process, and in their stores."""
-    for store in stores():
-        store.clear()
-    snapshots.clear()
+    with ExitStack() as stack:
+        stack.callback(snapshots.clear)
+        for store in stores():
+            stack.callback(store.clear)

@@ -36,7 +36,7 @@ class Snapshot:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._expiry = clock() + MAX_SECONDS
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._codes: dict[str, int] = {}
         # What was written since the snapshot was begun. None: everything.
         self._void: set[str] | None = set()
@@ -125,7 +125,7 @@ class _Live:
 
     def after_fork(self) -> None:
         """See ``forks.ForkSensitive``: their locks may be the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
         _current.set(None)
 

@@ -5,7 +5,7 @@ counted since the last time to counters in the memo's store:
 
 * at most once in ``interval`` seconds, with a look-up that goes to the store anyway:
   one call more, and none that what is known in process would have saved;
-* when it ends, unless it is killed.
+* when it ends (``memos``), unless it is killed.
 
 At most once: what a fork finds counted is the parent's to publish, and what may have
 arrived is not sent again. A process that is killed takes its last seconds along.
@@ -13,7 +13,6 @@ arrived is not sent again. A process that is killed takes its last seconds along
 
 from __future__ import annotations
 
-import atexit
 import threading
 import time
 import weakref
@@ -56,10 +55,9 @@ class Tally:
         self._start_afresh()
         self.watch(store, _counted_by_store)
         forks.register(self)
-        _tallies.add(self)
 
     def _start_afresh(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._busy = threading.Lock()
         self._sources: weakref.WeakKeyDictionary[Any, _Source] = (
             weakref.WeakKeyDictionary()
@@ -125,12 +123,3 @@ def _counted_by_store(store: Store) -> Mapping[str, int]:
     return {
         name: count for name, count in store.stats().items() if name in STORE_COUNTERS
     }
-
-
-_tallies: weakref.WeakSet[Tally] = weakref.WeakSet()
-
-
-@atexit.register
-def _publish_all() -> None:
-    for tally in list(_tallies):
-        tally.publish()

@@ -185,7 +185,8 @@ class Report:
     def note(self) -> str:
         """A few words for the line of progress."""
         copied = self._counts[Result.COPIED]
-        return f"{copied:,} copied  {_in_bytes(self._bytes)}"
+        done = "to copy" if self._dry_run else "copied"
+        return f"{copied:,} {done}  {_in_bytes(self._bytes)}"
 
     @property
     def status(self) -> int:

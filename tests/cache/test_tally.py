@@ -10,7 +10,6 @@ from caches import RecordingCache
 from django.core.cache import caches
 from django.core.management import call_command
 
-from fallback_storage.cache import tally as module
 from fallback_storage.cache.entry import held
 from fallback_storage.cache.memo import ResolutionMemo
 from fallback_storage.cache.stores.base import Store
@@ -175,12 +174,6 @@ def test_one_thread_publishes_and_none_waits(tally, store, counters):
     thread.join()
     del store.publish
     tally.publish()
-    assert store.calls == [{"walks": 1}]
-
-
-def test_at_the_end_of_a_process(tally, store, counters):
-    counters.add("walks")
-    module._publish_all()
     assert store.calls == [{"walks": 1}]
 
 

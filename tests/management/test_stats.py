@@ -12,7 +12,7 @@ from django.core.management import call_command
 from fakes import RecordingStorage
 from management.running import configure, environment, run, write_settings
 
-from fallback_storage.cache import tally
+from fallback_storage.memos import publish_counters
 from fallback_storage.storage import FallbackStorage
 
 
@@ -50,7 +50,7 @@ def backends():
 
 def publish():
     """As at the end of a process."""
-    tally._publish_all()
+    publish_counters()
 
 
 def counted():
