@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import stat
+import warnings
 from pathlib import Path
 
 import pytest
@@ -121,10 +123,14 @@ def test_below_a_bind_mount(home, monkeypatch, overwrite):
 
 def as_nobody(function):
     """Run a function as a user who owns nothing; return whether it came to its end."""
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork where other tests have left threads.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if not pid:
         status = 1
         try:
+            signal.alarm(30)
             os.setgid(NOBODY)
             os.setuid(NOBODY)
             function()
