@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import signal
-import stat
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -143,17 +143,17 @@ def as_nobody(function):
 
 
 @pytest.fixture
-def open_home(tmp_path, home):
+def open_home():
     """A home that everybody reaches; its root is this user's."""
-    if not hasattr(os, "getuid") or os.getuid() != 0:
+    shared = Path("/tmp")  # the folders of pytest are their user's alone
+    if not hasattr(os, "getuid") or os.getuid() != 0 or not shared.is_dir():
         pytest.skip("only root can be another user")
-    for path in (tmp_path, *tmp_path.parents):
-        if not path.stat().st_mode & stat.S_IXOTH:
-            # pytest's own folders are their user's alone.
-            path.chmod(path.stat().st_mode | stat.S_IXOTH)
-    Path(home.location).mkdir()
-    Path(home.location).chmod(0o755)
-    return home
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        Path(folder).chmod(0o711)
+        root = Path(folder, "home")
+        root.mkdir()
+        root.chmod(0o755)
+        yield FileSystemStorage(root)
 
 
 def test_where_only_a_directory_may_be_written_to(open_home):
