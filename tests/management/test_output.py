@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import threading
 from contextlib import contextmanager
@@ -41,11 +40,17 @@ class ClosedPipe(StringIO):
 
 
 @pytest.fixture
-def closed_pipe(monkeypatch):
-    yield ClosedPipe
-    # Who wraps a stream flushes it once more, when it is collected as garbage.
-    monkeypatch.setattr(ClosedPipe, "is_closed", False)
-    gc.collect()
+def closed_pipe():
+    pipes = []
+
+    def make(**options):
+        pipes.append(ClosedPipe(**options))
+        return pipes[-1]
+
+    yield make
+    # Who wraps a stream flushes it once more, when it is collected as garbage: whenever.
+    for pipe in pipes:
+        pipe.is_closed = False
 
 
 class Screen:
