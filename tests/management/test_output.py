@@ -48,7 +48,8 @@ def closed_pipe():
         return pipes[-1]
 
     yield make
-    # Who wraps a stream flushes it once more, when it is collected as garbage: whenever.
+    # Who wraps a stream flushes it once more, when it is collected as garbage. Not
+    # before this (the pipe holds it), and then the pipe does not mind.
     for pipe in pipes:
         pipe.is_closed = False
 
@@ -58,6 +59,8 @@ class Screen:
 
     def __init__(self, out, err, clock, **options):
         self.out, self.err, self.clock = out, err, clock
+        for stream in (out, err):
+            stream.screen = self  # see closed_pipe
         self.output = Output(
             OutputWrapper(out),
             OutputWrapper(err),
