@@ -13,7 +13,7 @@ from original import Original, Unavailable
 from result import ORIGINAL
 
 # The servers are the tests'.
-sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
 FILE_BYTES = 20_000
 

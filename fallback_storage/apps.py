@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 
-from fallback_storage.checks import check_chains
+from fallback_storage.conf.checks import check_chains
 
 
 class FallbackStorageConfig(AppConfig):

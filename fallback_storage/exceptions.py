@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fallback_storage.outcomes import Attempt
+    from fallback_storage.chain.outcomes import Attempt
 
 
 class FallbackStorageError(Exception):

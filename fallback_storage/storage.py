@@ -1,6 +1,6 @@
 """FallbackStorage: Django's storage interface over an ordered chain of storages.
 
-One short method each; what they do is in ``reading`` and ``writing``. Two of them,
+One short method each; what they do is in ``operations``. Two of them,
 ``exists`` and ``url``, answer from memory first: that is what pages of pictures call.
 """
 
@@ -14,17 +14,28 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.core.files.storage import Storage
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
+from django.utils import timezone
 from django.utils.deconstruct import deconstructible
 
-from fallback_storage import config, forks
 from fallback_storage.cache.entry import NOWHERE
-from fallback_storage.cache.registry import invalidate
-from fallback_storage.engine import build_engine
-from fallback_storage.filenames import filenames, refuse_single
-from fallback_storage.legacy import LegacyTimes
-from fallback_storage.namelocks import choices, saving
-from fallback_storage.names import StrPath, affected, clean_name
-from fallback_storage.outcomes import Outcome
+from fallback_storage.cache.invalidation import invalidate
+from fallback_storage.chain.names import (
+    StrPath,
+    affected,
+    clean_name,
+    filenames,
+    refuse_single,
+)
+from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.conf.options import (
+    read_options,
+    refuse_unknown_options,
+    without_defaults,
+)
+from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
+from fallback_storage.operations.engine import build_engine
+from fallback_storage.utils import forks
+from fallback_storage.utils.locks import choices, saving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,13 +43,13 @@ if TYPE_CHECKING:
 
     from django.core.files.base import File
 
-    from fallback_storage.backends import Backend
-    from fallback_storage.engine import Engine
-    from fallback_storage.resolution import Resolution
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.outcomes import Resolution
+    from fallback_storage.operations.engine import Engine
 
 
 @deconstructible(path="fallback_storage.storage.FallbackStorage")
-class FallbackStorage(LegacyTimes, Storage):
+class FallbackStorage(Storage):
     """Try several storages in order until one succeeds, and remember which.
 
     Arguments (``None`` means: what the settings say):
@@ -83,7 +94,7 @@ class FallbackStorage(LegacyTimes, Storage):
         strict: bool = False,
         **unknown: Any,
     ) -> None:
-        config.refuse_unknown_options(unknown)
+        refuse_unknown_options(unknown)
         given = {
             "backends": backends,
             "cache": cache,
@@ -92,13 +103,13 @@ class FallbackStorage(LegacyTimes, Storage):
             "promote_max_size": promote_max_size,
             "strict": strict,
         }
-        self._given = config.without_defaults(given)
+        self._given = without_defaults(given)
         self._engine: Engine | None = None
         self._kept: tuple[Backend, ...] | None = None
         self._connect()
         if self._given:
             # Say at once what is wrong; the settings may still change.
-            config.read_options(type(self), self._given)
+            read_options(type(self), self._given)
 
     def __repr__(self) -> str:
         engine = self._engine
@@ -254,6 +265,20 @@ class FallbackStorage(LegacyTimes, Storage):
         """Return when the file was last changed; aware if ``USE_TZ``."""
         return self._fetch("get_modified_time", name)  # type: ignore[no-any-return]
 
+    # The times by the names that the original documents; Django dropped them in 2.0
+
+    def accessed_time(self, name: StrPath) -> datetime:
+        """Return ``get_accessed_time`` as the original documents it: naive local time."""
+        return _naive(self._fetch("accessed_time", name))
+
+    def created_time(self, name: StrPath) -> datetime:
+        """Return ``get_created_time`` as the original documents it: naive local time."""
+        return _naive(self._fetch("created_time", name))
+
+    def modified_time(self, name: StrPath) -> datetime:
+        """Return ``get_modified_time`` as the original documents it: naive local time."""
+        return _naive(self._fetch("modified_time", name))
+
     def listdir(self, path: StrPath) -> tuple[list[str], list[str]]:
         """Return the union of all backends' directories and files, without duplicates.
 
@@ -360,14 +385,18 @@ class FallbackStorage(LegacyTimes, Storage):
         forks.register(self)
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
-        if setting in config.MEMO_SETTINGS:
+        if setting in MEMO_SETTINGS:
             # The storages themselves follow; one in memory must keep its files.
             engine = self._engine
             self._kept = engine.backends if engine else self._kept
             self._engine = None
-        elif config.is_relevant(setting):
+        elif is_relevant(setting):
             self._engine = self._kept = None
 
     def after_fork(self) -> None:
         """Start afresh with the next call; see ``forks.ForkSensitive``."""
         self._engine = self._kept = None
+
+
+def _naive(moment: datetime) -> datetime:
+    return timezone.make_naive(moment) if timezone.is_aware(moment) else moment

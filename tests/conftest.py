@@ -22,31 +22,17 @@ os.environ["AWS_CONFIG_FILE"] = os.devnull
 os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
+from clocks import ManualClock
 from servers import (
     CountingProxy,
     MemcachedServer,
-    MissingServerError,
     S3Server,
     ValkeyServer,
+    run_or_skip,
 )
 
 # What `pytest_sessionfinish` has for `pytest_terminal_summary`.
 LEFT = pytest.StashKey[list]()
-
-
-class ManualClock:
-    """A monotonic clock that stands still until it is told to move."""
-
-    def __init__(self, now=1000.0):
-        self.now = now
-
-    def __call__(self):
-        return self.now
-
-    def tick(self, seconds):
-        if seconds < 0:
-            raise ValueError(f"A monotonic clock cannot go back by {-seconds} s.")
-        self.now += seconds
 
 
 @pytest.fixture
@@ -102,29 +88,10 @@ def _remove_media_root():
 # --- Real servers -------------------------------------------------------------
 
 
-def _in_ci():
-    return os.environ.get("CI", "").lower() not in {"", "0", "false"}
-
-
-def _run(server):
-    try:
-        server.start()
-    except MissingServerError as exc:
-        # A machine may lack a server; where it counts, nothing is skipped.
-        if _in_ci():
-            pytest.fail(str(exc), pytrace=False)
-        pytest.skip(str(exc))
-    try:
-        yield server
-    finally:
-        # Its data goes with it: no need to wait for an orderly shutdown.
-        server.close()
-
-
 @pytest.fixture(autouse=True)
 def first_warnings():
     """What another test was warned of is a warning again."""
-    from fallback_storage.logs import warner
+    from fallback_storage.utils.logs import warner
 
     warner.forget()
 
@@ -136,9 +103,9 @@ def own_memos():
     Those whose chain is garbage, but not collected yet. Their stores would be told, and
     waited for: by an alias of the same name, that of a server in trouble.
     """
-    from fallback_storage.cache import registry
+    from fallback_storage.cache import invalidation
 
-    memos = registry._registry._memos
+    memos = invalidation._registry._memos
     before = weakref.WeakSet(memos)
     yield
     for memo in list(memos):
@@ -148,17 +115,17 @@ def own_memos():
 
 @pytest.fixture(scope="session")
 def valkey_server():
-    yield from _run(ValkeyServer())
+    yield from run_or_skip(ValkeyServer())
 
 
 @pytest.fixture(scope="session")
 def memcached_server():
-    yield from _run(MemcachedServer())
+    yield from run_or_skip(MemcachedServer())
 
 
 @pytest.fixture(scope="session")
 def s3_server():
-    yield from _run(S3Server())
+    yield from run_or_skip(S3Server())
 
 
 def _fresh(server):

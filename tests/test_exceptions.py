@@ -12,6 +12,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from fakes import RecordingStorage
 
+from fallback_storage.chain.outcomes import Attempt, Outcome
 from fallback_storage.exceptions import (
     AllBackendsFailed,
     ConfigurationError,
@@ -23,7 +24,6 @@ from fallback_storage.exceptions import (
     OperationNotSupportedError,
     ReadOnlyBackendError,
 )
-from fallback_storage.outcomes import Attempt, Outcome
 from fallback_storage.storage import FallbackStorage
 
 TRAIL = (

@@ -6,23 +6,27 @@ import re
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-from fallback_storage import config, memospec, specs
-from fallback_storage.cache import memo
+import fallback_storage
+from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
+from fallback_storage.conf.backends import KINDS
+from fallback_storage.conf.memo import CACHE_KINDS, DEFAULT_MAX_ENTRIES
+from fallback_storage.conf.options import DEFAULTS, ON_DELETE
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
+PACKAGE = Path(fallback_storage.__file__).parent
 CHECK_ID = re.compile(r"fallback_storage\.[EW]\d{3}")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.rst").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("option", config.DEFAULTS)
+@pytest.mark.parametrize("option", DEFAULTS)
 def test_every_option_is_documented(option):
     """Each keyword of FallbackStorage has its place in the manual."""
     assert f'``"{option}": ' in README
 
 
-@pytest.mark.parametrize("key", sorted({*specs.KINDS, *memospec.CACHE_KINDS}))
+@pytest.mark.parametrize("key", sorted({*KINDS, *CACHE_KINDS}))
 def test_every_key_is_documented(key):
     """Each key of a backend entry and of the cache dict, with its type."""
     assert f'``"{key}": ' in README
@@ -31,9 +35,9 @@ def test_every_key_is_documented(key):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("TTL", f"{memo.DEFAULT_TTL:g}"),
-        ("NEGATIVE_TTL", f"{memo.DEFAULT_NEGATIVE_TTL:g}"),
-        ("MAX_ENTRIES", f"{memospec.DEFAULT_MAX_ENTRIES:_}"),
+        ("TTL", f"{DEFAULT_TTL:g}"),
+        ("NEGATIVE_TTL", f"{DEFAULT_NEGATIVE_TTL:g}"),
+        ("MAX_ENTRIES", f"{DEFAULT_MAX_ENTRIES:_}"),
     ],
 )
 def test_the_defaults_are_those_of_the_code(key, value):
@@ -44,27 +48,30 @@ def test_the_defaults_are_those_of_the_code(key, value):
 
 def test_every_check_is_documented():
     """The ids of the system checks, and no others."""
-    package = Path(config.__file__).parent
     used = {
         found
-        for module in package.rglob("*.py")
+        for module in PACKAGE.rglob("*.py")
         for found in CHECK_ID.findall(module.read_text(encoding="utf-8"))
     }
     assert used == set(CHECK_ID.findall(README))
 
 
-@pytest.mark.parametrize("mode", config.ON_DELETE)
+@pytest.mark.parametrize("mode", ON_DELETE)
 def test_every_mode_of_deleting_is_documented(mode):
     """Each value of on_delete has its row in the table."""
     assert f'``"{mode}"``' in README
 
 
-def test_the_rooms_are_those_of_the_package():
-    """CONTRIBUTING names every module."""
-    package = Path(config.__file__).parent
-    for module in package.glob("*.py"):
-        if module.name != "__init__.py":
-            assert module.name in CONTRIBUTING, module.name
-    for module in (package / "cache" / "stores").glob("*.py"):
-        if module.name != "__init__.py":
-            assert module.stem in CONTRIBUTING, module.name
+def test_the_tree_is_that_of_the_package():
+    """CONTRIBUTING names every module, in the line of its room."""
+    tree = CONTRIBUTING.split("\nThe rooms\n", 1)[1].split("\nWords\n", 1)[0]
+    rooms = dict(re.findall(r"^    ([\w/]+/)((?:.|\n {5,})*)", tree, re.MULTILINE))
+    for module in PACKAGE.rglob("*.py"):
+        place = module.relative_to(PACKAGE)
+        if module.name == "__init__.py" or "commands" in place.parts:
+            continue
+        if len(place.parts) == 1:
+            assert f"    {module.name} " in tree
+        else:
+            named = re.findall(r"\w+", rooms[f"{place.parent.as_posix()}/"])
+            assert module.stem in named, place

@@ -1,4 +1,4 @@
-"""The servers other tests rely on do what tests/servers.py says."""
+"""The servers other tests rely on do what tests/support/servers.py says."""
 
 from __future__ import annotations
 

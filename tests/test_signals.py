@@ -14,7 +14,7 @@ from django.core.files.storage import FileSystemStorage, Storage
 from fakes import RecordingStorage
 
 from fallback_storage import signals
-from fallback_storage.outcomes import Outcome
+from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.signals import backend_failed, called, promoted, resolved
 from fallback_storage.storage import FallbackStorage
 

@@ -63,7 +63,7 @@ def _chain(world):
 
 @row("warm-up")
 def warm_up(world):
-    from fallback_storage.warming import warm
+    from fallback_storage.jobs.warm import warm
 
     _put(world)
     count = _count(world)
@@ -103,7 +103,7 @@ def warm_up(world):
 @row("warm-up-memory")
 def warm_up_memory(world):
     """The most that is allocated at any moment."""
-    from fallback_storage.warming import warm
+    from fallback_storage.jobs.warm import warm
 
     _put(world)
     count = _count(world)

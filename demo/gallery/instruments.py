@@ -20,7 +20,7 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from metering import Meter, metered
 
-from fallback_storage.resolution import Resolution
+from fallback_storage.chain.outcomes import Resolution
 from gallery.contenders import memo_off, version_one_rule, without_near
 from gallery.models import Photo
 from gallery.production import integrity

@@ -4,7 +4,7 @@ The protocol, and why no stale answer survives it:
 
 * A reader looks a name up and gets a **lease** with the miss, then asks the backends,
   then fills with the lease.
-* A writer changes a backend, then calls ``registry.invalidate``, and only then
+* A writer changes a backend, then calls ``invalidation.invalidate``, and only then
   returns.
 * A store refuses a fill whose lease is older than an invalidation of that name.
 
@@ -14,7 +14,7 @@ reader asked the backends after the change: the entry is right. This argument ne
 no order among readers and no clock.
 
 In-process memos belong to one storage instance, so two instances never share by
-mistake; an invalidation reaches the memos of all instances (see ``registry``).
+mistake; an invalidation reaches the memos of all instances (see ``invalidation``).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from fallback_storage.cache import registry, snapshots
+from fallback_storage.cache import invalidation, snapshots
+from fallback_storage.cache.counters import Counters
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_valid
-from fallback_storage.counters import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from fallback_storage.cache.counters import Tally
     from fallback_storage.cache.stores.base import Lease, Store
-    from fallback_storage.cache.tally import Tally
 
     Owner = TypeVar("Owner")
 
@@ -147,7 +147,7 @@ class ResolutionMemo(Memo):
             self.quick_peek = store.peek  # type: ignore[method-assign]
         self._tally = tally
         self.watch(self._counters, Counters.snapshot)
-        registry.add(self)
+        invalidation.add(self)
 
     def peek(self, name: str) -> int | None:
         """See ``Memo.peek``: the store's near tier, then this request's snapshot."""
@@ -260,7 +260,7 @@ class ResolutionMemo(Memo):
     def forget_all(self) -> None:
         """See ``Memo.forget_all``; in process memory, of every chain."""
         self.store.clear()
-        for store in registry.stores():
+        for store in invalidation.stores():
             # Other instances of this chain have memos of their own there.
             if store.in_process and store is not self.store:
                 store.clear()

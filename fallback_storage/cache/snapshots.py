@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.signals import request_finished, request_started
 
-from fallback_storage import forks
+from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

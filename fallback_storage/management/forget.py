@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from fallback_storage.management.arguments import clean_names
 from fallback_storage.management.output import OK
-from fallback_storage.management.scope import Scope, scope_of
+from fallback_storage.management.target import Scope, clean_names, scope_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, index_of, is_held
-from fallback_storage.engine import build_engine
-from fallback_storage.management.arguments import clean_names
+from fallback_storage.chain.names import memo_key
+from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.management.output import FAILED, OK, Marked
-from fallback_storage.management.scope import Scope, engine_of, scope_of
-from fallback_storage.names import memo_key
-from fallback_storage.outcomes import Outcome
+from fallback_storage.management.target import Scope, clean_names, engine_of, scope_of
+from fallback_storage.operations.engine import build_engine
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Mapping, Sequence
 
-    from fallback_storage.backends import Backend
-    from fallback_storage.engine import Engine
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.outcomes import Attempt
     from fallback_storage.management.output import Output
-    from fallback_storage.outcomes import Attempt
+    from fallback_storage.operations.engine import Engine
     from fallback_storage.storage import FallbackStorage
 
 HELP = "Shows where files are looked for, what each backend says, and the URL."

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
+from fallback_storage.cache.counters import INTERVAL
 from fallback_storage.cache.stores.base import SINCE
-from fallback_storage.cache.tally import INTERVAL
-from fallback_storage.engine import counted_by
 from fallback_storage.management.output import OK
-from fallback_storage.management.scope import Scope, engine_of, scope_of
+from fallback_storage.management.target import Scope, engine_of, scope_of
+from fallback_storage.operations.engine import counted_by
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import SuspiciousOperation
 from django.core.management.base import CommandError
 
+from fallback_storage.chain.listing import pages
+from fallback_storage.chain.names import clean_name
 from fallback_storage.exceptions import FallbackStorageError, OperationNotSupportedError
-from fallback_storage.listing import pages
+from fallback_storage.jobs.sync import Result, Step, sync
 from fallback_storage.management.output import FAILED, OK
-from fallback_storage.names import clean_name
-from fallback_storage.syncing import Result, Step, sync
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterable, Mapping, Sequence
 
-    from fallback_storage.backends import Backend
+    from fallback_storage.chain.backend import Backend
     from fallback_storage.management.output import Output, Progress
     from fallback_storage.storage import FallbackStorage
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import SuspiciousOperation
 from django.core.management.base import CommandError
 
+from fallback_storage.chain.names import clean_name
 from fallback_storage.exceptions import FallbackStorageError, OperationNotSupportedError
+from fallback_storage.jobs.warm import Progress, warm
 from fallback_storage.management.output import FAILED, OK
-from fallback_storage.management.scope import Scope, scope_of
-from fallback_storage.names import clean_name
-from fallback_storage.warming import Progress, warm
+from fallback_storage.management.target import Scope, scope_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from fallback_storage.management.arguments import clean_names
 from fallback_storage.management.output import FAILED, OK
-from fallback_storage.management.scope import engine_of
+from fallback_storage.management.target import clean_names, engine_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterable, Mapping
 
+    from fallback_storage.chain.whiteouts import Whiteouts
     from fallback_storage.management.output import Output
     from fallback_storage.storage import FallbackStorage
-    from fallback_storage.whiteouts import Whiteouts
 
 HELP = (
     "Lists the deleted files that a read-only backend still holds, or shows them again."

@@ -9,19 +9,20 @@ from django.core.files.base import ContentFile
 from fakes import RecordingStorage
 from servers import ValkeyServer
 
-from fallback_storage.cache import registry
+from fallback_storage.cache import invalidation
 from fallback_storage.cache.entry import held
-from fallback_storage.cache.keys import Keys
 from fallback_storage.cache.memo import ResolutionMemo
+from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.django_cache import (
     MAX_NAMES,
     CacheLosesWritesError,
     DjangoCacheStore,
 )
 from fallback_storage.cache.stores.guarded import GuardedStore
+from fallback_storage.cache.stores.keys import Keys
 from fallback_storage.cache.stores.local import LocalStore
-from fallback_storage.memos import close_shared_stores
-from fallback_storage.names import EVERY, clean_name
+from fallback_storage.chain.names import clean_name
+from fallback_storage.conf.memo import close_shared_stores
 from fallback_storage.storage import FallbackStorage
 
 
@@ -67,7 +68,7 @@ CHANGES = {
     "another instance": lambda chain: FallbackStorage(
         [RecordingStorage()], cache=False
     ).delete("x"),
-    "all memos": lambda chain: registry.invalidate_all(),
+    "all memos": lambda chain: invalidation.invalidate_all(),
 }
 
 
@@ -101,7 +102,7 @@ def test_in_process_memory_both_go_at_once(clock):
     store = LocalStore(clock=clock)
     kept = ResolutionMemo(store, 1, clock=clock)
     taken = lease(store)
-    registry.invalidate({"a"})
+    invalidation.invalidate({"a"})
     assert is_void(kept.store, taken)
 
 

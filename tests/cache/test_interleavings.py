@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fallback_storage.cache.stores import django_wire as wire
+from fallback_storage.cache.stores import django_entries as wire
 from fallback_storage.cache.stores.django_cache import (
     CacheLosesWritesError,
     DjangoCacheStore,

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from fallback_storage.cache import registry
+from fallback_storage.cache import invalidation
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
 from fallback_storage.cache.memo import Memo, ResolutionMemo
 from fallback_storage.cache.stores.base import Store
@@ -187,7 +187,7 @@ def test_invalidate_reaches_every_memo_and_only_the_names_given(make_memo):
         remember(memo, "a", held(0))
         remember(memo, "b", held(1))
         leases.append(memo.look_up("c")[1])
-    registry.invalidate({"a", "c"})
+    invalidation.invalidate({"a", "c"})
     for memo, lease in zip(every, leases, strict=True):
         assert memo.peek("a") is None
         assert memo.peek("b") == held(1)
@@ -203,7 +203,7 @@ def test_invalidate_all_empties_every_memo(make_memo):
         remember(memo, "a", held(0))
         remember(memo, "b", NOWHERE)
         leases.append(memo.look_up("c")[1])
-    registry.invalidate_all()
+    invalidation.invalidate_all()
     for memo, lease in zip(every, leases, strict=True):
         assert memo.peek("a") is memo.peek("b") is None
         memo.fill("c", lease, held(0))
@@ -225,4 +225,4 @@ def test_a_memo_ends_with_its_last_reference(store):
         assert gone() is None
     finally:
         gc.enable()
-    registry.invalidate({"a"})
+    invalidation.invalidate({"a"})

@@ -1,6 +1,6 @@
 """Why a warm-up brings no deleted file back: every interleaving, of a model.
 
-The model is the protocol in the docstring of ``fallback_storage.warming``: one name, one
+The model is the protocol in the docstring of ``fallback_storage.jobs.warm``: one name, one
 backend, a warm-up of one page, and writers that delete the file and save it again. A
 step is what happens at once. Variants that leave a part of the protocol out are shown
 to fail: so the search finds what it looks for.

@@ -8,9 +8,10 @@ import pytest
 from django.core.files.storage import Storage
 from fakes import RecordingStorage
 
-from fallback_storage import probing
-from fallback_storage.outcomes import Outcome
-from fallback_storage.probing import PAGE_COST, PAGE_SIZE, probe_many
+from fallback_storage.chain import exists_many
+from fallback_storage.chain.exists_many import PAGE_COST, probe_many
+from fallback_storage.chain.listing import PAGE_SIZE
+from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.storage import FallbackStorage
 
 pytest.importorskip("storages.backends.s3")
@@ -172,7 +173,9 @@ def test_few_among_many_cost_twice_their_questions_at_the_most(crowd, make, cost
     assert {name: told(found[name]) for name in crowd[1::20]} == expected
 
 
-@pytest.mark.parametrize("count", [probing.WORTH_LISTING - 1, probing.WORTH_LISTING])
+@pytest.mark.parametrize(
+    "count", [exists_many.WORTH_LISTING - 1, exists_many.WORTH_LISTING]
+)
 def test_a_few_names_are_asked(s3, make, cost, count):
     """A page is tried only for as many as make it cheap."""
     names = [f"d/{number}" for number in range(count)]
@@ -180,7 +183,7 @@ def test_a_few_names_are_asked(s3, make, cost, count):
     chain = make()
     cost()
     assert sum(each.held for each in chain.resolve_many(names).values()) == 3
-    worth = count >= probing.WORTH_LISTING
+    worth = count >= exists_many.WORTH_LISTING
     assert cost() == ((0, 1) if worth else (count, 0))
 
 
@@ -239,8 +242,8 @@ def test_whiteouts_in_a_bucket_are_listed(s3, options, cost):
 
 def test_questions_in_threads_have_clients_of_their_own(s3, options, monkeypatch, cost):
     """Where nothing can be listed, and it would take long."""
-    monkeypatch.setattr(probing, "WORTH_THREADS", 0)
-    monkeypatch.setattr(probing, "WORTH_LISTING", 10_000)
+    monkeypatch.setattr(exists_many, "WORTH_THREADS", 0)
+    monkeypatch.setattr(exists_many, "WORTH_LISTING", 10_000)
     names = [f"d/{number}" for number in range(40)]
     put(s3, names[::2])
     chain = FallbackStorage([S3Storage(**options)])

@@ -12,8 +12,8 @@ from django.core.files.storage import FileSystemStorage
 from overlay.parts import content_of, entry, read_only, staging_left, writable
 
 from fallback_storage.exceptions import CorruptCopyError
+from fallback_storage.jobs.sync import Result, sync
 from fallback_storage.storage import FallbackStorage
-from fallback_storage.syncing import Result, sync
 
 pytest.importorskip("storages.backends.s3")
 

@@ -256,9 +256,7 @@ def test_a_directory(settings, backends):
 
 def test_a_memo_that_does_not_answer(settings, backends):
     """The files are resolved all the same."""
-    settings.CACHES = {
-        "media": {"BACKEND": "management.test_resolve.DownCache", "LOCATION": "x"}
-    }
+    settings.CACHES = {"media": {"BACKEND": f"{__name__}.DownCache", "LOCATION": "x"}}
     chain(settings, backends, **SHARED)
     done = run("resolve", "a")
     assert done.status == 0

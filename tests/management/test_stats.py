@@ -7,12 +7,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ManualClock
+from clocks import ManualClock
 from django.core.management import call_command
 from fakes import RecordingStorage
 from management.running import configure, environment, run, write_settings
 
-from fallback_storage.memos import publish_counters
+from fallback_storage.conf.memo import publish_counters
 from fallback_storage.storage import FallbackStorage
 
 

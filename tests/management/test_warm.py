@@ -190,7 +190,7 @@ TWO_LINES = (
 )  # fmt: skip
 def test_an_unreachable_backend(chain, monkeypatch, args, fails_at, to_go_on):
     """Which one, what it raised, and how to go on; not the text of its exception."""
-    monkeypatch.setattr("fallback_storage.listing.PAGE_SIZE", 1)
+    monkeypatch.setattr("fallback_storage.chain.listing.PAGE_SIZE", 1)
     _, local, production = chain
     failing = local if fails_at == "local" else production
 
@@ -243,7 +243,7 @@ def test_what_was_deleted_here(settings, shared):
 
 
 def test_ctrl_c(chain, monkeypatch):
-    monkeypatch.setattr("fallback_storage.listing.PAGE_SIZE", 1)
+    monkeypatch.setattr("fallback_storage.chain.listing.PAGE_SIZE", 1)
     _, _, production = chain
 
     def interrupt(path):

@@ -7,7 +7,7 @@ What it must guarantee is one thing, on which all else rests:
     same name (or a ``clear``) has no effect once that call has returned, whatever
     happened in between: expiry, eviction, other fills.
 
-It holds for ``names.EVERY`` as for any name, and a ``clear`` voids that one first.
+It holds for ``EVERY`` as for any name, and a ``clear`` voids that one first.
 
 So a reader takes the lease first, asks the backends second and fills third; a writer
 writes first and invalidates second. Then an answer computed from the backends' old
@@ -24,6 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+# The memo's name for "any name at all": no file can have it. Whoever invalidates a name
+# invalidates this one before it, so a lease on it tells whether anything was written
+# since. Who fills names that it did not know beforehand needs that (``jobs.warm``).
+EVERY = "/"
 
 # Opaque to everyone but the store that gave it. None: there is none to be had, and a
 # fill is in vain.
@@ -58,7 +63,7 @@ class Store(ABC):
     def invalidate(self, names: Collection[str]) -> None:
         """Forget the names and void their leases, also of names that have no entry.
 
-        ``names.EVERY``, where it is among them, no later than the others.
+        ``EVERY``, where it is among them, no later than the others.
         """
 
     @abstractmethod

@@ -21,7 +21,7 @@ clients send nothing twice and ``set_many`` in one round trip.
 
 Round trips: a hit one, of one name or of hundreds; a miss at most three (``get_many``,
 ``add`` of the stamp if there is none, ``set`` of the entry); an invalidation three
-(``set_many`` of the stamp for ``names.EVERY``, then of the names', and ``get_many`` to
+(``set_many`` of the stamp for ``EVERY``, then of the names', and ``get_many`` to
 see that it is so).
 """
 
@@ -36,13 +36,12 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.cache.backends.memcached import BaseMemcachedCache
 
-from fallback_storage import forks
-from fallback_storage.cache.keys import Keys
-from fallback_storage.cache.stores import django_wire as wire
-from fallback_storage.cache.stores.base import SINCE, Store
-from fallback_storage.cache.stores.savepoints import apart
+from fallback_storage.cache.stores import django_entries
+from fallback_storage.cache.stores.base import EVERY, SINCE, Store
+from fallback_storage.cache.stores.django_savepoints import apart
+from fallback_storage.cache.stores.keys import Keys
 from fallback_storage.exceptions import FallbackStorageError
-from fallback_storage.names import EVERY
+from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -107,7 +106,7 @@ class DjangoCacheStore(Store):
         return isinstance(self._cache(), BaseMemcachedCache)
 
     def _new_token(self) -> str:
-        return wire.new_token()
+        return django_entries.new_token()
 
     # Reading
 
@@ -118,8 +117,8 @@ class DjangoCacheStore(Store):
         """See ``Store.look_up``."""
         found: dict[str, tuple[int | None, object]] = {}
         if EVERY in names and not self._shares_keys():
-            # A lease that never holds: who relies on it reads twice (``warming``).
-            found[EVERY] = None, wire.Lease(self._new_token())
+            # A lease that never holds: who relies on it reads twice (``jobs.warm``).
+            found[EVERY] = None, django_entries.Lease(self._new_token())
             names = [name for name in names if name != EVERY]
         for part in _parts(names):
             found.update(self._look_up_part(part))
@@ -137,7 +136,7 @@ class DjangoCacheStore(Store):
             values, [self._keys.generation], GENERATION_SECONDS, replace=False
         )
         generation = values.get(self._keys.generation)
-        if not wire.is_token(generation):
+        if not django_entries.is_token(generation):
             # As a client answers that ignores its errors, or waits to connect again.
             raise CacheLosesWritesError("The cache does not show a generation.")
         stamp_keys = [stamp_key for stamp_key, _ in keys.values()]
@@ -154,13 +153,13 @@ class DjangoCacheStore(Store):
         now = self._clock()
         for name, (stamp_key, entry_key) in keys.items():
             stamp = values.get(stamp_key)
-            if not wire.is_token(stamp):
+            if not django_entries.is_token(stamp):
                 found[name] = None, None
                 continue
             tokens = f"{generation}.{stamp}"
-            there = wire.read(values.get(entry_key), tokens, now)
+            there = django_entries.read(values.get(entry_key), tokens, now)
             code, deadline = there or (None, None)
-            found[name] = code, wire.Lease(tokens, deadline)
+            found[name] = code, django_entries.Lease(tokens, deadline)
         return found
 
     @apart
@@ -169,7 +168,7 @@ class DjangoCacheStore(Store):
         keys = (self._keys.generation, *self._keys.stamp_and_entry(name))
         generation, stamp, entry = map(self._cache().get_many(keys).get, keys)
         now = self._clock()
-        there = wire.read(entry, f"{generation}.{stamp}", now)
+        there = django_entries.read(entry, f"{generation}.{stamp}", now)
         return None if there is None else there[1] / 1000 - now
 
     def _complete(
@@ -182,7 +181,9 @@ class DjangoCacheStore(Store):
     ) -> None:
         """Write a token under each key that has none, here and in the cache."""
         fresh = {
-            key: self._new_token() for key in keys if not wire.is_token(values.get(key))
+            key: self._new_token()
+            for key in keys
+            if not django_entries.is_token(values.get(key))
         }
         if not fresh:
             return
@@ -203,9 +204,11 @@ class DjangoCacheStore(Store):
     # Writing
 
     @apart
-    def fill(self, name: str, lease: wire.Lease | None, code: int, ttl: float) -> bool:
+    def fill(
+        self, name: str, lease: django_entries.Lease | None, code: int, ttl: float
+    ) -> bool:
         """See ``Store.fill``: true does not tell whether it came too late."""
-        entry = wire.entry(lease, code, ttl, self._clock())
+        entry = django_entries.entry(lease, code, ttl, self._clock())
         if entry is None:
             return False
         self._cache().set(self._keys.entry(name), entry, timeout=self._timeout(ttl))
@@ -213,13 +216,13 @@ class DjangoCacheStore(Store):
 
     @apart
     def fill_many(
-        self, fills: Mapping[str, tuple[wire.Lease | None, int, float]]
+        self, fills: Mapping[str, tuple[django_entries.Lease | None, int, float]]
     ) -> int:
         """See ``Store.fill_many``: one ``set_many`` for each TTL that occurs."""
         now = self._clock()
         by_timeout: dict[float, dict[str, str]] = {}
         for name, (lease, code, ttl) in fills.items():
-            entry = wire.entry(lease, code, ttl, now)
+            entry = django_entries.entry(lease, code, ttl, now)
             if entry is not None:
                 entries = by_timeout.setdefault(self._timeout(ttl), {})
                 entries[self._keys.entry(name)] = entry

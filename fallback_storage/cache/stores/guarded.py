@@ -34,8 +34,8 @@ from typing import TYPE_CHECKING, TypeVar
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db.transaction import TransactionManagementError
 
-from fallback_storage import forks
 from fallback_storage.cache.stores.base import Store
+from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

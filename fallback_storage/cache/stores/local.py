@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
-from fallback_storage import forks
 from fallback_storage.cache.entry import NOWHERE
-from fallback_storage.cache.stores.base import Store
-from fallback_storage.names import EVERY
+from fallback_storage.cache.stores.base import EVERY, Store
+from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
 # Leases are counters of name groups ("stripes"): no book-keeping per reader, and a
 # write that voids the lease of another name costs that reader one walk, no more. Only
-# ``names.EVERY`` has one of its own: a lease on it must not end when a name is forgotten
+# ``EVERY`` has one of its own: a lease on it must not end when a name is forgotten
 # of which nothing was written, or a warm-up would read every page twice.
 STRIPES = 256
 

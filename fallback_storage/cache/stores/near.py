@@ -3,7 +3,7 @@
 Hits cost what they cost in process. They may be as old as a message from the server
 takes: well below a millisecond on one machine, some more where a thread of this process
 computes without a pause (Python lets another one run every 5 ms), and at the very most
-two heartbeats (see ``tracking``) if the connection dies without a word. Own writes are
+two heartbeats (see ``redis_tracking``) if the connection dies without a word. Own writes are
 seen at once: ``invalidate`` empties this tier itself.
 
 Entries come in by one way only, a look-up that finds them in the far store:
@@ -28,12 +28,12 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage import forks
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_held
 from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.redis import redis_store
-from fallback_storage.cache.stores.tracking import HEARTBEAT, Tracker
+from fallback_storage.cache.stores.redis_tracking import HEARTBEAT, Tracker
+from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -62,7 +62,7 @@ class NearStore(Store):
     """``local`` in front of ``far``; nobody else uses ``local``.
 
     The thread that listens to the server starts at the first look-up, which does not
-    wait for it, and ends with the store. ``heartbeat`` seconds: see ``tracking``.
+    wait for it, and ends with the store. ``heartbeat`` seconds: see ``redis_tracking``.
 
     The far store's prefix may not change: an in-process tier knows one world.
     """

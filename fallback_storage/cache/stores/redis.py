@@ -37,12 +37,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.module_loading import import_string
 
-from fallback_storage import forks
-from fallback_storage.cache.stores import redis_wire as wire
-from fallback_storage.cache.stores.base import SINCE, Store
-from fallback_storage.cache.stores.redis_alias import client_of, prefix_of
+from fallback_storage.cache.stores import redis_protocol
+from fallback_storage.cache.stores.base import EVERY, SINCE, Store
+from fallback_storage.cache.stores.redis_client import client_of, prefix_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
-from fallback_storage.names import EVERY
+from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -93,7 +92,7 @@ class RedisStore(Store):
         self._make_client = client
         self._client = None if self._owns_client else client
         self._prefix = prefix
-        self._lease_ms = wire.milliseconds(lease_seconds)
+        self._lease_ms = redis_protocol.milliseconds(lease_seconds)
         self.after_fork()
         forks.register(self)
 
@@ -113,10 +112,10 @@ class RedisStore(Store):
     def prefix(self) -> bytes:
         """Return what every key of this chain, and no other key, begins with."""
         prefix = self._prefix if isinstance(self._prefix, str) else self._prefix()
-        return wire.encode(prefix)
+        return redis_protocol.encode(prefix)
 
     def tracking_connection(self) -> Any:
-        """Return a connection of its own, not connected yet, for ``tracking``."""
+        """Return a connection of its own, not connected yet, for ``redis_tracking``."""
         pool = getattr(self.client, "connection_pool", None)
         if pool is None:
             raise ConfigurationError(
@@ -135,14 +134,14 @@ class RedisStore(Store):
         if not names:
             return {}
         prefix = self.prefix()
-        keys = [prefix + wire.encode(name) for name in names]
+        keys = [prefix + redis_protocol.encode(name) for name in names]
         return dict(zip(names, self._with_leases(keys, self._get(keys)), strict=True))
 
     def look_up_one(self, name: str) -> tuple[int | None, Any]:
         """See ``Store.look_up_one``."""
-        key = self.prefix() + wire.encode(name)
+        key = self.prefix() + redis_protocol.encode(name)
         value = self.client.get(key)
-        code, lease = wire.read(value)
+        code, lease = redis_protocol.read(value)
         if lease is None:
             ((code, lease),) = self._with_leases((key,), (value,))
         return code, lease
@@ -158,8 +157,8 @@ class RedisStore(Store):
         if not names:
             return {}
         prefix = self.prefix()
-        keys = [prefix + wire.encode(name) for name in names]
-        answers = self.client.eval(wire.GET_LASTING, len(keys), *keys)
+        keys = [prefix + redis_protocol.encode(name) for name in names]
+        answers = self.client.eval(redis_protocol.GET_LASTING, len(keys), *keys)
         found = self._with_leases(keys, answers[::2])
         return {
             name: (code, lease, max(0, milliseconds) / 1000)
@@ -170,9 +169,9 @@ class RedisStore(Store):
 
     def seconds_left(self, name: str) -> float | None:
         """See ``Store.seconds_left``."""
-        key = self.prefix() + wire.encode(name)
-        value, milliseconds = self.client.eval(wire.GET_LASTING, 1, key)
-        there = wire.read(value)[0] is not None and milliseconds > 0
+        key = self.prefix() + redis_protocol.encode(name)
+        value, milliseconds = self.client.eval(redis_protocol.GET_LASTING, 1, key)
+        there = redis_protocol.read(value)[0] is not None and milliseconds > 0
         return milliseconds / 1000 if there else None
 
     def _get(self, keys: Sequence[bytes]) -> Sequence[Any]:
@@ -186,18 +185,18 @@ class RedisStore(Store):
         self, keys: Sequence[bytes], values: Sequence[Any]
     ) -> list[tuple[int | None, Any]]:
         """Return for each key its code and lease; take leases where there are none."""
-        found = [wire.read(value) for value in values]
+        found = [redis_protocol.read(value) for value in values]
         missing = [index for index, (_, lease) in enumerate(found) if lease is None]
         if missing:
-            seen = [wire.as_bytes(values[index]) for index in missing]
+            seen = [redis_protocol.as_bytes(values[index]) for index in missing]
             answers = self._run(
-                wire.TAKE_LEASES,
+                redis_protocol.TAKE_LEASES,
                 [keys[index] for index in missing],
-                [wire.new_lease() + value for value in seen],
+                [redis_protocol.new_lease() + value for value in seen],
                 self._lease_ms,
             )
             for index, answer in zip(missing, answers, strict=True):
-                found[index] = wire.read(answer)
+                found[index] = redis_protocol.read(answer)
         return found
 
     # Writing
@@ -212,15 +211,15 @@ class RedisStore(Store):
         keys, texts = [], []
         for name, (lease, code, ttl) in fills.items():
             if lease is not None:
-                keys.append(prefix + wire.encode(name))
-                texts.append(wire.filling(lease, code, ttl))
-        return sum(map(int, self._run(wire.FILL, keys, texts)))
+                keys.append(prefix + redis_protocol.encode(name))
+                texts.append(redis_protocol.filling(lease, code, ttl))
+        return sum(map(int, self._run(redis_protocol.FILL, keys, texts)))
 
     def invalidate(self, names: Collection[str]) -> None:
         """See ``Store.invalidate``: one round trip (on a cluster, two, to each node)."""
         if names:
             prefix = self.prefix()
-            self._delete([prefix + wire.encode(name) for name in names])
+            self._delete([prefix + redis_protocol.encode(name) for name in names])
 
     def clear(self) -> None:
         """See ``Store.clear``. Goes through all keys of the database; flushes none.
@@ -229,7 +228,7 @@ class RedisStore(Store):
         every lease that was given before.
         """
         self.invalidate((EVERY,))
-        pattern = wire.escape(self.prefix()) + b"*"
+        pattern = redis_protocol.escape(self.prefix()) + b"*"
         keys = self.client.scan_iter(match=pattern, count=BATCH)
         while batch := list(islice(keys, BATCH)):
             self._delete(batch)
@@ -239,7 +238,7 @@ class RedisStore(Store):
         if not _is_cluster(client):
             client.unlink(*keys)
             return
-        every = self.prefix() + wire.encode(EVERY)
+        every = self.prefix() + redis_protocol.encode(EVERY)
         first = [key for key in keys if key == every]
         for group in (first, [key for key in keys if key != every]):
             pipeline = client.pipeline(transaction=False)
@@ -270,11 +269,11 @@ class RedisStore(Store):
 
     def publish(self, deltas: Mapping[str, int]) -> bool:
         """See ``Store.publish``: one round trip to one hash."""
-        key = wire.counters_key(self.prefix())
+        key = redis_protocol.counters_key(self.prefix())
         pipeline = self.client.pipeline(transaction=False)
         pipeline.hsetnx(key, SINCE, int(time.time()))
         for name, delta in deltas.items():
-            pipeline.hincrby(key, wire.encode(name), delta)
+            pipeline.hincrby(key, redis_protocol.encode(name), delta)
         # So that a chain that is used no more leaves nothing for ever.
         pipeline.expire(key, COUNTERS_SECONDS)
         pipeline.execute()
@@ -283,8 +282,10 @@ class RedisStore(Store):
     def published(self, names: Collection[str]) -> Mapping[str, int]:
         """See ``Store.published``."""
         wanted = [*names, SINCE]
-        key = wire.counters_key(self.prefix())
-        values = self.client.hmget(key, [wire.encode(name) for name in wanted])
+        key = redis_protocol.counters_key(self.prefix())
+        values = self.client.hmget(
+            key, [redis_protocol.encode(name) for name in wanted]
+        )
         found = zip(wanted, values, strict=True)
         return {name: int(value) for name, value in found if value is not None}
 

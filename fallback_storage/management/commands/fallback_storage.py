@@ -23,12 +23,12 @@ from django.core.management.base import BaseCommand, CommandError
 
 from fallback_storage.exceptions import FallbackStorageError
 from fallback_storage.management import forget, resolve, stats, sync, warm, whiteouts
-from fallback_storage.management.arguments import storage_of
 from fallback_storage.management.output import (
     INTERRUPTED,
     Output,
     end_with_closed_pipe,
 )
+from fallback_storage.management.target import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,11 +13,11 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from fallback_storage.cache.entry import NOWHERE, held
+from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.django_cache import (
     MAX_NAMES,
     DjangoCacheStore,
 )
-from fallback_storage.names import EVERY
 
 FIRST, SECOND = held(0), held(1)
 

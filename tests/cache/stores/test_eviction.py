@@ -14,7 +14,7 @@ from fallback_storage.cache.stores.django_cache import (
     CacheLosesWritesError,
     DjangoCacheStore,
 )
-from fallback_storage.cache.stores.django_wire import Lease
+from fallback_storage.cache.stores.django_entries import Lease
 
 FIRST, SECOND = held(0), held(1)
 

@@ -9,12 +9,12 @@ from django.core.cache import caches
 from flaky import FlakyStore
 from servers import free_port
 
-from fallback_storage import forks
 from fallback_storage.cache.entry import held
 from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 from fallback_storage.cache.stores.guarded import DELIVERY_ROUNDS, GuardedStore
 from fallback_storage.cache.stores.local import LocalStore
+from fallback_storage.utils import forks
 
 FIRST, SECOND = held(0), held(1)
 MISS = {"a": (None, None)}

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from fallback_storage.cache.entry import MAX_CHAIN, NOWHERE, from_, held
 from fallback_storage.cache.stores import local
+from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.local import LocalStore
-from fallback_storage.names import EVERY
 
 FIRST = held(0)
 

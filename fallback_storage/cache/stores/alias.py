@@ -1,0 +1,45 @@
+"""An alias of ``CACHES``: what it describes, and the cache that it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache import caches
+
+from fallback_storage.exceptions import ConfigurationError, Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.core.cache import BaseCache
+
+DUMMY_BACKEND = "django.core.cache.backends.dummy.DummyCache"
+REDIS_BACKENDS = (
+    "django.core.cache.backends.redis.RedisCache",
+    "django_redis.cache.RedisCache",
+)
+
+
+def cache_params(alias: str | None) -> Mapping[str, Any]:
+    """Return what an alias of ``CACHES`` describes; nothing, if it describes nothing."""
+    params: Any = caches.settings.get(alias or "")
+    return params if isinstance(params, dict) else {}
+
+
+def cache_backend(alias: str | None) -> str:
+    """Return the BACKEND of an alias of ``CACHES``, or nothing."""
+    return str(cache_params(alias).get("BACKEND", ""))
+
+
+def build_cache(alias: str) -> BaseCache:
+    """Return the cache of an alias of ``CACHES``. Django's own contact nothing yet."""
+    try:
+        return caches[alias]
+    except Exception as error:  # noqa: BLE001 - whatever a constructor raises
+        # (Its text may quote LOCATION or OPTIONS, and so a password.)
+        raise ConfigurationError(
+            Mistake.BAD_CACHE,
+            f"CACHES[{alias!r}]",
+            f"cannot be built: {type(error).__name__}.",
+            "Correct its BACKEND and OPTIONS, or install what it needs.",
+        ) from None

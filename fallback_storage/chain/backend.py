@@ -1,0 +1,237 @@
+"""One wrapped Django storage together with its policy."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import weakref
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.utils.functional import cached_property
+
+from fallback_storage.chain.profiles import (
+    CONCURRENT_CLASSES,
+    DELETES_TREES_CLASSES,
+    LAZY_OPEN_CLASSES,
+)
+from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.signals import called, send
+from fallback_storage.utils import forks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from django.core.files.storage import Storage
+
+# Chains within chains. More is a chain without end: one whose entry makes it anew.
+MAX_DEPTH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a backend may be used.
+
+    ``read_only``: never written to; None means that the configuration did not say,
+    and the backend is writable. ``always_probe``: the memo never answers for it.
+    ``lazy_open``: ``open`` succeeds for missing files, so it is probed first; None
+    means "decide by the class". ``concurrent``: it may be asked from several threads
+    at once by one request; None means "decide by the class".
+    """
+
+    read_only: bool | None = None
+    always_probe: bool = False
+    lazy_open: bool | None = None
+    concurrent: bool | None = None
+
+
+class Backend:
+    """A named, lazily built storage of a chain.
+
+    ``where`` is the place in the configuration that describes it, for messages;
+    ``owner`` the FallbackStorage whose chain this is part of; ``origin`` the class
+    path and the OPTIONS that the storage is built from, if they are known.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        build: Callable[[], Storage],
+        policy: Policy,
+        where: str,
+        *,
+        owner: object = None,
+        origin: tuple[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.name = name
+        self.origin = origin
+        self.where = where
+        self.policy = policy
+        self.read_only = bool(policy.read_only)
+        self.always_probe = policy.always_probe
+        self.calls = 0
+        self.failures = 0
+        self.seconds = 0.0
+        self._build = build
+        self._candidate: Storage | None = None
+        # Weak: a storage must not keep itself alive through its own chain.
+        self.owner = None if owner is None else weakref.ref(owner)
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.name!r}{' (read-only)' if self.read_only else ''}>"
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Return the wrapped storage, built at the first use and then kept.
+
+        Raises ``ConfigurationError`` if it cannot be built, or leads back to the
+        chain it is part of: settings are checked for that before anything is built,
+        instances and callables can only be checked here.
+        """
+        with forks.build_lock():
+            candidate = self._get_candidate()
+            owner = self.owner() if self.owner else None
+            if owner is not None and _reaches(candidate, owner, ()):
+                raise ConfigurationError(
+                    Mistake.CYCLE,
+                    self.where,
+                    f"the backend {self.name!r} is, or contains, the chain it is "
+                    "part of.",
+                    "Remove it from the chain.",
+                )
+            return candidate
+
+    def _get_candidate(self) -> Storage:
+        if self._candidate is None:
+            self._candidate = self._build()
+        return self._candidate
+
+    @cached_property
+    def probe_method(self) -> str:
+        """Return the name of what asks the storage whether it holds a name.
+
+        Of a chain within a chain, a question that raises where ``exists`` would pass
+        over a failure: that answer must not be taken for "absent".
+        """
+        is_chain = hasattr(self.storage, "_exists_strictly")
+        return "_exists_strictly" if is_chain else "exists"
+
+    @cached_property
+    def live_probe_method(self) -> str:
+        """Return the same for where no memo may answer."""
+        is_chain = hasattr(self.storage, "_exists_live")
+        return "_exists_live" if is_chain else "exists"
+
+    @cached_property
+    def lazy_open(self) -> bool:
+        """Whether ``open`` tells nothing about existence."""
+        if self.policy.lazy_open is not None:
+            return self.policy.lazy_open
+        return self.is_one_of(LAZY_OPEN_CLASSES)
+
+    @cached_property
+    def concurrent(self) -> bool:
+        """Whether one request may ask it from several threads."""
+        if self.policy.concurrent is not None:
+            return self.policy.concurrent
+        return self.is_one_of(CONCURRENT_CLASSES)
+
+    @property
+    def deletes_trees(self) -> bool:
+        """Whether ``delete`` of a directory deletes the files in it as well."""
+        # One that was never built has deleted nothing.
+        return "storage" in self.__dict__ and self.is_one_of(DELETES_TREES_CLASSES)
+
+    def implements(self, operation: str) -> bool:
+        """Whether the storage has its own ``operation``; Django's base has stubs."""
+        method = getattr(self.storage.__class__, operation, None)
+        stub = getattr(_django_storage_class(), operation, None)
+        return method is not None and method is not stub
+
+    def takes(self, operation: str, *args: Any, **kwargs: Any) -> bool:
+        """Whether ``operation`` can be called with these arguments."""
+        function = getattr(self.storage, operation, None)
+        if function is None:
+            return True
+        try:
+            inspect.signature(function).bind(*args, **kwargs)
+        except TypeError:
+            return False
+        except ValueError:  # no signature: a built-in or extension method
+            return True
+        return True
+
+    def count(self, seconds: float, *, failed: bool = False) -> None:
+        """Add one call to the counters that ``stats()`` shows."""
+        with self._lock:
+            self.calls += 1
+            self.failures += failed
+            self.seconds += seconds
+        if called.receivers:
+            data = {"backend": self.name, "seconds": seconds, "failed": failed}
+            send(called, self.owner, **data)
+
+    def count_many(self, calls: int, seconds: float) -> None:
+        """Add calls that took so long in all, and of which none failed."""
+        with self._lock:
+            self.calls += calls
+            self.seconds += seconds
+        if called.receivers:
+            data = {"backend": self.name, "seconds": seconds / calls, "failed": False}
+            for _ in range(calls):
+                send(called, self.owner, **data)
+
+    def stats(self) -> dict[str, Any]:
+        """Return how often the storage was called, how often it failed, how long."""
+        with self._lock:
+            return {
+                "calls": self.calls,
+                "failures": self.failures,
+                "seconds": self.seconds,
+            }
+
+    def is_one_of(self, class_paths: Collection[str]) -> bool:
+        """Whether the storage's class, or a base of it, is one of these paths."""
+        return any(
+            f"{klass.__module__}.{klass.__qualname__}" in class_paths
+            for klass in self.storage.__class__.__mro__
+        )
+
+
+def _django_storage_class() -> type[Storage]:
+    from django.core.files.storage import Storage
+
+    return Storage
+
+
+def _reaches(storage: object, owner: object, trail: tuple[int, ...]) -> bool:
+    """Whether a storage is the chain ``owner``, contains it, or never ends."""
+    if storage is owner or len(trail) > MAX_DEPTH:
+        return True
+    inner = getattr(storage, "backends", None)
+    if id(storage) in trail or not isinstance(inner, tuple):
+        return False
+    return any(
+        # Not .storage: that would check the inner chain, which may lead back here.
+        _reaches(backend._get_candidate(), owner, (*trail, id(storage)))  # noqa: SLF001
+        for backend in inner
+        if isinstance(backend, Backend)
+    )
+
+
+class Blame:
+    """``backend``: the first that failed while it was asked."""
+
+    def __init__(self) -> None:
+        self.backend: Backend | None = None
+
+    @contextmanager
+    def asking(self, backend: Backend) -> Iterator[None]:
+        """Blame ``backend`` for what is raised within, unless another is already."""
+        try:
+            yield
+        except Exception:
+            self.backend = self.backend or backend
+            raise

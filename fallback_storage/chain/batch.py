@@ -1,0 +1,269 @@
+"""Many names at once -> which backends hold them.
+
+The answers, what is remembered, and what is not, are those of ``Resolver`` for one name
+after the other. The memo's store is asked once for all names, and each backend once for
+all that are left when its turn comes (``probing``).
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fallback_storage import signals
+from fallback_storage.cache.entry import HIDDEN
+from fallback_storage.chain.exists_many import probe_walks
+from fallback_storage.chain.names import memo_key
+from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.resolver import PATIENCE
+from fallback_storage.chain.singleflight import Flight
+from fallback_storage.chain.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from fallback_storage.cache.entry import Known
+    from fallback_storage.cache.memo import Memo
+    from fallback_storage.cache.stores.base import Lease
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.outcomes import Resolution
+    from fallback_storage.chain.resolver import Resolver
+    from fallback_storage.chain.whiteouts import Whiteouts
+
+    Looked = dict[str, tuple[Known, Lease]]
+
+
+class BatchResolver:
+    """Resolves many names for one chain. Thread-safe."""
+
+    def __init__(
+        self,
+        backends: Sequence[Backend],
+        memo: Memo,
+        resolver: Resolver,
+        whiteouts: Whiteouts | None = None,
+    ) -> None:
+        self._backends = tuple(backends)
+        self._memo = memo
+        self._resolver = resolver
+        self._whiteouts = whiteouts
+
+    def resolve_many(self, names: Iterable[str]) -> dict[str, Resolution]:
+        """Return the resolution of each name; see ``Resolver.resolve``."""
+        walks = self._locate(names, len(self._backends), "resolve_many")
+        return {name: self._resolver.describe(walk) for name, walk in walks.items()}
+
+    def prefetch(self, names: Iterable[str], *, complete: bool) -> None:
+        """Learn what the calls of this request need; see ``FallbackStorage.prefetch``."""
+        # Of directories nothing is remembered.
+        wanted = [name for name in names if memo_key(name) is not None]
+        if self._memo.remembers or self._memo.is_shared:
+            stop = len(self._backends) if complete else len(self._backends) - 1
+            self._memo.begin_snapshot()
+            self._locate(wanted, stop, "prefetch")
+
+    def _locate(
+        self, names: Iterable[str], stop: int, operation: str
+    ) -> dict[str, Walk]:
+        unique = list(dict.fromkeys(names))
+        walks = self._locate_all(unique, stop)
+        if signals.resolved.receivers:
+            for walk in walks.values():
+                self._resolver.tell(operation, walk, stop)
+        return {name: walks[name] for name in unique}
+
+    def _locate_all(self, names: Sequence[str], stop: int) -> dict[str, Walk]:
+        resolver = self._resolver
+        looked: Looked = dict.fromkeys(names, (resolver.know(None), None))
+        landings = resolver.flights.landings
+        keys = [name for name in names if memo_key(name) is not None]
+        looked |= self._look_up(keys)
+        walks: dict[str, Walk] = {}
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            cold = [name for name in keys if not looked[name][0].suffices(stop)]
+            if not (cold and resolver.shares):
+                return walks | self._walk_and_fill(looked, stop)[0]
+            with self._boarded(cold, stop) as (flight, mine, theirs):
+                if mine and landings != resolver.flights.landings:
+                    # Some landed between look-up and boarding: maybe ours.
+                    looked |= self._look_up(mine)
+                if theirs:
+                    looked = {
+                        name: looked[name] for name in looked if name not in theirs
+                    }
+                found, settled = self._walk_and_fill(looked, stop)
+                # Who waits for a name that is settled finds it either way.
+                flight.settled = settled.issuperset(mine)
+            walks |= found
+            if not theirs:
+                return walks
+            # Of these somebody else may have to be waited for: a fill can be too late.
+            keys = self._await(theirs, stop, deadline)
+            landings = resolver.flights.landings
+            looked = self._look_up(list(theirs))
+
+    def _look_up(self, keys: Collection[str]) -> Looked:
+        if not keys:
+            return {}
+        found = self._memo.look_up_many(keys)
+        return {
+            key: (self._resolver.know(code), lease)
+            for key, (code, lease) in found.items()
+        }
+
+    # One walk per cold name
+
+    @contextmanager
+    def _boarded(
+        self, names: Collection[str], stop: int
+    ) -> Iterator[tuple[Flight, list[str], dict[str, Flight]]]:
+        """Yield this caller's flight, the names that it is for, and others' flights."""
+        flights = self._resolver.flights
+        own = Flight()
+        mine: list[str] = []
+        theirs: dict[str, Flight] = {}
+        try:
+            for name in names:
+                flight, leading = flights.board((name, stop), own)
+                if leading:
+                    mine.append(name)
+                else:
+                    theirs[name] = flight
+            yield own, mine, theirs
+        finally:
+            # Before waiting for others: two callers may each lead what the other wants.
+            flights.land_all([(name, stop) for name in mine], own)
+
+    def _await(
+        self, theirs: Mapping[str, Flight], stop: int, deadline: float
+    ) -> list[str]:
+        """Wait for others; return the names that they have left something of."""
+        shared = []
+        for name, flight in theirs.items():
+            self._resolver.count("coalesced")
+            if flight.wait(max(0.0, deadline - time.monotonic())):
+                shared.append(name)
+            else:
+                self._resolver.flights.give_up((name, stop), flight)
+        return shared
+
+    # Walking
+
+    def _walk_and_fill(
+        self, looked: Looked, stop: int
+    ) -> tuple[dict[str, Walk], set[str]]:
+        """Return the walks, and the names that others can now find in the memo."""
+        known = {name: what for name, (what, _) in looked.items()}
+        walks = self.walk(known, stop)
+        codes: dict[str, int] = {}
+        fills: dict[str, tuple[Lease, int]] = {}
+        settled: set[str] = set()
+        for name, walk in walks.items():
+            what, lease = looked[name]
+            if lease is None and memo_key(name) is None:
+                continue
+            code = what.code
+            if what.suffices(stop):
+                # It may say more than this walk, which ended before it.
+                settled.add(name)
+            else:
+                found = self._resolver.code_for(walk, walk.holder, stop, what)
+                if found is not None and found != code:
+                    code = found
+                    fills[name] = lease, found
+            if code is not None:
+                codes[name] = code
+        if fills:
+            settled |= self._fill(fills, stop)
+        self._memo.keep(codes)
+        return walks, settled
+
+    def _fill(self, fills: Mapping[str, tuple[Lease, int]], stop: int) -> set[str]:
+        """Remember; return the names that others can now find in the memo."""
+        self._memo.fill_many(fills)
+        enough = {
+            code
+            for code in {code for _, code in fills.values()}
+            if self._resolver.know(code).suffices(stop)
+            and self._memo.lifetime(code) > 0
+        }
+        return {
+            name
+            for name, (lease, code) in fills.items()
+            if lease is not None and code in enough
+        }
+
+    def walk(self, known: Mapping[str, Known], stop: int) -> dict[str, Walk]:
+        """Ask the backends before ``stop`` for names of which this much is known."""
+        walks = {name: Walk("exists", name) for name in known}
+        veils = _Veils(self._whiteouts)
+        asked: set[str] = set()
+        left = list(walks.values())
+        for index, backend in enumerate(self._backends[:stop]):
+            asking = self._recall(left, index, known)
+            asked.update(walk.name for walk in asking)
+            hidden = veils.hidden(index, asking)
+            if hidden:
+                for walk in asking:
+                    if walk.name in hidden:
+                        walk.note(backend, Outcome.HIDDEN)
+                asking = [walk for walk in asking if walk.name not in hidden]
+            probe_walks(backend, asking)
+            left = [walk for walk in left if walk.last is not Outcome.HELD]
+        if asked:
+            self._resolver.count("walks", len(asked))
+        if stop < len(self._backends) and self._whiteouts is not None:
+            self._note_hidden(left, known, veils, stop)
+        return walks
+
+    def _recall(
+        self, walks: Sequence[Walk], index: int, known: Mapping[str, Known]
+    ) -> list[Walk]:
+        """Answer from memory where that is possible; return the others."""
+        asking = []
+        for walk in walks:
+            what = known[walk.name]
+            if what.code is None:
+                asking.append(walk)
+            elif what.skips(index):
+                self._resolver.recall_miss(walk, index, what)
+            elif index == what.holder:
+                walk.recall(self._backends[index], Outcome.HELD)
+            else:
+                asking.append(walk)
+        return asking
+
+    def _note_hidden(
+        self, left: list[Walk], known: Mapping[str, Known], veils: _Veils, stop: int
+    ) -> None:
+        """Tell of whom the next backend, which is not asked, is not the answer."""
+        unsure = []
+        for walk in left:
+            what = known[walk.name]
+            if what.code == HIDDEN:
+                self._resolver.recall_miss(walk, stop, what)
+            elif not what.shows(stop):
+                unsure.append(walk)
+        hidden = veils.hidden(stop, unsure)
+        for walk in unsure:
+            if walk.name in hidden:
+                walk.note(self._backends[stop], Outcome.HIDDEN)
+
+
+class _Veils:
+    """The whiteouts of many names, looked up when the first covered backend is reached."""
+
+    def __init__(self, whiteouts: Whiteouts | None) -> None:
+        self._whiteouts = whiteouts
+        self._known: dict[str, bool] = {}
+
+    def hidden(self, index: int, walks: Sequence[Walk]) -> set[str]:
+        """Return the names for which backend ``index`` must not be asked."""
+        if self._whiteouts is None or index not in self._whiteouts.covered:
+            return set()
+        fresh = [walk for walk in walks if walk.name not in self._known]
+        if fresh:
+            self._known |= self._whiteouts.probe_many(fresh)
+        return {walk.name for walk in walks if self._known[walk.name]}

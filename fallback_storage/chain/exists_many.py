@@ -1,0 +1,257 @@
+"""Asking one backend about many names.
+
+The answers are those of one ``exists`` after the other, and so are the errors. What
+differs is the cost. In this order:
+
+* Of a local directory the path is made once for all its names. If it is not there, it
+  holds no file: one look at it is enough.
+* Where a listing is cheaper than the questions, the common directory is listed. Object
+  stores charge, and take, for a page of 1,000 keys what 12.5 questions do.
+* What is left is asked in several threads, of backends that bear it and are slow.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from bisect import bisect_right
+from collections import defaultdict, deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
+from typing import TYPE_CHECKING
+
+from django.core.files.storage import FileSystemStorage
+
+from fallback_storage.chain.listing import PAGE_SIZE, flat_pages, lists_flat
+from fallback_storage.chain.names import memo_key
+from fallback_storage.chain.outcomes import Attempt, Outcome, classify
+from fallback_storage.chain.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.listing import Listed
+
+# What one page of a listing costs, in questions.
+PAGE_COST = 12.5
+# A page is tried for so many names. It may tell of none of them: then it was not more
+# than half of what they cost.
+WORTH_LISTING = 25
+
+# Questions asked at the same time; boto3 keeps 10 connections, of each thread's client.
+THREADS = 10
+# Threads are for backends that would take longer than this for what is left (seconds).
+# To start them, and in each a client of its own, takes about as long.
+WORTH_THREADS = 0.5
+# Questions asked one after the other before it is known how long one takes.
+SAMPLE = 4
+
+
+def probe_many(backend: Backend, names: Collection[str]) -> dict[str, Attempt]:
+    """Return what the backend answers for each name; see ``probe_walks``."""
+    walks = [Walk("exists", name) for name in names]
+    probe_walks(backend, walks)
+    return {walk.name: walk.trail[-1] for walk in walks}
+
+
+def probe_walks(backend: Backend, walks: Sequence[Walk]) -> None:
+    """Ask the backend for the name of every walk; each gets its line in its trail.
+
+    Raises what ``Walk.probe`` raises, for the first name for which it does.
+    """
+    pending = {walk.name: walk for walk in walks}
+    if len(pending) > 1 and _is_plain_directory(backend):
+        _look_into_directories(backend, pending)
+    elif len(pending) >= WORTH_LISTING and lists_flat(backend):
+        _list(backend, pending)
+    _ask(backend, [walk for walk in walks if walk.name in pending])
+
+
+# Local directories
+
+
+def _is_plain_directory(backend: Backend) -> bool:
+    storage = backend.storage
+    return isinstance(storage, FileSystemStorage) and all(
+        getattr(type(storage), method) is getattr(FileSystemStorage, method)
+        and method not in vars(storage)
+        for method in ("exists", "path")
+    )
+
+
+def _look_into_directories(backend: Backend, pending: dict[str, Walk]) -> None:
+    by_directory = defaultdict(list)
+    for name in pending:
+        by_directory[name.rpartition("/")[0]].append(name)
+    for directory, names in by_directory.items():
+        if not directory or len(names) == 1:
+            continue
+        start = time.perf_counter()
+        path = None
+        with suppress(Exception):  # what is wrong the questions will tell
+            path = backend.storage.path(directory)
+        if path is None:
+            continue
+        # As exists() looks at a name in there, but once for all of them.
+        if not os.path.lexists(path):
+            seconds = time.perf_counter() - start
+            backend.count(seconds)
+            _decide(backend, pending, names, Outcome.ABSENT, seconds)
+        elif os.name == "posix":
+            _look_into(backend, pending, path, names)
+
+
+def _look_into(
+    backend: Backend, pending: dict[str, Walk], path: str, names: Sequence[str]
+) -> None:
+    """Look at each name below ``path``: what ``exists`` does once it has made a path."""
+    start = time.perf_counter()
+    answers: dict[bool, list[str]] = {True: [], False: []}
+    for name in names:
+        # (A name with a slash at the end is folded by path().)
+        file = name.rpartition("/")[2]
+        if file:
+            answers[os.path.lexists(f"{path}/{file}")].append(name)
+    held, absent = answers[True], answers[False]
+    total = len(held) + len(absent)
+    if total:
+        seconds = time.perf_counter() - start
+        backend.count_many(total, seconds)
+        share = seconds / total
+        _decide(backend, pending, held, Outcome.HELD, share * len(held))
+        _decide(backend, pending, absent, Outcome.ABSENT, share * len(absent))
+
+
+# Listings
+
+
+def _list(backend: Backend, pending: dict[str, Walk]) -> None:
+    """Decide what listings decide for less than the questions would cost."""
+    # What means a directory is in no listing of files.
+    groups = [sorted(name for name in pending if memo_key(name) is not None)]
+    while groups:
+        names = groups.pop()
+        if len(names) < WORTH_LISTING:
+            continue
+        start = _common_start(names[0], names[-1])
+        if _list_group(backend, pending, names, start):
+            continue
+        # Too much else lies between them. Perhaps their directories are better.
+        left = [name for name in names if name in pending]
+        below = len(start[: start.rfind("/") + 1])
+        parts = defaultdict(list)
+        for name in left:
+            directory, slash, _ = name[below:].partition("/")
+            if slash:
+                parts[directory].append(name)
+        groups += [part for part in parts.values() if len(part) < len(names)]
+
+
+def _common_start(first: str, last: str) -> str:
+    for position, (one, other) in enumerate(zip(first, last, strict=False)):
+        if one != other:
+            return first[:position]
+    return first
+
+
+def _list_group(
+    backend: Backend, pending: dict[str, Walk], names: list[str], start: str
+) -> bool:
+    """List what begins with ``start``; false if that was given up as too costly."""
+    cost = 0.0
+    too_costly = False
+    try:
+        for page, seconds in _timed(flat_pages(backend, start, own=True)):
+            backend.count(seconds)
+            held = [listed.name for listed in page if listed.name in pending]
+            _decide(backend, pending, held, Outcome.HELD, seconds)
+            cost += PAGE_COST
+            # How far it came, if it is in order. That is not relied on: a name is
+            # absent when the whole listing has ended without it.
+            passed = bisect_right(names, page[-1].name) if page else 0
+            # A page with less than it could hold is the last one, as a rule. (Not where
+            # there are keys that are no names, or a server gives less.)
+            was_too_costly, too_costly = too_costly, cost > passed
+            if too_costly and (was_too_costly or len(page) == PAGE_SIZE):
+                return False
+    except Exception as error:  # noqa: BLE001 - the questions will tell what is wrong
+        backend.count(0.0, failed=True)
+        classify(error)  # raises what must not be passed over
+        return True
+    absent = [name for name in names if name in pending]
+    _decide(backend, pending, absent, Outcome.ABSENT, 0.0)
+    return True
+
+
+def _timed(pages: Iterator[list[Listed]]) -> Iterator[tuple[list[Listed], float]]:
+    while True:
+        start = time.perf_counter()
+        page = next(pages, None)
+        if page is None:
+            return
+        yield page, time.perf_counter() - start
+
+
+def _decide(
+    backend: Backend,
+    pending: dict[str, Walk],
+    names: Collection[str],
+    outcome: Outcome,
+    seconds: float,
+) -> None:
+    if names:
+        attempt = Attempt(backend.name, outcome, seconds=seconds / len(names))
+        for name in names:
+            pending.pop(name).add(attempt)
+
+
+# Questions
+
+
+def _ask(backend: Backend, walks: Sequence[Walk]) -> None:
+    if not backend.concurrent:
+        for walk in walks:
+            walk.probe(backend)
+        return
+    start = time.perf_counter()
+    for asked, walk in enumerate(walks):
+        if asked >= SAMPLE:
+            each = (time.perf_counter() - start) / asked
+            if each * (len(walks) - asked) > WORTH_THREADS:
+                _ask_in_threads(backend, walks[asked:])
+                return
+        walk.probe(backend)
+
+
+def _ask_in_threads(backend: Backend, walks: Sequence[Walk]) -> None:
+    """Ask from ``THREADS`` threads; raise what the first name in order raised.
+
+    The caller's is one of them: others may not be had, by a process that ends, say.
+    """
+    left = deque(enumerate(walks))
+    errors: dict[int, BaseException] = {}
+    # Each with the caller's context: what tracing and metering go by.
+    context = copy_context()
+
+    def ask() -> None:
+        while left and not errors:  # what has not begun will not
+            with suppress(IndexError):  # another thread took the last one
+                position, walk = left.popleft()
+                try:
+                    context.copy().run(walk.probe, backend)
+                except BaseException as error:  # noqa: BLE001 - raised below
+                    errors[position] = error
+
+    with ThreadPoolExecutor(THREADS - 1, "fallback-storage-probe") as pool:
+        try:
+            with suppress(RuntimeError):
+                for _ in range(THREADS - 1):
+                    pool.submit(ask)
+            ask()
+        except BaseException:
+            left.clear()  # Ctrl-C
+            raise
+    if errors:
+        raise errors[min(errors)]

@@ -1,0 +1,304 @@
+"""Every file of a backend, in pages: how a listing is read without holding all of it.
+
+Two ways. S3 is asked for flat pages of keys, wherever that is certain to tell what
+``exists`` and ``listdir`` of the storage would (``lists_flat``). Any other storage is
+walked by its ``listdir``, directory after directory.
+
+A listing goes on after a name (``after``): on S3 by ``StartAfter``, in a walk by
+leaving out what comes before it. On S3 that is as good as the server's order. Servers
+that sort by directory (SeaweedFS) go on in their order; one that sorts by nothing (S3
+directory buckets) does not know what comes after. Then names can be missing from a
+listing that was continued by name, never from one that is read in one go.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import sys
+import threading
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.storage import FileSystemStorage
+
+from fallback_storage.chain.names import clean_name, is_own, memo_key
+from fallback_storage.chain.outcomes import Outcome, classify
+from fallback_storage.exceptions import OperationNotSupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fallback_storage.chain.backend import Backend
+
+# Names of a page, at the most; as many as S3 gives.
+PAGE_SIZE: Final = 1000
+
+S3_CLASS: Final = "storages.backends.s3.S3Storage"
+# What has to be S3Storage's own for keys and names to be as they are there.
+S3_METHODS: Final = ("exists", "listdir", "_normalize_name", "get_object_parameters")
+MD5: Final = re.compile("[0-9a-f]{32}")
+
+BEFORE_PARSE: Final = "before-parse.s3.ListObjectsV2"
+DATE: Final = re.compile(rb"<LastModified>[^<]*</LastModified>")
+_thread = threading.local()
+
+
+class Listed(NamedTuple):
+    """One file of a listing; ``size`` and ``md5`` where the listing tells them.
+
+    Both are of what is stored, which can be a compressed form of the file. ``md5``: the
+    hexadecimal digest, as S3 shows it for objects that were uploaded in one part. With
+    keys of the customer's or of KMS, S3 shows something else that looks the same.
+    """
+
+    name: str
+    size: int | None = None
+    md5: str | None = None
+
+
+def pages(
+    backend: Backend, directory: str = "", after: str = ""
+) -> Iterator[list[Listed]]:
+    """Yield every file below a directory, in pages of up to ``PAGE_SIZE``, in one order.
+
+    ``directory`` and ``after`` are clean; ``after`` is the last name that is left out.
+    A directory that is not there has no files. Left out are this package's own folders,
+    and keys that no clean name reaches (``a//b``, ``./a``, ``a/``).
+
+    Raises what the backend raises, and ``OperationNotSupportedError`` if it cannot list.
+    """
+    directory = directory.rstrip("/")
+    if lists_flat(backend):
+        yield from flat_pages(backend, f"{directory}/" if directory else "", after)
+    else:
+        yield from _walked_pages(backend, directory, after)
+
+
+# Flat pages
+
+
+def lists_flat(backend: Backend) -> bool:
+    """Whether the backend is an S3Storage whose keys and names are S3Storage's own.
+
+    A subclass that spells names, asks or lists in a way of its own is not; neither is
+    one that sends parameters along with its questions: they may change the answer.
+    """
+    storage: Any = backend.storage
+    klass = storage.__class__
+    base = next((base for base in klass.__mro__ if _path(base) == S3_CLASS), None)
+    if base is None:
+        return False
+    for method in S3_METHODS:
+        own = getattr(base, method, None)
+        if getattr(klass, method, None) is not own or method in vars(storage):
+            return False
+    return _asks_plainly(storage, base)
+
+
+def flat_pages(
+    backend: Backend, start: str, after: str = "", *, own: bool = False
+) -> Iterator[list[Listed]]:
+    """Yield what is below names beginning with ``start``, of a backend that lists flat.
+
+    ``start`` need not end where a directory does. ``own``: with this package's own
+    files. Each page is one request, made when it is asked for. Raises what the client
+    raises.
+    """
+    storage: Any = backend.storage
+    root = storage._normalize_name("")  # noqa: SLF001 - lists_flat() knows whose it is
+    client = storage.connection.meta.client
+    client.meta.events.register(BEFORE_PARSE, _leave_out_dates, BEFORE_PARSE)
+    request = {"Bucket": storage.bucket_name, "Prefix": root + start}
+    if after:
+        request["StartAfter"] = root + after
+    responses = iter(client.get_paginator("list_objects_v2").paginate(**request))
+    while (response := _without_dates(responses)) is not None:
+        page = [
+            Listed(name, item.get("Size"), _md5(item.get("ETag")))
+            for item in response.get("Contents", ())
+            if _is_name(name := item["Key"].removeprefix(root), own=own)
+        ]
+        if page:
+            yield page
+
+
+def _without_dates(responses: Iterator[Any]) -> Any:
+    _thread.needs_no_dates = True
+    try:
+        return next(responses, None)
+    finally:
+        _thread.needs_no_dates = False
+
+
+def _leave_out_dates(response_dict: dict[str, Any], **kwargs: Any) -> None:
+    """Take the dates out of an answer, which boto3 needs most of its time to parse.
+
+    Told by boto3 of every listing that the client reads, which may be others' as well.
+    """
+    if getattr(_thread, "needs_no_dates", False):
+        response_dict["body"] = DATE.sub(b"", response_dict["body"])
+
+
+def _asks_plainly(storage: Any, base: type) -> bool:
+    parameters = storage.object_parameters
+    if not parameters:
+        return True
+    # The one who decides which of them exists() sends; imported by who made the storage.
+    module = sys.modules.get(base.__module__)
+    chosen = getattr(module, "_filter_download_params", None)
+    return chosen is not None and not chosen(parameters)
+
+
+def _path(klass: type) -> str:
+    return f"{klass.__module__}.{klass.__qualname__}"
+
+
+def _md5(etag: str | None) -> str | None:
+    # Of an upload in several parts it is something else, with a "-" in it.
+    digest = (etag or "").strip('"')
+    return digest if MD5.fullmatch(digest) else None
+
+
+# Walks
+
+
+def _walked_pages(
+    backend: Backend, directory: str, after: str
+) -> Iterator[list[Listed]]:
+    page: list[Listed] = []
+    for name in _walk(backend, directory, after):
+        page.append(Listed(name))
+        if len(page) == PAGE_SIZE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _walk(backend: Backend, directory: str, after: str) -> Iterator[str]:
+    """Yield every file below a directory, depth first, sorted by the parts of names.
+
+    Held in memory: for each level of the directory one is in, what is in it.
+    """
+    left = _left_of(after, directory)
+    if left is None:
+        return
+    levels = [_level(backend, directory, left)]
+    while levels:
+        for path, is_directory, left in levels[-1]:
+            if is_directory:
+                levels.append(_level(backend, path, left))
+                break
+            yield path
+        else:
+            levels.pop()
+
+
+def _level(
+    backend: Backend, directory: str, left: Sequence[str]
+) -> Iterator[tuple[str, bool, Sequence[str]]]:
+    """Yield what is in one directory: path, whether it is one, what it leaves out.
+
+    ``left``: the parts of the name after which to begin, from this directory on.
+    """
+    directories, files = _listdir(backend, directory)
+    entries = {(name.strip("/"), True) for name in directories}
+    entries.update((name, False) for name in files)
+    for name, is_directory in sorted(entries):
+        path = posixpath.join(directory, name)
+        is_next = left and name == left[0]
+        if left and (name < left[0] or (is_next and not is_directory)):
+            continue
+        if not _is_name(path) or (is_directory and not _is_to_walk(backend, path)):
+            continue
+        yield path, is_directory, left[1:] if is_next else ()
+
+
+def _listdir(backend: Backend, directory: str) -> tuple[Sequence[str], Sequence[str]]:
+    listdir = getattr(backend.storage, "listdir", None)
+    if listdir is None:
+        raise _cannot_list(backend)
+    try:
+        directories, files = listdir(directory)
+    except NotImplementedError as error:
+        raise _cannot_list(backend) from error
+    except Exception as error:
+        if classify(error) is Outcome.ABSENT:
+            return (), ()
+        raise
+    return directories, files
+
+
+def _cannot_list(backend: Backend) -> OperationNotSupportedError:
+    return OperationNotSupportedError(
+        f"The backend {backend.name!r} cannot list its files: its storage does not "
+        "implement listdir()."
+    )
+
+
+def _left_of(after: str, directory: str) -> Sequence[str] | None:
+    """Return the parts of ``after`` below a directory; None if it comes after all."""
+    if not after:
+        return ()
+    parts = after.split("/")
+    above = directory.split("/") if directory else []
+    if parts[: len(above)] == above:
+        return parts[len(above) :]
+    return None if parts > above else ()
+
+
+def _is_to_walk(backend: Backend, path: str) -> bool:
+    if is_own(f"{path}/"):
+        return False
+    if not isinstance(backend.storage, FileSystemStorage):
+        return True
+    place = Path(backend.storage.path(path))
+    # A link to a directory that it lies in: there would be no end.
+    if not place.is_symlink():
+        return True
+    target, above = place.resolve(), PurePosixPath(path).parents
+    return not any(
+        # (By way of other links, perhaps: so each that led here.)
+        Path(backend.storage.path(str(each))).resolve().is_relative_to(target)
+        for each in above
+    )
+
+
+# Names
+
+
+def _is_name(name: str, *, own: bool = False) -> bool:
+    """Whether a storage reaches what is listed under this name, and it is not ours.
+
+    ``own``: it may be ours.
+    """
+    try:
+        reached = clean_name(name) == name and memo_key(name) is not None
+    except SuspiciousFileOperation:
+        return False
+    return reached and (own or not is_own(name))
+
+
+def is_read_as_stored(backend: Backend, opened: Any) -> bool:
+    """Whether the size and MD5 that a listing shows are those of what is read.
+
+    ``opened``: a file object of the backend, which need not have been read.
+    """
+    stored = getattr(opened, "obj", None)  # S3
+    if stored is None:
+        stored = getattr(opened, "blob", None)  # Google
+        return getattr(stored, "content_encoding", None) != "gzip"
+    if stored.content_encoding == "gzip" and getattr(backend.storage, "gzip", False):
+        return False
+    # With other keys than the bucket's own, S3 shows no MD5 but what looks like one.
+    is_by_kms = (stored.server_side_encryption or "").startswith("aws:kms")
+    return not (is_by_kms or stored.sse_customer_algorithm)
+
+
+def reads_as_stored(backend: Backend, name: str) -> bool:
+    """Ask the backend for ``is_read_as_stored``; a request, the file is not read."""
+    storage: Any = backend.storage
+    with storage._open(name, "rb") as opened:
+        return is_read_as_stored(backend, opened)

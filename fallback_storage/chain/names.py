@@ -1,0 +1,169 @@
+"""One spelling for every file name, before any backend or memo sees it.
+
+``./a``, ``a//b`` and backslashes are spellings that Django's storages and
+django-storages fold in different ways. Folding them once, here, makes all backends
+of a chain and the memo speak of the same file; names that would leave the storage
+are refused here, so they reach no backend.
+"""
+
+from __future__ import annotations
+
+import ntpath
+import os
+import posixpath
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import File
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+StrPath = str | os.PathLike[str]
+
+
+def clean_name(name: StrPath) -> str:
+    """Return the canonical spelling of ``name``.
+
+    The storage's root is ``""``; a trailing slash is kept, because object stores
+    tell ``a/`` from ``a``.
+
+    Raises ``SuspiciousFileOperation`` (Django answers 400) for names that are
+    absolute, climb above the storage's root or hold a NUL character, and
+    ``TypeError`` for anything but ``str`` or a path of ``str``.
+    """
+    if type(name) is str and _is_plain(name):
+        return name
+    text = os.fspath(name)
+    if not isinstance(text, str):
+        raise TypeError(f"A file name must be str or a path of str, not {text!r}.")
+    if "\0" in text:
+        raise SuspiciousFileOperation(f"The file name {text!r} holds a NUL character.")
+    slashed = text.replace("\\", "/")
+    if slashed.startswith("/") or (os.name == "nt" and ntpath.splitdrive(text)[0]):
+        raise SuspiciousFileOperation(
+            f"The file name {text!r} is absolute; names are relative to the storage."
+        )
+    clean = posixpath.normpath(slashed)
+    if clean == ".." or clean.startswith("../"):
+        raise SuspiciousFileOperation(
+            f"Detected path traversal attempt in {text!r}: it leaves the storage."
+        )
+    if clean == ".":
+        return ""
+    return clean + "/" if slashed.endswith("/") else clean
+
+
+def _is_plain(text: str) -> bool:
+    """Whether there is nothing to fold or refuse; as most names are, of every call."""
+    return (
+        "\\" not in text
+        and "\0" not in text
+        and "//" not in text
+        and "/." not in text
+        and not text.startswith(("/", "."))
+        and not text.endswith("/")
+        and text != ""
+        and os.name != "nt"  # C:a
+    )
+
+
+def memo_key(clean: str) -> str | None:
+    """Return the memo's key for a clean name, or None if it must not be memoised.
+
+    The root and names with a trailing slash mean directories, of which each kind
+    of backend has its own idea.
+    """
+    return None if not clean or clean.endswith("/") else clean
+
+
+def affected(*names: StrPath) -> frozenset[str]:
+    """Return every name of which a write to ``names`` may change what is known.
+
+    These are the names and their ancestors: saving ``a/b/c`` makes ``exists("a/b")``
+    true on a file system.
+    """
+    result: set[str] = set()
+    for name in names:
+        try:
+            head = clean_name(name).rstrip("/")
+        except (SuspiciousFileOperation, TypeError):
+            continue  # what a backend returned: nothing can be known of it
+        while head and head not in result:
+            result.add(head)
+            head = posixpath.dirname(head)
+    return frozenset(result)
+
+
+# This package's own folders. Staged files lie in one beside other files, whiteouts below
+# the root.
+STAGING_FOLDER: Final = ".fallback-staging"
+
+WHITEOUTS_FOLDER: Final = ".fallback-whiteouts"
+
+
+def is_own(name: str) -> bool:
+    """Whether a file is in a folder of this package: a whiteout, a staged file."""
+    return name.startswith(f"{WHITEOUTS_FOLDER}/") or (
+        STAGING_FOLDER in name and f"/{STAGING_FOLDER}/" in f"/{name}"
+    )
+
+
+PATHS = (str, os.PathLike)
+
+
+def filenames(
+    objects: Iterable[Any], storage: object
+) -> Iterator[str | os.PathLike[str]]:
+    """Yield the names in ``storage`` of names, field files and model instances.
+
+    Of a model instance those of all its file fields that are loaded; a queryset is
+    evaluated and keeps its instances. Empty fields, and files of other storages, are
+    passed over. Raises ``TypeError`` for anything else.
+    """
+    refuse_single(objects)
+    for position, item in enumerate(objects):
+        if isinstance(item, PATHS):
+            yield item
+        elif item is not None:
+            yield from _names_of(item, storage, position)
+
+
+def refuse_single(objects: object) -> None:
+    """Raise ``TypeError`` for one name, or one file, instead of a collection of them."""
+    # A file is iterable: its lines would be read.
+    single = isinstance(objects, str | bytes | os.PathLike | File)
+    if single or not hasattr(objects, "__iter__"):
+        raise TypeError(f"A collection of names is wanted, not one: [{objects!r}].")
+
+
+def _names_of(item: Any, storage: object, position: int) -> Iterator[str]:
+    from django.db.models import Model
+    from django.db.models.fields.files import FieldFile
+
+    if isinstance(item, Model):
+        files = _files_of(item)
+    elif isinstance(item, FieldFile):
+        files = [item]
+    else:
+        raise TypeError(
+            f"Item {position} is a {type(item).__name__}. Give names (str), field files, "
+            "or model instances."
+        )
+    for file in files:
+        # Not the reverse: of two storages behind the same proxy, the proxy compares.
+        # (What was assigned and not saved has the name that it came with.)
+        saved = file and file._committed  # noqa: SLF001 - Django's only word for it
+        if saved and file.storage == storage:
+            yield file.name
+
+
+def _files_of(instance: Any) -> list[Any]:
+    from django.db.models import FileField
+
+    deferred = instance.get_deferred_fields()  # a query each, if looked at
+    return [
+        getattr(instance, field.attname)
+        for field in instance._meta.concrete_fields  # noqa: SLF001 - Django's Meta API
+        if isinstance(field, FileField) and field.attname not in deferred
+    ]

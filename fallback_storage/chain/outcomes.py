@@ -1,0 +1,169 @@
+"""What a backend's answer means: held, absent, unsupported or failed.
+
+Storages disagree on how to say "no such file" (see ``NOT_FOUND`` below). This
+module is the one place that translates, without importing any of their libraries.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
+
+
+class Outcome(enum.StrEnum):
+    """The answer of one backend to one question."""
+
+    HELD = "held"
+    ABSENT = "absent"
+    FAILED = "failed"
+    UNSUPPORTED = "unsupported"
+    HIDDEN = "hidden"  # by a whiteout; the backend was not asked
+
+
+class Attempt(NamedTuple):
+    """One line of a trail: what one backend answered.
+
+    ``remembered`` is true when the memo answered in the backend's stead;
+    ``seconds`` is how long the backend took.
+    """
+
+    backend: str
+    outcome: Outcome
+    exception: Exception | None = None
+    remembered: bool = False
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        # The type alone: the text of an exception can hold an endpoint or a bucket.
+        reason = f" ({type(self.exception).__name__})" if self.exception else ""
+        return f"{self.backend}: {self.outcome.value}{reason}"
+
+    def __repr__(self) -> str:
+        return f"<{self}{', remembered' if self.remembered else ''}>"
+
+
+# Errors of the caller or of the configuration: asking another backend would hide them.
+RAISE_AT_ONCE = (SuspiciousOperation, ImproperlyConfigured)
+
+# A name with a component too long, or below a file, cannot be there; ``exists`` of
+# FileSystemStorage answers False to both.
+ABSENT_ERRNOS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+
+# (first package of the module, class name) of exceptions that mean "no such file".
+NOT_FOUND = frozenset(
+    {
+        ("azure", "ResourceNotFoundError"),
+        ("google", "NotFound"),
+        ("libcloud", "ObjectDoesNotExistError"),
+        ("minio", "NoSuchKey"),
+        ("oss2", "NoSuchKey"),
+        ("swiftclient", "NoSuchObject"),
+    }
+)
+
+# Codes of botocore's ClientError. "NoSuchBucket" is a 404 as well, but says nothing
+# about the file: it is a failure.
+S3_NOT_FOUND_CODES = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
+
+
+def classify(exception: Exception) -> Outcome:
+    """Return what ``exception`` says about the backend that raised it.
+
+    Raises the exception itself where no other backend may be asked:
+    ``SuspiciousOperation`` and ``ImproperlyConfigured``.
+    """
+    if isinstance(exception, RAISE_AT_ONCE):
+        raise exception
+    if isinstance(exception, NotImplementedError):
+        return Outcome.UNSUPPORTED
+    if _says_not_found(exception):
+        return Outcome.ABSENT
+    return Outcome.FAILED
+
+
+def _says_not_found(exception: Exception) -> bool:
+    if isinstance(exception, OSError) and _os_error_says_not_found(exception):
+        return True
+    # Wrappers such as django-s3-storage's S3Error keep the client's error as their
+    # cause. (A socket or a credentials file that is missing below an OSError of
+    # another kind is another matter.)
+    wraps = not isinstance(exception, OSError)
+    seen: set[int] = set()
+    cause: BaseException | None = exception
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if wraps and isinstance(cause, OSError) and _os_error_says_not_found(cause):
+            return True
+        if any(_class_says_not_found(k, cause) for k in type(cause).__mro__):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _os_error_says_not_found(error: OSError) -> bool:
+    if error.errno is not None:
+        return error.errno in ABSENT_ERRNOS
+    # django-storages raises FileNotFoundError with a text and no errno.
+    return isinstance(error, FileNotFoundError | NotADirectoryError)
+
+
+def _class_says_not_found(klass: type, exception: BaseException) -> bool:
+    package, name = klass.__module__.partition(".")[0], klass.__name__
+    if (package, name) == ("botocore", "ClientError"):
+        return _s3_code(exception) in S3_NOT_FOUND_CODES
+    if (package, name) == ("dropbox", "ApiError"):
+        return _dropbox_says_not_found(exception)
+    if name == "HTTPError":
+        return _http_status(exception) in {404, 410}
+    return (package, name) in NOT_FOUND
+
+
+def _s3_code(exception: BaseException) -> str:
+    response = getattr(exception, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def _http_status(exception: BaseException) -> int | None:
+    """Status of an ``HTTPError`` of urllib (``code``) or requests (``response``)."""
+    response = getattr(exception, "response", None)
+    status = getattr(response, "status_code", getattr(exception, "code", None))
+    return status if isinstance(status, int) else None
+
+
+def _dropbox_says_not_found(exception: BaseException) -> bool:
+    try:
+        error = exception.error  # type: ignore[attr-defined]
+        return bool(error.get_path().is_not_found())
+    except Exception:  # noqa: BLE001 - a union of a shape not known here is a failure
+        return False
+
+
+class Source(enum.StrEnum):
+    """How a resolution is known."""
+
+    MEMO = "memo"
+    PROBE = "probe"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Which backend holds a name, and how that is known.
+
+    ``index`` and ``backend``: the position and the name of the holder, or None.
+    ``held``: True; False if every backend answered that it does not hold the name;
+    None if that is not known, because a backend failed or was not asked.
+    ``hidden``: a whiteout hides what a read-only backend may hold.
+    ``trail``: what each backend answered, or the memo in its stead.
+    """
+
+    name: str
+    index: int | None
+    backend: str | None
+    held: bool | None
+    source: Source
+    trail: tuple[Attempt, ...] = ()
+    hidden: bool = False

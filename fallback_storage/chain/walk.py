@@ -1,0 +1,237 @@
+"""Iterate until success: the ordered backends, and the account of one walk over them.
+
+The only place that decides which exception a failed walk raises.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from fallback_storage.chain.outcomes import Attempt, Outcome, classify
+from fallback_storage.exceptions import (
+    AllBackendsFailed,
+    FileNotInAnyBackendError,
+    OperationNotSupportedError,
+)
+from fallback_storage.signals import Failure, backend_failed, send
+from fallback_storage.utils.logs import warner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from fallback_storage.chain.backend import Backend
+
+
+# Django dropped these names in 2.0; the original documents them. Any storage of today
+# implements them through their successors.
+LEGACY_TIMES = {
+    "accessed_time": "get_accessed_time",
+    "created_time": "get_created_time",
+    "modified_time": "get_modified_time",
+}
+
+
+class _Nothing:
+    """The type of ``NOTHING``."""
+
+    def __repr__(self) -> str:
+        return "NOTHING"
+
+
+# What ``Walk.ask`` returns where there is no answer; None is an answer.
+NOTHING: Final = _Nothing()
+
+
+class Walk:
+    """One operation on one name, asked of one backend after the other.
+
+    ``trail`` tells what each answered; ``failed`` whether any of them failed;
+    ``hidden`` whether a whiteout hid what a read-only backend may hold; ``certain``
+    whether every backend that does not hold the name said so: only then may what the
+    walk found be memoised.
+
+    ``writes``: to be told "no such file", or that the name is too long, is a failure
+    and not the answer that the file is absent. ``live``: no memo may answer, also none
+    of a chain within the chain.
+    """
+
+    __slots__ = (
+        "_live",
+        "_writes",
+        "certain",
+        "failed",
+        "hidden",
+        "name",
+        "operation",
+        "trail",
+    )
+
+    def __init__(
+        self, operation: str, name: str, *, writes: bool = False, live: bool = False
+    ) -> None:
+        self.operation = operation
+        self.name = name
+        self.trail: list[Attempt] = []
+        self.certain = True
+        self.failed = self.hidden = False
+        self._writes = writes
+        self._live = live
+
+    def ask(self, backend: Backend, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return what ``method`` of the backend's storage returns, or ``NOTHING``.
+
+        Raises only what no other backend may be asked about (``classify``) and
+        exceptions that are not ``Exception``.
+        """
+        storage = backend.storage
+        function = getattr(storage, method, None)
+        if function is None and method in LEGACY_TIMES:
+            function = getattr(storage, LEGACY_TIMES[method], None)
+        if function is None:
+            self.note(backend, Outcome.UNSUPPORTED)
+            return NOTHING
+        return self.call(backend, function, *args, **kwargs)
+
+    def call(
+        self, backend: Backend, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Return what ``function`` returns, as ``backend``'s answer, or ``NOTHING``."""
+        start = time.perf_counter()
+        try:
+            answer = function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - a backend's failure is an answer
+            self.judge(backend, error, time.perf_counter() - start)
+            return NOTHING
+        seconds = time.perf_counter() - start
+        backend.count(seconds)
+        self.trail.append(Attempt(backend.name, Outcome.HELD, None, False, seconds))
+        return answer
+
+    def probe(self, backend: Backend) -> Outcome:
+        """Ask the backend whether it holds the name."""
+        method = backend.live_probe_method if self._live else backend.probe_method
+        try:
+            exists = getattr(backend.storage, method)
+        except AttributeError:
+            self.note(backend, Outcome.UNSUPPORTED)
+            return Outcome.UNSUPPORTED
+        start = time.perf_counter()
+        try:
+            outcome = Outcome.HELD if exists(self.name) else Outcome.ABSENT
+        except Exception as error:  # noqa: BLE001 - a backend's failure is an answer
+            return self.judge(backend, error, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        backend.count(seconds)
+        self.trail.append(Attempt(backend.name, outcome, None, False, seconds))
+        return outcome
+
+    def judge(self, backend: Backend, error: Exception, seconds: float) -> Outcome:
+        """Add what an exception of a backend means; raise it if it is for nobody else."""
+        outcome = Outcome.FAILED
+        try:
+            outcome = classify(error)
+            if self._writes and outcome is Outcome.ABSENT:
+                outcome = Outcome.FAILED
+        finally:
+            backend.count(seconds, failed=outcome is Outcome.FAILED)
+        if outcome is not Outcome.FAILED:
+            # Its frames would keep this walk alive until the garbage collector
+            # comes; "not there" needs no traceback.
+            error = error.with_traceback(None)
+        self.note(backend, outcome, error, seconds)
+        if outcome is Outcome.FAILED and backend_failed.receivers:
+            failure = Failure(backend.name, self.operation, self.name, error, seconds)
+            send(backend_failed, backend.owner, failure=failure)
+        return outcome
+
+    def note(
+        self,
+        backend: Backend,
+        outcome: Outcome,
+        exception: Exception | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """Add one line to the trail."""
+        self.add(Attempt(backend.name, outcome, exception, False, seconds))
+
+    def recall(self, backend: Backend, outcome: Outcome) -> None:
+        """Add to the trail what the memo answered for a backend."""
+        self.add(Attempt(backend.name, outcome, None, True))
+
+    def add(self, attempt: Attempt) -> None:
+        """Add one line to the trail; it may be in other walks' trails as well."""
+        self.trail.append(attempt)
+        outcome = attempt.outcome
+        if outcome is Outcome.HIDDEN:
+            self.hidden = True
+        elif outcome is Outcome.FAILED:
+            self.failed, self.certain = True, False
+        elif outcome is Outcome.UNSUPPORTED:
+            self.certain = False
+
+    @property
+    def holder(self) -> int | None:
+        """The index of the backend that holds the name, of a walk from the first on."""
+        trail = self.trail
+        held = trail and trail[-1].outcome is Outcome.HELD
+        return len(trail) - 1 if held else None
+
+    @property
+    def last(self) -> Outcome:
+        """The outcome of the last backend asked."""
+        return self.trail[-1].outcome
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether no backend implements the operation."""
+        return all(attempt.outcome is Outcome.UNSUPPORTED for attempt in self.trail)
+
+    def take_failures(self, other: Walk) -> None:
+        """Count the failures of another walk over the chain as failures of this one."""
+        self.trail[:0] = _failures(other.trail)
+        self.failed = self.failed or other.failed
+
+    def log_failures(self, consequence: str) -> None:
+        """Warn of the failures that the answer does not show."""
+        if self.failed:
+            # No name of a file's content, no text of an exception: types alone.
+            failures = ", ".join(map(str, _failures(self.trail)))
+            warner.warn(
+                (self.operation, failures, consequence),
+                "%s(%r): %s; %s",
+                self.operation,
+                self.name,
+                failures,
+                consequence,
+            )
+
+    def error(self) -> Exception:
+        """Return the exception of a walk in which no backend succeeded.
+
+        Never ``FileNotFoundError`` while a backend failed: one failure is that
+        failure, several are ``AllBackendsFailed``.
+        """
+        failures = [attempt.exception for attempt in _failures(self.trail)]
+        if len(failures) == 1:
+            return failures[0] or AssertionError("a failure has an exception")
+        if failures:
+            error = AllBackendsFailed(
+                f"{self.operation}({self.name!r}) failed in {len(failures)} backends: "
+                + ", ".join(map(str, self.trail)),
+                [failure for failure in failures if failure is not None],
+            )
+            error.operation = self.operation
+            error.name = self.name
+            error.trail = tuple(self.trail)
+            return error
+        if self.unsupported:
+            asked = ", ".join(attempt.backend for attempt in self.trail) or "none"
+            return OperationNotSupportedError(
+                f"No backend implements {self.operation}() (asked: {asked})."
+            )
+        return FileNotInAnyBackendError(self.operation, self.name, self.trail)
+
+
+def _failures(trail: Iterable[Attempt]) -> list[Attempt]:
+    return [attempt for attempt in trail if attempt.outcome is Outcome.FAILED]

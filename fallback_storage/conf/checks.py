@@ -1,0 +1,260 @@
+"""System checks: what is wrong with the configuration, before the first request.
+
+Nothing is contacted. Ids are stable (those of errors: ``exceptions.Mistake``); the
+README lists them.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+
+from fallback_storage.chain.backend import Backend
+from fallback_storage.chain.fingerprint import hold_the_same
+from fallback_storage.conf.backends import build_call
+from fallback_storage.conf.memo_checks import check_memo, check_sharing, mistakes_of
+from fallback_storage.conf.options import (
+    build_backends,
+    configured_chains,
+    find_mistakes,
+    malformed_chains,
+    read_cache_setting,
+    read_options,
+)
+from fallback_storage.conf.settings import CACHE_SETTING, CHAIN_CLASS, class_of
+from fallback_storage.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from fallback_storage.conf.options import Options
+
+# What a place in the settings begins with; any other is a place within a backend.
+SETTINGS = ("STORAGES[", "CACHES[", "FALLBACK_STORAGE")
+
+STATIC_FILES = "STORAGES['staticfiles']"
+
+
+def check_chains(**kwargs: Any) -> list[CheckMessage]:
+    """Check every FallbackStorage of ``STORAGES``, and the ``FALLBACK_`` settings."""
+    chains = list(configured_chains())
+    report = _Report([where for where, *_ in chains])
+    unusable = report.add(_mistakes_of_cache_setting(), CACHE_SETTING)
+    if not unusable:
+        spec = read_cache_setting()
+        report.messages.extend(check_memo(spec, CACHE_SETTING))
+    report.add(malformed_chains())
+    for where, storage_class, given in chains:
+        _check_chain(report, where, storage_class, given, with_memo=not unusable)
+    return report.messages
+
+
+class _Report:
+    """The messages. One mistake in the settings is one, however many chains it harms.
+
+    ``places``: of the chains; a mistake within one of them is reported there.
+    """
+
+    def __init__(self, places: Sequence[str]) -> None:
+        self.messages: list[CheckMessage] = []
+        self._places = places
+        self._told: set[object] = set()
+
+    def add(self, mistakes: Iterable[ConfigurationError], where: str = "") -> bool:
+        """Report mistakes that harm what stands at ``where``; return whether any do."""
+        found = list(mistakes)
+        for mistake in found:
+            if mistake.args not in self._told:
+                self.messages.append(self._error(mistake, where))
+            if mistake.where.startswith(SETTINGS):
+                self._told.add(mistake.args)
+        return bool(found)
+
+    def _error(self, mistake: ConfigurationError, where: str) -> CheckMessage:
+        within = [place for place in self._places if mistake.where.startswith(place)]
+        return Error(
+            f"{mistake.where}: {mistake.found}",
+            hint=mistake.instead,
+            obj=next(iter(within), where or mistake.where),
+            id=mistake.mistake.value,
+        )
+
+
+def _mistakes_of_cache_setting() -> Iterator[ConfigurationError]:
+    try:
+        spec = read_cache_setting()
+    except ConfigurationError as mistake:
+        yield mistake
+        return
+    yield from mistakes_of(spec)
+
+
+def _check_chain(
+    report: _Report,
+    where: str,
+    storage_class: type,
+    given: Mapping[str, Any],
+    *,
+    with_memo: bool,
+) -> None:
+    try:
+        given = _arguments(where, storage_class, given)
+    except ConfigurationError as mistake:
+        report.add([mistake], where)
+        return
+    if not with_memo and given.get("cache") is None:
+        # What is wrong with the setting's memo does not hide what is wrong here.
+        given = {**given, "cache": False}
+    if report.add(find_mistakes(storage_class, given), where):
+        return
+    options = read_options(storage_class, given)
+    backends = build_backends(options, owner=None)
+    if not report.add(_mistakes_of_first_use(options, backends), where):
+        report.messages.extend(_warnings(where, options, backends))
+
+
+def _warnings(
+    where: str, options: Options, backends: Sequence[Backend]
+) -> Iterator[CheckMessage]:
+    yield from _check_writing(where, backends)
+    yield from _check_overlay(where, options, backends)
+    yield from _check_static_files(where, options, backends)
+    yield from _check_repetition(where, backends)
+    if options.cache and options.cache.where != CACHE_SETTING:
+        yield from check_memo(options.cache, where)
+    yield from check_sharing(options.cache, backends, where)
+
+
+def _arguments(
+    where: str, storage_class: type, given: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return what ``FallbackStorage`` itself is given."""
+    chain_class = class_of(CHAIN_CLASS)
+    if chain_class and storage_class.__init__ is chain_class.__init__:  # type: ignore[misc]
+        return given
+    # A subclass has OPTIONS of its own; only it can tell what it makes of them.
+    storage = build_call(lambda: storage_class(**given), where)
+    return getattr(storage, "_given", given)
+
+
+# What only the first request would find: it builds the storages, and so do we
+
+
+def _mistakes_of_first_use(
+    options: Options, backends: Sequence[Backend]
+) -> Iterator[ConfigurationError]:
+    for backend in backends:
+        for mistake in _mistakes_of_backend(backend):
+            yield _placed(mistake, backend.where)
+    yield from mistakes_of(options.cache)
+
+
+def _mistakes_of_backend(backend: Backend) -> Iterator[ConfigurationError]:
+    try:
+        inner = getattr(backend.storage, "backends", ())
+    except ConfigurationError as mistake:
+        yield mistake
+        return
+    for each in inner if isinstance(inner, tuple) else ():
+        if isinstance(each, Backend):
+            yield from _mistakes_of_backend(each)
+
+
+def _placed(mistake: ConfigurationError, where: str) -> ConfigurationError:
+    """Say in which entry of the chain a mistake is, if its own place does not tell."""
+    if mistake.where.startswith((where, *SETTINGS)):
+        return mistake
+    return ConfigurationError(
+        mistake.mistake, f"{where}, {mistake.where}", mistake.found, mistake.instead
+    )
+
+
+# What works, and is hardly meant
+
+
+def _check_writing(where: str, backends: Sequence[Backend]) -> Iterable[CheckMessage]:
+    writable = [backend for backend in backends if not backend.read_only]
+    unsaid = [backend for backend in writable if backend.policy.read_only is None]
+    if not writable:
+        yield CheckWarning(
+            "Every backend is READ_ONLY: saving and deleting will fail.",
+            hint="Put a writable backend into the chain if files are to be saved.",
+            obj=where,
+            id="fallback_storage.W002",
+        )
+    elif len(writable) > 1 and unsaid:
+        names = ", ".join(repr(backend.name) for backend in unsaid)
+        yield CheckWarning(
+            f"More than one backend is writable, {names} without saying so: a save "
+            "that fails in one is tried in the next.",
+            hint='Write {"ALIAS": ..., "READ_ONLY": True} for what must not be '
+            'written, {"READ_ONLY": False} for what may be.',
+            obj=where,
+            id="fallback_storage.W001",
+        )
+
+
+def _check_overlay(
+    where: str, options: Options, backends: Sequence[Backend]
+) -> Iterable[CheckMessage]:
+    writable = [backend for backend in backends if not backend.read_only]
+    if options.on_delete == "whiteout" and not writable:
+        yield CheckWarning(
+            'on_delete is "whiteout", but no backend is writable: there is nowhere to '
+            "note what was deleted.",
+            hint="Put a writable backend in front of the chain, or leave out on_delete.",
+            obj=where,
+            id="fallback_storage.W003",
+        )
+    elif options.on_delete == "whiteout" and len(writable) == len(backends):
+        yield CheckWarning(
+            'on_delete is "whiteout", but no backend is READ_ONLY: there is nothing to '
+            "hide.",
+            hint='Write {"ALIAS": ..., "READ_ONLY": True} for what must not be '
+            'written, or on_delete="all".',
+            obj=where,
+            id="fallback_storage.W004",
+        )
+    if options.promote and (not writable or writable[0] is backends[-1]):
+        lacks = "is below the first writable one" if writable else "is writable"
+        yield CheckWarning(
+            f"promote is True, but no backend {lacks}: nothing will be copied.",
+            hint="Put a writable backend in front of those that files are copied from, "
+            "or leave out promote.",
+            obj=where,
+            id="fallback_storage.W005",
+        )
+
+
+def _check_repetition(
+    where: str, backends: Sequence[Backend]
+) -> Iterable[CheckMessage]:
+    for one, other in combinations(backends, 2):
+        if hold_the_same(one, other):
+            yield CheckWarning(
+                f"The backends {one.name!r} and {other.name!r} hold the same files: "
+                f"{other.name!r} is asked in vain for whatever {one.name!r} has not.",
+                hint="Remove one of them, or correct its OPTIONS.",
+                obj=where,
+                id="fallback_storage.W012",
+            )
+
+
+def _check_static_files(
+    where: str, options: Options, backends: Sequence[Backend]
+) -> Iterable[CheckMessage]:
+    read_only = any(backend.read_only for backend in backends)
+    # Whether a copy can be left after a delete, which then keeps the name taken.
+    leaves = {"first": len(backends) > 1, "all": read_only}
+    if where == STATIC_FILES and leaves.get(options.on_delete, False):
+        yield CheckWarning(
+            "collectstatic deletes a file that has changed and saves it again; while "
+            "another backend has a copy, the name is taken and the new file gets "
+            "another one.",
+            hint="Collect into a plain storage, and leave the chain to media files.",
+            obj=where,
+            id="fallback_storage.W013",
+        )

@@ -1,0 +1,154 @@
+"""The wording of configuration errors, in one place.
+
+No message shows a value of ``OPTIONS``: keys and types only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fallback_storage.conf.settings import aliases, options_of
+from fallback_storage.exceptions import ConfigurationError, Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+SEPARATORS = re.compile(r"[/:@?&=;,\s]+")
+SHORT = 7
+
+_KIND_NAMES: Mapping[type | tuple[type, ...], str] = {
+    bool: "bool: True or False",
+    dict: "dict",
+    int: "whole number",
+    (int, float): "number",
+    str: "string",
+}
+
+
+def shown(value: object) -> str:
+    """Describe a value that stands where it does not belong, without its secrets."""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return f"the string {value!r}"
+    return f"a value of type {type(value).__name__}"
+
+
+def is_whole_number(value: object) -> bool:
+    """Whether it is an int; True is one to Python, a slip to us."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def suggestion(word: str, choices: Collection[str], listing: str) -> str:
+    """Say what could have been meant, and what there is."""
+    close = difflib.get_close_matches(word, choices, n=1)
+    if not close:
+        close = [choice for choice in choices if choice.lower() == word.lower()]
+    meant = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{meant}({listing}: {', '.join(sorted(choices)) or 'none'})"
+
+
+def refuse_unknown_keys(
+    entry: Mapping[Any, Any], known: Collection[str], where: str
+) -> None:
+    """Raise ``ConfigurationError`` for the first key that is not known."""
+    for key in entry:
+        if key not in known:
+            raise ConfigurationError(
+                Mistake.UNKNOWN_KEY,
+                where,
+                f"has the unknown key {key!r}.",
+                suggestion(str(key), known, "the keys are"),
+            )
+
+
+def require_kinds(
+    entry: Mapping[str, Any],
+    kinds: Iterable[tuple[str, type | tuple[type, ...]]],
+    where: str,
+) -> None:
+    """Raise ``ConfigurationError`` for the first value of the wrong type."""
+    for key, kind in kinds:
+        if key not in entry:
+            continue
+        value = entry[key]
+        # True is an int to Python, a slip to us.
+        slip = isinstance(value, bool) and kind is not bool
+        if slip or not isinstance(value, kind):
+            raise ConfigurationError(
+                Mistake.WRONG_VALUE,
+                f"{where}[{key!r}]",
+                # OPTIONS may be anything; a key or a name is no secret.
+                f"is {shown(entry[key])}." if kind is not dict else "is not a dict.",
+                f"Write a {_KIND_NAMES[kind]}.",
+            )
+
+
+def shows_a_value(text: str, options: object) -> bool:
+    """Whether a text quotes one of the option values, however deep it lies."""
+    return any(value in text for value in _texts(options))
+
+
+def _texts(value: object) -> Iterable[str]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, bytes):
+        yield from _texts(value.decode(errors="replace"))
+    elif value is not None and not isinstance(value, bool) and str(value):
+        text = str(value)
+        yield text
+        yield repr(text)[1:-1]
+        # A password within a URL, say.
+        yield from (part for part in SEPARATORS.split(text) if len(part) > SHORT)
+
+
+def presentable_cause(
+    error: Exception, options: Mapping[str, Any]
+) -> BaseException | None:
+    """Return the error to chain to: none, if a traceback of it quotes an option."""
+    if isinstance(error, ConfigurationError):
+        return error.__cause__
+    secrets = [*_secrets(options)]
+    for params in aliases().values():
+        secrets += _secrets(options_of(params))
+    if any(shows_a_value(text, secrets) for text in _printed(error)):
+        return None
+    return error
+
+
+def _secrets(options: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield what no text may show: not what the entries of a chain are called."""
+    entries = options.get("backends")
+    if not isinstance(entries, list | tuple):
+        yield options
+        return
+    yield {key: value for key, value in options.items() if key != "backends"}
+    for entry in entries:
+        if isinstance(entry, dict) and isinstance(entry.get("OPTIONS"), dict):
+            yield from _secrets(entry["OPTIONS"])
+
+
+def _printed(error: BaseException) -> Iterator[str]:
+    """Yield every text that a traceback prints, but for lines of source code."""
+    for each in lineage(error):
+        yield str(each)
+        yield from getattr(each, "__notes__", ())
+        if isinstance(each, BaseExceptionGroup):
+            for inner in each.exceptions:
+                yield from _printed(inner)
+
+
+def lineage(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what it came from, and so on."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,85 @@
+"""The only reader of settings: their names, and what they say.
+
+``STORAGES`` and the older settings of Django 4.2 are read as one (``aliases``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import storages
+from django.utils.module_loading import import_string
+
+BACKENDS_SETTING = "FALLBACK_STORAGES"
+CACHE_SETTING = "FALLBACK_STORAGE_CACHE"
+CHAIN_CLASS = "fallback_storage.storage.FallbackStorage"
+
+
+# Settings whose change turns what is known stale ...
+MEMO_SETTINGS = frozenset({"CACHES", "MEDIA_ROOT", "MEDIA_URL", CACHE_SETTING})
+
+# ... and those after which it is another chain.
+CHAIN_SETTINGS = frozenset(
+    {"STORAGES", "DEFAULT_FILE_STORAGE", "STATIC_ROOT", "STATIC_URL"}
+)
+
+
+def is_relevant(setting: str) -> bool:
+    """Whether a change of this setting must leave nothing of a chain behind."""
+    return setting in CHAIN_SETTINGS or setting.startswith("FALLBACK_")
+
+
+def backends_setting() -> Any:
+    """Return ``FALLBACK_STORAGES``, the chain of whoever names none; None if not set."""
+    return getattr(settings, BACKENDS_SETTING, None)
+
+
+def cache_setting() -> Any:
+    """Return ``FALLBACK_STORAGE_CACHE``, the memo of whoever names none."""
+    return getattr(settings, CACHE_SETTING, None)
+
+
+def aliases() -> Mapping[str, Mapping[str, Any]]:
+    """Return what each alias of ``STORAGES`` describes (on 4.2 by older settings, too).
+
+    Without those that describe no storage: only who names them has to know.
+    """
+    written = settings.STORAGES
+    found = {}
+    for alias, effective in storages.backends.items():
+        params: Any = effective
+        if not isinstance(params, dict):
+            continue
+        # Django 4.2 drops the OPTIONS of an overridden STORAGES["default"].
+        original = written.get(alias)
+        if isinstance(original, dict):
+            same = original.get("BACKEND") == params.get("BACKEND")
+            params = original if same else params
+        if isinstance(params.get("OPTIONS", {}), dict):
+            found[alias] = params
+    return found
+
+
+def options_of(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the OPTIONS of what an alias describes."""
+    options: Mapping[str, Any] = params.get("OPTIONS", {})
+    return options
+
+
+def class_of(path: object) -> type | None:
+    """Return the class that a dotted path names, or None if it names none."""
+    if not isinstance(path, str):
+        return None
+    try:
+        found = import_string(path)
+    except Exception:  # noqa: BLE001 - django-storages' own, where a library is missing
+        return None
+    return found if isinstance(found, type) else None
+
+
+def is_chain(path: str | None) -> bool:
+    """Whether a class path names FallbackStorage or a subclass."""
+    klass = class_of(path)
+    return klass is not None and issubclass(klass, class_of(CHAIN_CLASS) or ())

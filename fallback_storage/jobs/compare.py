@@ -1,0 +1,134 @@
+"""Whether two backends hold the same file under a name.
+
+What a listing shows costs nothing, so it is compared first. But it tells of what is
+stored, which may be a compressed or an encrypted form of what is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.core.files.storage import FileSystemStorage
+
+from fallback_storage.chain.listing import (
+    Listed,
+    flat_pages,
+    lists_flat,
+    reads_as_stored,
+)
+from fallback_storage.operations.files import CHUNK
+
+if TYPE_CHECKING:
+    from fallback_storage.chain.backend import Backend, Blame
+
+
+class Content(NamedTuple):
+    """What was read of a file."""
+
+    size: int
+    md5: str
+
+
+def content_of(file: Any, limit: int | None = None) -> Content:
+    """Read an open file from where it stands, at most ``limit`` bytes of it."""
+    size, digest = 0, hashlib.md5(usedforsecurity=False)
+    while limit is None or size < limit:
+        chunk = file.read(CHUNK if limit is None else min(CHUNK, limit - size))
+        if not chunk:
+            break
+        size += len(chunk)
+        digest.update(chunk)
+    return Content(size, digest.hexdigest())
+
+
+def content_in(backend: Backend, name: str) -> Content:
+    """Read all of a backend's file."""
+    storage: Any = backend.storage
+    with storage._open(name, "rb") as opened:
+        return content_of(opened)
+
+
+def tells_sizes_at_once(backend: Backend) -> bool:
+    """Whether to ask for a size is no request over a network."""
+    return isinstance(backend.storage, FileSystemStorage)
+
+
+def size_in(backend: Backend, name: str) -> int | None:
+    """Return the size of a backend's file; None if it has none to tell."""
+    try:
+        if tells_sizes_at_once(backend) and Path(backend.storage.path(name)).is_dir():
+            # It has a size, too.
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        return backend.storage.size(name)
+    except NotImplementedError:
+        return None
+
+
+def moment_of(backend: Backend, name: str) -> int | None:
+    """Return when a local file was written to last (nanoseconds); None of others."""
+    if not tells_sizes_at_once(backend):
+        return None
+    return Path(backend.storage.path(name)).stat().st_mtime_ns
+
+
+def shown(backend: Backend, name: str) -> Listed:
+    """Return what a listing of this one file shows, else its size."""
+    if lists_flat(backend):
+        # The name itself is the first of all that begin with it.
+        for page in flat_pages(backend, name):
+            for listed in page:
+                if listed.name == name:
+                    return listed
+            break
+    return Listed(name, size_in(backend, name))
+
+
+def differ(
+    one: Backend,
+    shows: Listed,
+    other: Backend,
+    other_shows: Listed,
+    blame: Blame,
+    *,
+    surely: bool = False,
+) -> bool:
+    """Whether two files are not the same, as far as listings show; reads few of them.
+
+    ``surely``: where no listing shows a checksum, both are read.
+    """
+    sides = ((one, shows), (other, other_shows))
+    name = shows.name
+    if _look_different(sides, name, blame):
+        for backend, _ in sides:
+            with blame.asking(backend):
+                if not reads_as_stored(backend, name):
+                    # Stored in another form: what is read decides.
+                    break
+        else:
+            return True
+    elif not surely or shows.md5 or other_shows.md5:
+        return False
+    return _read(one, name, blame) != _read(other, name, blame)
+
+
+def _look_different(
+    sides: tuple[tuple[Backend, Listed], ...], name: str, blame: Blame
+) -> bool:
+    sizes = {shows.size for _, shows in sides} - {None}
+    if len(sizes) > 1:
+        return True
+    if not any(shows.md5 for _, shows in sides):
+        return False
+    return (
+        len({shows.md5 or _read(backend, name, blame).md5 for backend, shows in sides})
+        > 1
+    )
+
+
+def _read(backend: Backend, name: str, blame: Blame) -> Content:
+    with blame.asking(backend):
+        return content_in(backend, name)

@@ -1,0 +1,274 @@
+"""Copying to the home what only the backends below it hold.
+
+Nothing is overwritten, nothing is deleted, and a copy is checked before it can be seen.
+A run that was ended, or killed, leaves whole files; the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import threading
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import FileSystemStorage
+
+from fallback_storage.chain.backend import Blame
+from fallback_storage.chain.exists_many import probe_many
+from fallback_storage.chain.listing import Listed, pages
+from fallback_storage.chain.names import clean_name
+from fallback_storage.chain.outcomes import Outcome, classify
+from fallback_storage.exceptions import TornCopyError
+from fallback_storage.jobs.compare import differ, shown, size_in, tells_sizes_at_once
+from fallback_storage.jobs.copy import Copier
+from fallback_storage.jobs.inplace import Notes, shows_parts
+from fallback_storage.utils.workers import spread
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.storage import FallbackStorage
+
+# What no further file will fare better with.
+HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+class Result(enum.StrEnum):
+    """What became of one name."""
+
+    COPIED = "copied"  # in a dry run: would be
+    PRESENT = "present"  # the home has it already
+    DIFFERENT = "different"  # the home has another file of this name, which stays
+    HIDDEN = "hidden"  # deleted in this mirror, by a whiteout
+    GONE = "gone"  # deleted where it was, during the run
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One name of a run, in the order in which they are done.
+
+    ``backend``: where the file was found; of a failure, what failed. ``size``: bytes,
+    where they are known. ``final``: the run ended here, because nothing else would have
+    succeeded; ``name`` is then the directory, if its listing failed.
+    """
+
+    name: str
+    result: Result
+    backend: str
+    size: int | None = None
+    error: Exception | None = None
+    final: bool = False
+
+
+def sync(
+    storage: FallbackStorage,
+    directory: str = "",
+    *,
+    dry_run: bool = False,
+    jobs: int = 4,
+    verify: bool = False,
+) -> Generator[Step, None, None]:
+    """Copy every file below a directory to the first writable backend, if it lacks it.
+
+    Under exactly its name, whole or not at all, from the first backend below that holds
+    it; what a whiteout hides is not copied. Sizes are checked, and MD5s where a listing
+    shows them. ``dry_run``: nothing is written, the steps say what would be.
+    ``verify``: MD5s are also checked of what is there already. ``jobs`` threads copy,
+    if all backends bear that.
+
+    Raises ``ReadOnlyBackendError`` if no backend is writable. What else fails is told
+    by a step.
+    """
+    engine = storage._get_engine()  # noqa: SLF001 - the storage's own machinery
+    engine.writer.require_writable("sync", directory)
+    run = _Run(storage, dry_run=dry_run, verify=verify)
+    steps = run.steps(clean_name(directory).rstrip("/"), max(1, jobs))
+    with closing(steps):
+        yield from steps
+
+
+@dataclass(slots=True)
+class _Task:
+    """One name to look after."""
+
+    index: int
+    shows: Listed
+    is_home: bool
+    blame: Blame = field(default_factory=Blame)
+
+
+class _Run:
+    def __init__(
+        self, storage: FallbackStorage, *, dry_run: bool, verify: bool
+    ) -> None:
+        self._overlay = storage._get_engine().overlay  # noqa: SLF001 - see sync()
+        self._backends = storage.backends
+        self._home = self._overlay.home
+        self._below = range(self._overlay.home_index + 1, len(self._backends))
+        self._dry_run = dry_run
+        self._verify = verify
+        self._stop = threading.Event()
+        self._notes = Notes(self._home) if shows_parts(self._home) else None
+        self._copier = Copier(self._overlay, self._notes, self._stop)
+
+    def steps(self, directory: str, jobs: int) -> Generator[Step, None, None]:
+        if not self._below:
+            return
+        if not all(map(_bears_threads, self._backends[self._overlay.home_index :])):
+            jobs = 1
+        tasks = self._tasks(directory)
+        with closing(spread(self._step, tasks, jobs, self._stop)) as steps:
+            for step in steps:
+                yield step
+                if step.final:
+                    return
+
+    # What there is to do
+
+    def _tasks(self, directory: str) -> Iterator[_Task | Step]:
+        if self._notes and not self._dry_run:
+            yield from self._settle(self._notes)
+        for index in self._below:
+            holder, blame = self._backends[index], Blame()
+            try:
+                for page in pages(holder, directory):
+                    yield from self._tasks_of(index, page, blame)
+            except ImproperlyConfigured:
+                raise
+            except Exception as error:  # noqa: BLE001 - any storage's any error
+                yield _failed(directory, blame.backend or holder, error, final=True)
+                return
+
+    def _settle(self, notes: Notes) -> Iterator[Step]:
+        """See to what was being written when an earlier run was killed."""
+        name, blame = "", Blame()
+        below = [self._backends[index] for index in self._below]
+        try:
+            for name in notes.names():
+                try:
+                    notes.settle(name, below, blame)
+                except TornCopyError as error:
+                    yield _failed(name, self._home, error)
+        except Exception as error:  # noqa: BLE001 - any storage's any error
+            yield _failed(name, blame.backend or self._home, error, final=True)
+
+    def _tasks_of(
+        self, index: int, page: list[Listed], blame: Blame
+    ) -> Iterator[_Task | Step]:
+        names = {listed.name: listed for listed in page}
+        for above in range(self._below.start, index):
+            yield from self._drop_held(above, names, blame)
+        found = probe_many(self._home, names)
+        for name, shows in names.items():
+            outcome, error = found[name].outcome, found[name].exception
+            if outcome is Outcome.FAILED:
+                yield _failed(name, self._home, error, final=True)
+                return
+            yield _Task(index, shows, outcome is Outcome.HELD)
+
+    def _drop_held(
+        self, above: int, names: dict[str, Listed], blame: Blame
+    ) -> Iterator[Step]:
+        """Drop the names that another backend, further up, is the source of."""
+        backend = self._backends[above]
+        for name, attempt in probe_many(backend, names).items():
+            if attempt.outcome is Outcome.FAILED:
+                yield _failed(name, backend, attempt.exception)
+            elif attempt.outcome is not Outcome.HELD or self._hides(name, above, blame):
+                continue
+            del names[name]
+
+    def _hides(self, name: str, index: int, blame: Blame) -> bool:
+        whiteouts = self._overlay.whiteouts
+        if whiteouts is None or index not in whiteouts.covered:
+            return False
+        with blame.asking(self._home):
+            return whiteouts.hides(name)
+
+    # What is done with one name
+
+    def _step(self, task: _Task | Step) -> Step:
+        if isinstance(task, Step):
+            return task
+        name, source = task.shows.name, self._backends[task.index]
+        try:
+            result = self._result(task)
+        except Exception as error:  # noqa: BLE001 - any storage's any error
+            failed = task.blame.backend or source
+            full = failed is self._home and getattr(error, "errno", None) in HOPELESS
+            return _failed(name, failed, error, final=full)
+        return Step(name, result, source.name, task.shows.size)
+
+    def _result(self, task: _Task) -> Result:
+        try:
+            return self._compare(task) if task.is_home else self._bring(task)
+        except Exception as error:
+            result = self._excuse(task, error)
+            if result is None:
+                raise
+            return result
+
+    def _compare(self, task: _Task) -> Result:
+        """Compare what the home has: by sizes that cost nothing, or all that is shown."""
+        name, source = task.shows.name, self._backends[task.index]
+        theirs, ours = task.shows, Listed(name)
+        if theirs.size is None and (self._verify or tells_sizes_at_once(source)):
+            theirs = theirs._replace(size=size_in(source, name))
+        with task.blame.asking(self._home):
+            if self._verify:
+                ours = shown(self._home, name)
+            elif tells_sizes_at_once(self._home):
+                ours = ours._replace(size=size_in(self._home, name))
+        task.shows = theirs
+        if not self._verify:
+            theirs = theirs._replace(md5=None)
+        different = differ(
+            source, theirs, self._home, ours, task.blame, surely=self._verify
+        )
+        return Result.DIFFERENT if different else Result.PRESENT
+
+    def _bring(self, task: _Task) -> Result:
+        name, source = task.shows.name, self._backends[task.index]
+        if self._hides(name, task.index, task.blame):
+            return Result.HIDDEN
+        for above in self._backends[: self._overlay.home_index]:
+            # A file of a read-only backend in front: what is behind is not shown.
+            with task.blame.asking(above):
+                if above.storage.exists(name):
+                    return Result.PRESENT
+        if task.shows.size is None:
+            task.shows = task.shows._replace(size=size_in(source, name))
+        if self._dry_run:
+            return Result.COPIED
+        copied = self._copier.copy(source, task.index, task.shows, task.blame)
+        return Result.COPIED if copied else Result.PRESENT
+
+    def _excuse(self, task: _Task, error: Exception) -> Result | None:
+        """Return what has become of the name meanwhile, if that is why; None: it failed."""
+        name = task.shows.name
+        if isinstance(error, FileExistsError):
+            # Another process was faster; or a file is where a directory should be.
+            return Result.PRESENT if self._home.storage.exists(name) else None
+        if classify(error) is not Outcome.ABSENT:
+            return None
+        if self._hides(name, task.index, task.blame):
+            return Result.HIDDEN
+        with suppress(Exception):  # the first error is the one to tell
+            if not self._backends[task.index].storage.exists(name):
+                return Result.GONE
+        return None
+
+
+def _failed(
+    name: str, backend: Backend, error: Exception | None, *, final: bool = False
+) -> Step:
+    return Step(name, Result.FAILED, backend.name, None, error, final)
+
+
+def _bears_threads(backend: Backend) -> bool:
+    return backend.concurrent or isinstance(backend.storage, FileSystemStorage)

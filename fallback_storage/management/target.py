@@ -1,0 +1,152 @@
+"""What a command line names: a storage, and files."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.exceptions import SuspiciousOperation
+from django.core.management.base import CommandError
+from django.utils.functional import LazyObject
+
+from fallback_storage.cache.stores.alias import cache_backend
+from fallback_storage.chain.fingerprint import is_shareable
+from fallback_storage.chain.names import clean_name
+from fallback_storage.conf.backends import build_alias
+from fallback_storage.conf.options import configured_chains, read_options
+from fallback_storage.conf.settings import CACHE_SETTING, aliases, class_of
+from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.storage import FallbackStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from fallback_storage.operations.engine import Engine
+
+HOW_TO = (
+    'Give one alias of STORAGES the BACKEND "fallback_storage.storage.FallbackStorage".'
+)
+
+
+def storage_of(alias: str | None) -> FallbackStorage:
+    """Return the chain under an alias of ``STORAGES``; None: the one there is.
+
+    That is ``default`` if it is a chain, else the first alias that is one, else what
+    ``FALLBACK_STORAGES`` describes. Raises ``CommandError`` where there is no chain.
+    """
+    found = aliases()
+    if alias is not None:
+        if alias not in found:
+            raise CommandError(f"STORAGES has no alias {alias!r}. {_advice()}")
+        storage = _chain_of(alias)
+        if storage is None:
+            path = found[alias].get("BACKEND")
+            raise CommandError(
+                f"STORAGES[{alias!r}] is no FallbackStorage but {path}. {_advice()}"
+            )
+        return storage
+    for storage in _chains().values():
+        return storage
+    for _, chain_class, _ in configured_chains():
+        chain: FallbackStorage = chain_class()
+        return chain
+    raise CommandError(
+        f"No alias of STORAGES is a FallbackStorage (found: {_listed(found)}). {HOW_TO}"
+    )
+
+
+def clean_names(names: Iterable[str]) -> list[str]:
+    """Return the canonical spelling of names of files.
+
+    Raises ``CommandError`` for one that the storage would refuse.
+    """
+    cleaned = []
+    for name in names:
+        try:
+            clean = clean_name(name)
+        except SuspiciousOperation as error:
+            raise CommandError(str(error)) from error
+        if not clean:
+            raise CommandError(f"{name!r} is the storage's root, not a file.")
+        cleaned.append(clean)
+    return list(dict.fromkeys(cleaned))
+
+
+def _chains() -> Mapping[str, FallbackStorage]:
+    """Return every alias of ``STORAGES`` that is a chain, ``default`` first."""
+    chains = {}
+    for alias in sorted(aliases(), key=lambda alias: alias != "default"):
+        try:
+            storage = _chain_of(alias)
+        except ConfigurationError:
+            if _is_chain(aliases()[alias].get("BACKEND")):
+                raise
+            continue  # what is wrong with other storages is not our business
+        if storage is not None:
+            chains[alias] = storage
+    return chains
+
+
+def _chain_of(alias: str) -> FallbackStorage | None:
+    """Return the chain under an alias, or None. Builds nothing that cannot be one."""
+    found = class_of(aliases()[alias].get("BACKEND"))
+    # What is no class may be a function that returns a chain.
+    if found and not issubclass(found, FallbackStorage | LazyObject):
+        return None
+    storage: Any = build_alias(alias, f"STORAGES[{alias!r}]")
+    while isinstance(storage, LazyObject):
+        _ = storage.__class__  # sets it up
+        storage = storage._wrapped  # noqa: SLF001
+    return storage if isinstance(storage, FallbackStorage) else None
+
+
+def _is_chain(path: object) -> bool:
+    found = class_of(path)
+    return found is not None and issubclass(found, FallbackStorage)
+
+
+def _advice() -> str:
+    chains = _chains()
+    return f"Write one of: {_listed(chains)}." if chains else HOW_TO
+
+
+def _listed(found: Iterable[str]) -> str:
+    return ", ".join(map(repr, sorted(found))) or "none"
+
+
+ADVICE = f"Name a cache that all processes share in {CACHE_SETTING}."
+
+
+class Scope(enum.Enum):
+    """Who shares the memo; the value says it in a sentence."""
+
+    NONE = "This storage has no memo (its cache is off)."
+    PROCESS = f"The memo is in process memory: every process has its own. {ADVICE}"
+    CHAIN = (
+        "The memo is shared by no other process: a storage of the chain lives in process "
+        "memory, or does not tell how it was made (see Django's @deconstructible)."
+    )
+    SHARED = "The memo is shared."
+
+
+def engine_of(storage: FallbackStorage) -> Engine:
+    """Return what the storage works with."""
+    return storage._get_engine()  # noqa: SLF001 - the commands look behind the scenes
+
+
+def scope_of(storage: FallbackStorage) -> Scope:
+    """Return who shares the memo of a chain."""
+    engine = engine_of(storage)
+    given = storage._given  # noqa: SLF001
+    spec = read_options(type(storage), given).cache
+    if spec is None or not engine.memo.remembers:
+        return Scope.NONE
+    cache_class = class_of(cache_backend(spec.alias)) if spec.alias else None
+    if not engine.memo.is_shared or (
+        cache_class is not None and issubclass(cache_class, LocMemCache)
+    ):
+        return Scope.PROCESS
+    if not all(map(is_shareable, engine.backends)):
+        return Scope.CHAIN
+    return Scope.SHARED

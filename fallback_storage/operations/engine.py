@@ -1,0 +1,154 @@
+"""What a storage builds at its first use, and drops when settings change."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fallback_storage import signals
+from fallback_storage.cache.memo import Memo
+from fallback_storage.chain.batch import BatchResolver
+from fallback_storage.chain.resolver import Resolver
+from fallback_storage.chain.whiteouts import Whiteouts
+from fallback_storage.conf.memo import build_memo
+from fallback_storage.conf.options import build_backends, read_options
+from fallback_storage.operations.naming import Namer
+from fallback_storage.operations.overlay import Overlay
+from fallback_storage.operations.read import Reader
+from fallback_storage.operations.write import Writer
+from fallback_storage.utils import forks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.conf.options import Options
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Engine:
+    """A chain, its memo, and what works on them.
+
+    ``peek`` answers from process memory: a code (``cache.entry``) or None. While
+    somebody listens to ``signals.resolved`` it never does: what it would answer is
+    told nobody.
+    """
+
+    backends: tuple[Backend, ...]
+    memo: Memo
+    resolver: Resolver
+    reader: Reader
+    writer: Writer
+    namer: Namer
+    overlay: Overlay
+    batch: BatchResolver
+    quick_peek: Callable[[str], int | None]
+    peek: Callable[[str], int | None]
+
+    def tune(self) -> None:
+        """Choose ``peek``."""
+        listened_to = bool(signals.resolved.receivers)
+        self.peek = _know_nothing if listened_to else self.quick_peek
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counters of all parts."""
+        return {
+            **self.memo.stats(),
+            **self.resolver.stats(),
+            "backends": {backend.name: backend.stats() for backend in self.backends},
+        }
+
+
+def build_engine(
+    storage: object,
+    given: Mapping[str, Any],
+    clock: Callable[[], float],
+    kept: tuple[Backend, ...] | None = None,
+) -> Engine:
+    """Return the engine of ``storage``, configured by ``given`` and the settings.
+
+    ``kept``: the chain of an engine that went before, to be used again.
+    """
+    options = read_options(type(storage), given)
+    backends = kept or build_backends(options, owner=storage)
+    memo = build_memo(
+        options.cache, backends, clock, whiteouts=options.on_delete == "whiteout"
+    )
+    overlay = _build_overlay(options, backends)
+    resolver = Resolver(backends, memo, overlay.whiteouts)
+    memo.watch(resolver, Resolver.stats)
+    for backend in backends:
+        memo.watch(backend, counted_by)
+    namer = Namer(backends, overlay.whiteouts, strict=options.strict)
+    writer = Writer(backends, overlay, namer, delete_all=options.on_delete != "first")
+    # What a live backend holds is never answered from memory.
+    live = any(backend.always_probe for backend in backends)
+    engine = Engine(
+        backends=backends,
+        memo=memo,
+        resolver=resolver,
+        reader=Reader(backends, resolver, overlay, writer.open, strict=options.strict),
+        writer=writer,
+        namer=namer,
+        overlay=overlay,
+        batch=BatchResolver(backends, memo, resolver, overlay.whiteouts),
+        quick_peek=_know_nothing if live else memo.quick_peek,
+        peek=_know_nothing,
+    )
+    _engines.add(engine)
+    return engine
+
+
+def counted_by(backend: Backend) -> dict[str, int]:
+    """Return a backend's counters, as they are published: whole numbers."""
+    stats = backend.stats()
+    return {
+        f"backend:{backend.name}:calls": stats["calls"],
+        f"backend:{backend.name}:failures": stats["failures"],
+        f"backend:{backend.name}:microseconds": int(stats["seconds"] * 1e6),
+    }
+
+
+def _build_overlay(options: Options, backends: tuple[Backend, ...]) -> Overlay:
+    writable = [backend for backend in backends if not backend.read_only]
+    whiteouts = None
+    if options.on_delete == "whiteout" and writable:
+        whiteouts = Whiteouts(backends, writable[0])
+    return Overlay(
+        backends,
+        whiteouts,
+        promote=options.promote,
+        max_size=options.promote_max_size,
+    )
+
+
+_know_nothing = Memo().peek
+
+
+class _Engines:
+    """The engines of this process, to be told when somebody listens or no longer does."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        forks.register(self)
+        signals.resolved.watchers.append(self.tune)
+
+    def after_fork(self) -> None:
+        """See ``forks.ForkSensitive``: storages build new engines."""
+        self._lock = threading.RLock()
+        self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+    def add(self, engine: Engine) -> None:
+        with self._lock:
+            self._engines.add(engine)
+            engine.tune()
+
+    def tune(self) -> None:
+        with self._lock:
+            for engine in self._engines:
+                engine.tune()
+
+
+_engines = _Engines()

@@ -1,0 +1,234 @@
+"""File objects: content that can be saved more than once, and what ``open`` returns.
+
+A save that fails over hands the same content to several storages. Some of them leave
+it read to its end, some close it, FileSystemStorage moves a temporary file away; and
+``File.chunks()`` of content that cannot seek yields nothing the second time, without
+an error. What this module hands out survives all of that.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.base import File
+
+from fallback_storage.cache import invalidation
+from fallback_storage.chain.names import affected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    AnyFile = File[Any]
+else:
+    AnyFile = File  # generic in its stubs only
+
+# Bytes that spooled content may take in memory; the rest goes to a temporary file.
+SPOOL_MEMORY = 5 * 1024 * 1024
+CHUNK = 64 * 1024
+
+
+class Guarded(AnyFile):
+    """A view of another file object that storages may read but not close.
+
+    Attributes that a storage may look for (``content_type``, ``charset``, ...) are
+    those of the original. ``movable``: FileSystemStorage may move the original's
+    temporary file away, as it does without this package; only for the first attempt.
+    ``file`` replaces what is read. ``begin`` is called when it is read first.
+    """
+
+    def __init__(
+        self,
+        original: Any,
+        *,
+        movable: bool,
+        file: Any = None,
+        begin: Callable[[], None] | None = None,
+    ) -> None:
+        self._original = original
+        self._movable = movable
+        self._begin: Callable[[], None] | None = None
+        name = getattr(original, "name", None)
+        super().__init__(original if file is None else file, name)
+        self._begin = begin
+
+    @property
+    def file(self) -> Any:
+        """What is read."""
+        begin, self._begin = self._begin, None
+        if begin is not None:
+            begin()
+        return self._file
+
+    @file.setter
+    def file(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_"):
+            raise AttributeError(attribute)
+        if attribute == "temporary_file_path":
+            if not self._movable:
+                raise AttributeError(attribute)
+            _ = self.file  # to move it is to read it
+        return getattr(self._original, attribute)
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
+        """Yield the original's own chunks: it may make them as it goes."""
+        source: Any = self._original
+        if self.file is not source:
+            source = super()
+        yield from source.chunks(*() if chunk_size is None else (chunk_size,))
+
+    def close(self) -> None:
+        """Leave the original open: it is its owner's, and may be needed again."""
+
+
+def is_seekable(content: Any) -> bool:
+    """Rewind ``content``, if it can be read from its start again; else false."""
+    try:
+        seekable = getattr(content, "seekable", None)
+        if seekable is not None and not seekable():
+            return False
+        content.seek(0)
+    except (AttributeError, OSError, ValueError):
+        # io.UnsupportedOperation is an OSError and a ValueError.
+        return False
+    return True
+
+
+@contextmanager
+def rewindable(content: Any) -> Iterator[Any]:
+    """Yield ``content``, or a spooled copy if it cannot seek; at its start."""
+    if is_seekable(content):
+        yield content
+        return
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL_MEMORY) as spool:
+        for chunk in content.chunks():
+            spool.write(_as_bytes(chunk))
+        spool.seek(0)
+        yield Guarded(content, movable=False, file=spool)
+
+
+def is_cut_short(partial: Any, content: Any) -> bool:
+    """Whether the bytes of ``partial`` are a beginning of ``content``, not all of it.
+
+    Both are open file objects; ``content`` is read from its start.
+    """
+    content.seek(0)
+    chunks = content.chunks()
+    expected = b""
+    while found := partial.read(CHUNK):
+        while len(expected) < len(found):
+            chunk = next(chunks, None)
+            if chunk is None:
+                return False
+            expected += _as_bytes(chunk)
+        if not expected.startswith(found):
+            return False
+        expected = expected[len(found) :]
+    return bool(expected) or _goes_on(chunks)
+
+
+def _goes_on(chunks: Iterator[Any]) -> bool:
+    try:
+        return next(chunks, None) is not None
+    except Exception:  # noqa: BLE001 - what cannot be read on was cut off there
+        return True
+
+
+def _as_bytes(chunk: bytes | str) -> bytes:
+    return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+
+
+class ReadFile(AnyFile):
+    """A file of a read-only backend; opened again for writing, it is the chain's.
+
+    Django's ``File.open`` opens a local file again by its path, in any mode: a
+    ``FieldFile.open("rb+")`` after a read would write to the read-only backend.
+    """
+
+    file: Any
+
+    def __init__(
+        self, file: Any, name: str, write: Callable[[str, str], AnyFile]
+    ) -> None:
+        super().__init__(file, getattr(file, "name", None))
+        self._name = name
+        self._write = write
+        self._is_written = False
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_") or attribute == "file":
+            raise AttributeError(attribute)
+        return getattr(self.file, attribute)
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
+        """Yield the file's own chunks."""
+        yield from self.file.chunks(*() if chunk_size is None else (chunk_size,))
+
+    def writable(self) -> bool:
+        """Whether it was opened again for writing."""
+        return self._is_written
+
+    def write(self, data: Any) -> int:
+        """Refuse, unless the file was opened again for writing."""
+        # What a storage in memory opens can be written to in any mode.
+        self._refuse_unwritten()
+        return self.file.write(data)  # type: ignore[no-any-return]
+
+    def writelines(self, lines: Iterable[Any]) -> None:
+        """See ``write``."""
+        self._refuse_unwritten()
+        self.file.writelines(lines)
+
+    def truncate(self, size: int | None = None) -> int:
+        """See ``write``."""
+        self._refuse_unwritten()
+        return self.file.truncate(size)  # type: ignore[no-any-return]
+
+    def _refuse_unwritten(self) -> None:
+        if not self._is_written:
+            raise io.UnsupportedOperation("The file was opened for reading.")
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> ReadFile:
+        """Open the file again, where that may be done in this mode."""
+        if mode is None or not set(mode) & set("wax+"):
+            self.file.open(mode, *args, **kwargs)
+            return self
+        self.file.close()
+        self.file = self._write(self._name, mode)
+        self._is_written = True
+        self.name, self.mode = self.file.name, mode
+        self.__dict__.pop("size", None)
+        return self
+
+
+class WrittenFile(AnyFile):
+    """A file opened for writing: the memo forgets its name again when it is closed."""
+
+    def __init__(self, file: Any, name: str, show: Callable[[], None]) -> None:
+        super().__init__(file, getattr(file, "name", None))
+        self._opened = file
+        self._name = name
+        self._show = show
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_"):
+            raise AttributeError(attribute)
+        return getattr(self._opened, attribute)
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> WrittenFile:
+        """Open the file again, as the backend's file object does."""
+        self._opened.open(mode, *args, **kwargs)
+        return self
+
+    def close(self) -> None:
+        """Close the file and forget what was known of its name."""
+        try:
+            self._opened.close()
+            self._show()
+        finally:
+            invalidation.invalidate(affected(self._name))

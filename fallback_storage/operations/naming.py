@@ -1,0 +1,148 @@
+"""Names for new files: free in every backend, by the rules of the one that saves."""
+
+from __future__ import annotations
+
+import pathlib
+import posixpath
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.storage import Storage
+
+from fallback_storage.chain.names import is_own
+from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.walk import NOTHING, Walk
+from fallback_storage.chain.whiteouts import Veil
+from fallback_storage.exceptions import NoAvailableNameError
+from fallback_storage.utils.locks import choices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.whiteouts import Whiteouts
+
+# Tries for a free name. Django's own loop has no bound.
+NAME_TRIES = 100
+
+
+class Namer:
+    """Finds names in a chain. The memo is not asked: two uploads must not agree.
+
+    ``strict``: a backend that fails to say whether a name is free is an error.
+    """
+
+    def __init__(
+        self,
+        backends: Sequence[Backend],
+        whiteouts: Whiteouts | None,
+        *,
+        strict: bool,
+    ) -> None:
+        self._backends = tuple(backends)
+        self._writable = tuple(b for b in backends if not b.read_only)
+        self._whiteouts = whiteouts
+        self._strict = strict
+
+    def rule(self, method: str) -> Callable[..., str]:
+        """Return ``method`` of the first writable backend that implements it.
+
+        Of Django's own ``Storage`` where no backend is writable.
+        """
+
+        def ask(*args: Any) -> str:
+            for storage in (*(each.storage for each in self._writable), Storage()):
+                with suppress(NotImplementedError):
+                    function = getattr(storage, method, None)
+                    if function is not None:
+                        return function(*args)  # type: ignore[no-any-return]
+            raise AssertionError("Django's Storage implements it")
+
+        return ask
+
+    def is_free(self, name: str) -> bool | None:
+        """Whether no backend holds the name, asked live; None if that is not known.
+
+        The memo is not asked: two uploads must not agree on a name.
+        """
+        if is_own(f"{name}/"):
+            return False  # where whiteouts and staged files are
+        walk = self.find(name)
+        if walk.last is Outcome.HELD:
+            return False
+        if walk.unsupported or (walk.failed and self._strict):
+            raise walk.error()
+        walk.log_failures("the name may be taken there")
+        return None if walk.failed else True
+
+    def available_name(self, name: str, max_length: int | None) -> str:
+        """Return ``name``, or an alternative of it, that is free in all backends.
+
+        Where a backend fails to answer, an alternative is taken: it is random, so it
+        hides no file of the backend that could not be asked.
+
+        Raises ``SuspiciousFileOperation`` if ``max_length`` characters leave no room,
+        and ``NoAvailableNameError`` after ``NAME_TRIES`` tries.
+        """
+        if self._writable and self._writable[0].implements("get_available_name"):
+            # A storage that makes names of its own (a UUID, a hash) is asked first.
+            walk = Walk("get_available_name", name)
+            given = walk.ask(
+                self._writable[0], "get_available_name", name, max_length=max_length
+            )
+            if given is not NOTHING:
+                name = given
+        directory, filename = posixpath.split(name)
+        extension = "".join(pathlib.PurePath(filename).suffixes)
+        root = filename.removesuffix(extension)
+        for attempt in range(NAME_TRIES):
+            if attempt:
+                name = self._alternative(directory, root, extension, name)
+            excess = len(name) - max_length if max_length else 0
+            if excess > 0:
+                root = root[:-excess]
+                if not root:
+                    message = (
+                        f"Storage can not find an available filename for {name!r}. "
+                        "Please make sure that the corresponding file field allows "
+                        'sufficient "max_length".'
+                    )
+                    raise SuspiciousFileOperation(message)
+                continue
+            if self._choose(name, is_random=attempt > 0):
+                return name
+        raise NoAvailableNameError(name, NAME_TRIES)
+
+    def _choose(self, name: str, *, is_random: bool) -> bool:
+        # First taken, then looked for: another save of the name may end in between.
+        if not choices.take(name):
+            return False
+        free = self.is_free(name)
+        if free or (free is None and is_random):
+            return True
+        choices.drop(name)
+        return False
+
+    def _alternative(
+        self, directory: str, root: str, extension: str, tried: str
+    ) -> str:
+        alternative = self.rule("get_alternative_name")(root, extension)
+        name = posixpath.join(directory, alternative)
+        if name == tried:
+            # A storage that may overwrite offers the taken name again; names are
+            # unique across backends all the same, so Django's own rule decides.
+            alternative = Storage().get_alternative_name(root, extension)
+            name = posixpath.join(directory, alternative)
+        return name
+
+    def find(self, name: str) -> Walk:
+        """Ask the backends themselves who holds a name; the last one asked does."""
+        walk = Walk("exists", name, live=True)
+        veil = Veil(self._whiteouts, walk)
+        for index, backend in enumerate(self._backends):
+            if veil.hides(index):
+                walk.note(backend, Outcome.HIDDEN)
+            elif walk.probe(backend) is Outcome.HELD:
+                break
+        return walk

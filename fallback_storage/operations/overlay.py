@@ -1,0 +1,270 @@
+"""The overlay: a mirror behaves as if it owned files that it may only read.
+
+Deletes that stay deleted (``whiteouts``), files copied up before they are changed, and
+files copied on the first read (promotion). All of it happens in the first writable
+backend, the *home*.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.base import File
+
+from fallback_storage.cache import invalidation
+from fallback_storage.chain.listing import is_read_as_stored
+from fallback_storage.chain.names import (
+    STAGING_FOLDER,
+    WHITEOUTS_FOLDER,
+    affected,
+    memo_key,
+)
+from fallback_storage.exceptions import TornCopyError
+from fallback_storage.operations import staging
+from fallback_storage.operations.files import SPOOL_MEMORY
+from fallback_storage.operations.partial import Claim
+from fallback_storage.signals import Promotion, promoted, send
+from fallback_storage.utils.locks import changing, copying
+from fallback_storage.utils.logs import warner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.whiteouts import Whiteouts
+
+OWN_FOLDERS = frozenset({STAGING_FOLDER, WHITEOUTS_FOLDER})
+
+
+class Overlay:
+    """What lies over the read-only backends of one chain.
+
+    ``whiteouts`` None: deletes are not recorded. ``promote``: copy on the first read;
+    files of more than ``max_size`` bytes are not copied.
+    """
+
+    def __init__(
+        self,
+        backends: Sequence[Backend],
+        whiteouts: Whiteouts | None = None,
+        *,
+        promote: bool = False,
+        max_size: int | None = None,
+    ) -> None:
+        self._backends = tuple(backends)
+        self._promote = promote
+        self._max_size = max_size
+        self.whiteouts = whiteouts
+        writable = [i for i, backend in enumerate(backends) if not backend.read_only]
+        self.home_index = writable[0] if writable else len(backends)
+        # Else nothing comes back that was deleted: what a read-only backend holds
+        # shows through after a delete, unless a whiteout hides it.
+        self._guards = promote or whiteouts is not None or len(writable) > 1
+
+    @property
+    def home(self) -> Backend:
+        """The first writable backend. Not for chains that have none."""
+        return self._backends[self.home_index]
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        """Hold a name against other threads, and other processes where that can be.
+
+        Deleting, and giving a copy its name, exclude each other: else a copy that is
+        under way could bring a deleted file back.
+        """
+        with changing(name):
+            if not self._guards:
+                yield
+                return
+            with staging.exclusive(self.home.storage, name):
+                yield
+
+    def shown(
+        self,
+        directory: str,
+        index: int,
+        directories: Sequence[str],
+        files: Sequence[str],
+    ) -> tuple[list[str], list[str]]:
+        """Return a backend's listing without the hidden names and our own folders."""
+        hidden: frozenset[str] = frozenset()
+        if self.whiteouts and index in self.whiteouts.covered:
+            hidden = self.whiteouts.names_in(directory)
+        # Staging is wherever a volume is mounted.
+        own = {STAGING_FOLDER} if directory else OWN_FOLDERS
+        return (
+            [name for name in directories if name not in own],
+            [name for name in files if name not in hidden],
+        )
+
+    # Copies
+
+    def promotes(self, name: str, index: int) -> bool:
+        """Whether a file held by backend ``index`` is copied when it is read."""
+        return self._promote and index > self.home_index and memo_key(name) is not None
+
+    def promote(self, name: str, index: int, opened: Any, mode: str) -> tuple[Any, int]:
+        """Copy a file that was just opened; return it from where it now is, and where.
+
+        A failure to copy is logged, and the read goes on from the source.
+        """
+        holder = self._backends[index].storage
+        if not self._is_small(_size_of(opened)):
+            return opened, index
+        if self._brings_home(name, index, opened if "b" in mode else None):
+            with suppress(Exception):  # deleted again, or the home is down
+                promoted = self.home.storage._open(name, mode)  # type: ignore[attr-defined]
+                opened.close()
+                return promoted, self.home_index
+        # What was read of it for the copy is gone.
+        with suppress(Exception):
+            opened.close()
+        return holder._open(name, mode), index  # type: ignore[attr-defined]
+
+    def bring_home(self, name: str, index: int) -> bool:
+        """Copy a file to the home, if it is small; return whether it is there now."""
+        size = None
+        if self._max_size is not None:
+            with suppress(Exception):
+                size = self._backends[index].storage.size(name)
+        return self._is_small(size) and self._brings_home(name, index, None)
+
+    def _brings_home(self, name: str, index: int, source: Any) -> bool:
+        begin = time.perf_counter()
+        try:
+            copied = self.copy_up(name, index, source)
+        except Exception as error:  # noqa: BLE001 - the read is what was asked for
+            failure = self._backends[index].name, self.home.name, type(error).__name__
+            warner.warn(failure, "%r was not copied from %r to %r: %s", name, *failure)
+            return False
+        if copied and promoted.receivers:
+            seconds = time.perf_counter() - begin
+            source_name = self._backends[index].name
+            promotion = Promotion(name, source_name, self.home.name, seconds)
+            send(promoted, self.home.owner, promotion=promotion)
+        return True
+
+    def copy_up(
+        self,
+        name: str,
+        index: int,
+        source: Any = None,
+        check: Callable[[Any], object] | None = None,
+    ) -> bool:
+        """Copy a file to the home under exactly its name, whole or not at all.
+
+        Does nothing, and returns false, if the home has the name already. ``check``
+        is called with the copy before that gets its name, and refuses it by raising.
+        Raises what the backends raise, ``TornCopyError`` if bytes are missing, and
+        ``FileNotFoundError`` if the file was deleted meanwhile.
+        """
+        if memo_key(name) is None:
+            # An object store may have an empty object of a directory's name.
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        try:
+            with copying(name):
+                if self.home.storage.exists(name):
+                    return False
+                holder = self._backends[index]
+                if source is not None:
+                    return self._copy(name, holder, source, check)
+                with holder.storage._open(name, "rb") as opened:  # type: ignore[attr-defined]
+                    return self._copy(name, holder, opened, check)
+        finally:
+            # Also if it was there: this memo still sends readers to the source.
+            invalidation.invalidate(affected(name))
+
+    def _copy(
+        self,
+        name: str,
+        holder: Backend,
+        source: Any,
+        check: Callable[[Any], object] | None,
+    ) -> bool:
+        home = self.home.storage
+        # Else the size is that of another form of the content.
+        size = _size_of(source) if is_read_as_stored(holder, source) else None
+        content = File(source, name)
+        if not staging.can_stage(home):
+            with tempfile.SpooledTemporaryFile(SPOOL_MEMORY) as spool:
+                # First to here: what breaks off half way does not reach the home.
+                for chunk in content.chunks():
+                    spool.write(chunk)
+                _refuse_torn(name, size, spool.tell())
+                if check is not None:
+                    spool.seek(0)
+                    check(spool)
+                with self.exclusive(name):
+                    self._refuse_deleted(name, holder)
+                    spool.seek(0)
+                    return self._save_exactly(name, holder, File(spool, name))
+        with staging.staged(home, content, name) as path:
+            _refuse_torn(name, size, path.stat().st_size)
+            if check is not None:
+                with path.open("rb") as copy:
+                    check(copy)
+            with suppress(Exception):  # not every storage knows
+                moment = holder.storage.get_modified_time(name).timestamp()
+                os.utime(path, (moment, moment))
+            with self.exclusive(name):
+                self._refuse_deleted(name, holder)
+                staging.make_directories(home, name)
+                try:
+                    staging.publish(home, path, name, replace=False)
+                except FileExistsError:
+                    return False
+                return True
+
+    def _save_exactly(self, name: str, holder: Backend, content: Any) -> bool:
+        home = self.home.storage
+        if home.exists(name):
+            return False
+        claim = Claim(self.home, name)
+        claim.begin()
+        try:
+            saved = home._save(name, content)  # type: ignore[attr-defined]
+        except BaseException:  # also a worker's time-out
+            claim.remove_partial(content)
+            raise
+        if saved != name:
+            home.delete(saved)
+            raise FileExistsError(errno.EEXIST, "the copy was given another name", name)
+        try:
+            # No lock reaches the other processes: one may have deleted it meanwhile.
+            self._refuse_deleted(name, holder)
+        except FileNotFoundError:
+            home.delete(name)
+            raise
+        return True
+
+    def _refuse_deleted(self, name: str, holder: Backend) -> None:
+        # Of a read-only backend nobody deletes. What a writable one holds is there in
+        # spite of a whiteout; but where no lock keeps deletes out, that may be a delete
+        # that is under way.
+        deleted = not (holder.read_only or holder.storage.exists(name))
+        if holder.read_only or not staging.can_stage(self.home.storage):
+            deleted = deleted or bool(self.whiteouts and self.whiteouts.hides(name))
+        if deleted:
+            raise FileNotFoundError(errno.ENOENT, "deleted while it was copied", name)
+
+    def _is_small(self, size: int | None) -> bool:
+        return self._max_size is None or (size is not None and size <= self._max_size)
+
+
+def _size_of(opened: Any) -> int | None:
+    try:
+        return int(opened.size)
+    except Exception:  # noqa: BLE001 - object stores ask their server
+        return None
+
+
+def _refuse_torn(name: str, size: int | None, found: int) -> None:
+    # (More bytes than announced: a storage that decompresses and does not say so.)
+    if size is not None and found < size:
+        raise TornCopyError(name, size, found)

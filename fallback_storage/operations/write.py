@@ -1,0 +1,257 @@
+"""The writing half of a storage. Read-only backends never get here.
+
+A writer changes a backend first and invalidates second, also when the change failed:
+what a failed write left behind is not known either.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fallback_storage.cache import invalidation
+from fallback_storage.chain.names import affected
+from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.walk import NOTHING, Walk
+from fallback_storage.exceptions import NoAvailableNameError, ReadOnlyBackendError
+from fallback_storage.operations import staging
+from fallback_storage.operations.files import AnyFile, Guarded, WrittenFile, rewindable
+from fallback_storage.operations.naming import NAME_TRIES
+from fallback_storage.operations.partial import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.operations.naming import Namer
+    from fallback_storage.operations.overlay import Overlay
+
+logger = logging.getLogger("fallback_storage")
+
+
+class Writer:
+    """Saves, deletes and opens for writing, in the writable backends of a chain.
+
+    ``delete_all``: delete from every writable backend, not from the first that can.
+    """
+
+    def __init__(
+        self,
+        backends: Sequence[Backend],
+        overlay: Overlay,
+        namer: Namer,
+        *,
+        delete_all: bool,
+    ) -> None:
+        self._backends = tuple(backends)
+        self._writable = tuple(b for b in backends if not b.read_only)
+        self._overlay = overlay
+        self._namer = namer
+        self._delete_all = delete_all
+
+    # Save
+
+    def save(self, name: str, content: Any) -> str:
+        """Save to the first writable backend that succeeds; return the name it gave.
+
+        Raises ``ReadOnlyBackendError`` if no backend is writable, else what
+        ``Walk.error`` says if all failed.
+        """
+        walk = Walk("save", name, writes=True)
+        backends = self.require_writable("save", name)
+        written = {name}
+        try:
+            with rewindable(content) as source:
+                for attempt, backend in enumerate(backends):
+                    source.seek(0)
+                    claim = Claim(backend, name)
+                    guarded = Guarded(source, movable=attempt == 0, begin=claim.begin)
+                    try:
+                        saved = self._save_to(walk, backend, name, guarded)
+                    except BaseException:  # also a worker's time-out
+                        claim.remove_partial(source)
+                        raise
+                    if saved is not NOTHING:
+                        written.add(saved)
+                        # It was free: what is above is hidden already.
+                        self._show(saved, backend, strict=False)
+                        walk.log_failures(f"saved to {backend.name!r}")
+                        return saved  # type: ignore[no-any-return]
+                    if claim.begun or walk.last is Outcome.FAILED:
+                        claim.remove_partial(source)
+        finally:
+            invalidation.invalidate(affected(*written))
+        raise walk.error()
+
+    def _save_to(self, walk: Walk, backend: Backend, name: str, content: Any) -> Any:
+        if not staging.can_stage(backend.storage):
+            return walk.ask(backend, "_save", name, content)
+        return walk.call(backend, self._save_whole, backend.storage, name, content)
+
+    def _save_whole(self, storage: Any, name: str, content: Any) -> str:
+        """Save so that no reader, and no restart, finds half a file."""
+        with staging.staged(storage, content, name) as path:
+            staging.make_directories(storage, name)
+            replace = getattr(storage, "_allow_overwrite", False)
+            for _ in range(NAME_TRIES):
+                try:
+                    staging.publish(storage, path, name, replace=replace)
+                except FileExistsError:
+                    # Somebody took the name since it was chosen: FileSystemStorage
+                    # would look for another one in its own files alone.
+                    name = self._namer.available_name(name, None)
+                else:
+                    return name
+        raise NoAvailableNameError(name, NAME_TRIES)
+
+    def _show(self, name: str, backend: Backend, *, strict: bool = True) -> None:
+        """Let the file that was written to a backend be the one that is read.
+
+        Its whiteout is not needed any more, unless a read-only backend above has the
+        name. One that cannot be removed does no harm; ``strict``: raise if one that
+        may be needed cannot be written.
+        """
+        whiteouts = self._overlay.whiteouts
+        if whiteouts is None:
+            return
+        index = self._backends.index(backend)
+        above = [each for each in sorted(whiteouts.covered) if each < index]
+        try:
+            if not above and not whiteouts.hides(name):
+                return
+            with self._overlay.exclusive(name):
+                if not backend.storage.exists(name):
+                    return  # deleted meanwhile: it stays hidden
+                if self._may_hold(name, above):
+                    whiteouts.add(name)
+                else:
+                    whiteouts.remove(name)
+        except Exception as error:
+            if above and strict:
+                raise
+            logger.warning("the whiteout of %r stays: %s", name, type(error).__name__)
+
+    def _may_hold(self, name: str, indexes: Iterable[int]) -> bool:
+        """Whether one of these backends holds the name, or does not say."""
+        walk = Walk("exists", name, live=True)
+        return any(
+            walk.probe(self._backends[index]) is not Outcome.ABSENT for index in indexes
+        )
+
+    # Delete
+
+    def delete(self, name: str) -> None:
+        """Delete from the first writable backend that can, or from all of them."""
+        walk = Walk("delete", name)
+        backends = self.require_writable("delete", name)
+        try:
+            with self._overlay.exclusive(name):
+                hidden = self._hide(name)
+                for backend in backends:
+                    done = walk.ask(backend, "delete", name) is not NOTHING
+                    if done and not self._delete_all:
+                        walk.log_failures(f"deleted from {backend.name!r}")
+                        return
+        finally:
+            if any(backend.deletes_trees for backend in backends):
+                invalidation.invalidate_all()
+            else:
+                invalidation.invalidate(affected(name))
+        done = any(attempt.outcome is Outcome.HELD for attempt in walk.trail)
+        if walk.failed or not (done or hidden):
+            raise walk.error()
+
+    def _hide(self, name: str) -> bool:
+        """Write a whiteout, before anything is deleted, if a read-only backend needs it.
+
+        One that fails to answer may hold the file.
+        """
+        whiteouts = self._overlay.whiteouts
+        if whiteouts is None:
+            return False
+        covered = sorted(whiteouts.covered)
+        hide = whiteouts.hides(name) or self._may_hold(name, covered)
+        if hide:
+            whiteouts.add(name)
+        return hide
+
+    # Whiteouts
+
+    def hidden_names(self) -> Iterator[str]:
+        """Yield the names that whiteouts hide."""
+        if self._overlay.whiteouts is not None:
+            yield from self._overlay.whiteouts.names()
+
+    def unhide(self, name: str) -> None:
+        """Remove a whiteout: a read-only backend's copy shows again."""
+        if self._overlay.whiteouts is not None:
+            try:
+                with self._overlay.exclusive(name):
+                    self._overlay.whiteouts.remove(name)
+            finally:
+                invalidation.invalidate(affected(name))
+
+    # Open for writing
+
+    def open(self, name: str, mode: str) -> AnyFile:
+        """Open a file for writing; what is known of it is forgotten now and at close.
+
+        Some storages write at ``close`` (S3), some at once.
+        """
+        # "r+" of a file that nobody holds is no failure of a backend.
+        walk = Walk("open", name, writes="r" not in mode)
+        backends = self.require_writable("open", name)
+        if "x" in mode and self._namer.is_free(name) is False:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+        if "a" in mode or "r" in mode:
+            backends = self._holders(name, backends)
+        elif "w" in mode:
+            self._make_room(name, backends[0].storage)
+        try:
+            for backend in backends:
+                opened = walk.ask(backend, "_open", name, mode)
+                if opened is not NOTHING:
+                    walk.log_failures(f"opened in {backend.name!r}")
+                    show = partial(self._show, name, backend)
+                    return WrittenFile(opened, name, show)
+                error = walk.trail[-1].exception
+                if "x" in mode and isinstance(error, FileExistsError):
+                    raise error  # somebody else has it
+        finally:
+            invalidation.invalidate(affected(name))
+        raise walk.error()
+
+    def _holders(self, name: str, backends: Sequence[Backend]) -> Sequence[Backend]:
+        """Return where a file whose content is kept is opened.
+
+        A file that a read-only backend holds is copied up first: opening a new one
+        elsewhere would lose the content.
+        """
+        walk = self._namer.find(name)
+        if walk.last is Outcome.HELD:
+            index = len(walk.trail) - 1
+            holder = self._backends[index]
+            if not holder.read_only:
+                return [holder]
+            self._overlay.copy_up(name, index)
+            return [self._overlay.home]
+        if walk.failed:
+            raise walk.error()
+        return backends
+
+    def _make_room(self, name: str, home: Any) -> None:
+        """Make the directory of a file that is there, but held further down."""
+        if staging.has_directory(home, name):
+            return
+        if self._namer.find(name).last is Outcome.HELD:
+            staging.make_directories(home, name)
+
+    def require_writable(self, operation: str, name: str) -> Sequence[Backend]:
+        """Return the writable backends. Raises ``ReadOnlyBackendError`` for none."""
+        if not self._writable:
+            names = [backend.name for backend in self._backends]
+            raise ReadOnlyBackendError(operation, name, names)
+        return self._writable

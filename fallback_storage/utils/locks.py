@@ -1,0 +1,104 @@
+"""Locks by file name, within this process.
+
+``saving``: one save of a name at a time. Between "this name is free" and the write lies
+a gap in which another thread may take the name; FileSystemStorage notices, object stores
+overwrite. Across processes the gap remains what it is with the wrapped storages alone.
+``choices``: a save may come to another name than was asked for (it is cut to a length,
+say). What one save has chosen no other one chooses until it has ended.
+
+``copying``: one copy of a name at a time. ``changing``: short steps that must not
+overlap, such as deleting a name and giving a finished copy that name.
+
+They are taken in this order only: saving, copying, changing.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fallback_storage.utils import forks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class NameLocks:
+    """Locks by name, each of which lives while somebody holds or awaits it."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """See ``forks.ForkSensitive``."""
+        self._guard = threading.RLock()
+        # name -> lock, users. Reentrant: a chain may be a backend of a chain.
+        self._locks: dict[str, tuple[threading.RLock, int]] = {}
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Hold the lock of ``name``."""
+        with self._guard:
+            lock, users = self._locks.get(name) or (threading.RLock(), 0)
+            self._locks[name] = lock, users + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                # Nothing, in a child that was forked within.
+                lock, users = self._locks.pop(name, (lock, 1))
+                if users > 1:
+                    self._locks[name] = lock, users - 1
+
+
+class Choices:
+    """The names that saves under way have chosen, each for its thread."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """See ``forks.ForkSensitive``."""
+        self._guard = threading.RLock()
+        self._owners: dict[str, int] = {}
+        self._mine = threading.local()
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Let go in the end of what this thread chooses in between."""
+        outer = getattr(self._mine, "names", None)
+        names = self._mine.names = set()
+        try:
+            yield
+        finally:
+            for name in names:
+                self.drop(name)
+            self._mine.names = outer
+
+    def take(self, name: str) -> bool:
+        """Choose a name; false if another thread has. Outside a scope nothing is kept."""
+        names = getattr(self._mine, "names", None)
+        thread = threading.get_ident()
+        with self._guard:
+            owner = self._owners.get(name, thread)
+            if owner == thread and names is not None and name not in self._owners:
+                self._owners[name] = thread
+                names.add(name)
+        return owner == thread
+
+    def drop(self, name: str) -> None:
+        """Let go of a name before the scope ends."""
+        with self._guard:
+            if self._owners.get(name) == threading.get_ident():
+                del self._owners[name]
+
+
+choices = Choices()
+_saving = NameLocks()
+saving = _saving.hold
+copying = NameLocks().hold
+changing = NameLocks().hold

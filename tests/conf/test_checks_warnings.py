@@ -1,0 +1,249 @@
+"""Every warning of the system checks: what leads to it, and what does not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from checked import DISK, FAKE, MEMORY, S3, SECRET, chain_of, found, listed, memo
+from django.core.files.storage import FileSystemStorage, Storage
+from fakes import RecordingStorage
+from paths import ROOT
+
+from fallback_storage.exceptions import Mistake
+
+pytest.importorskip("redis")
+
+README = (ROOT / "README.rst").read_text(encoding="utf-8")
+
+HERE = f"{__name__}."
+
+# Warnings: id -> cases, and what the message says. Each case stands alone: nothing
+# else is said of it.
+
+LOCAL = {"BACKEND": DISK, "OPTIONS": {"location": f"/{SECRET}"}, "READ_ONLY": False}
+REDIS_OR_SO = ("redis", {"ALIAS": "redis", "NEAR": True}, "timed", "large-database")
+
+WARNINGS = {
+    "W001": {"two": ({"default": chain_of(FAKE, FAKE)}, "'RecordingStorage-2'")},
+    "W002": {"none": ({"default": chain_of(S3)}, "READ_ONLY")},
+    "W005": {"one": ({"default": chain_of(FAKE, promote=True)}, "nothing will be")},
+    "W004": {"one": ({"default": chain_of(FAKE, on_delete="whiteout")}, "to hide")},
+    "W006": {"alias": (memo("dummy"), "cache: CACHES['dummy'] is a DummyCache")},
+    "W007": {
+        "alias": (memo("locmem"), "cache: CACHES['locmem'] is a LocMemCache"),
+        "memory": (
+            {"default": chain_of(MEMORY, cache={"ALIAS": "locmem", "TTL": 9})},
+            "cache: CACHES['locmem'] is a LocMemCache",
+        ),
+    },
+    "W008": {
+        "database": (memo("database"), "CACHES['database'] keeps 300 entries"),
+        "files": (memo({"ALIAS": "files"}), "CACHES['files'] keeps 300 entries"),
+    },
+    "W009": {
+        "none": (memo("memcached"), "no connect_timeout and no timeout: "),
+        "half": (memo("half-timed"), "has no connect_timeout: "),
+    },
+    "W010": {
+        "memory": (
+            {"default": chain_of({"BACKEND": MEMORY, "NAME": "m"}, cache="redis")},
+            "though cache names what can be: the files of 'm' ",
+        ),
+        "within": (
+            {"default": chain_of("inner", cache="redis"), "inner": chain_of(MEMORY)},
+            "'inner'",
+        ),
+        "instance": (
+            {"default": chain_of(lambda: Anonymous(), S3, cache="redis")},
+            "'<lambda>'",
+        ),
+        "store": (
+            {"default": chain_of(MEMORY, cache={"STORE": "stores.DictStore"})},
+            "'InMemoryStorage'",
+        ),
+    },
+    "W011": {
+        "swapped": (memo({"TTL": 5, "NEGATIVE_TTL": 300}), "NEGATIVE_TTL (300 s)"),
+        "short": (memo({"TTL": 1}), "more than TTL (1 s)"),
+    },
+    "W012": {
+        "alias": (
+            {
+                "s3": {"BACKEND": FAKE},
+                "default": chain_of(
+                    FAKE,
+                    {"ALIAS": "s3", "READ_ONLY": True},
+                    {"ALIAS": "s3", "READ_ONLY": True, "NAME": "again"},
+                ),
+            },
+            "'s3' and 'again'",
+        ),
+        "location": (
+            {
+                "default": chain_of(
+                    LOCAL,
+                    {
+                        **LOCAL,
+                        "NAME": "b",
+                        "OPTIONS": {**LOCAL["OPTIONS"], "base_url": "/b/"},
+                    },
+                )
+            },
+            "'FileSystemStorage' and 'b'",
+        ),
+        "default-location": (
+            {
+                "a": {"BACKEND": DISK},
+                "default": chain_of(
+                    LOCAL,
+                    *[
+                        {"ALIAS": "a", "READ_ONLY": True},
+                        {"BACKEND": DISK, "READ_ONLY": True, "NAME": "b"},
+                    ],
+                ),
+            },
+            "'a' and 'b'",
+        ),
+        "bucket": (
+            {
+                "default": chain_of(
+                    FAKE,
+                    *[
+                        {
+                            "BACKEND": f"{HERE}Bucket",
+                            "READ_ONLY": True,
+                            "NAME": name,
+                            "OPTIONS": {"bucket_name": SECRET},
+                        }
+                        for name in "ab"
+                    ],
+                )
+            },
+            "'a' and 'b'",
+        ),
+    },
+    "W013": {
+        "first": ({"staticfiles": chain_of(FAKE, S3)}, "collectstatic"),
+        "first-writable": (
+            {
+                "staticfiles": chain_of(
+                    *[{**S3, "NAME": n, "READ_ONLY": False} for n in "ab"]
+                )
+            },
+            "collectstatic",
+        ),
+        "all": ({"staticfiles": chain_of(FAKE, S3, on_delete="all")}, "collectstatic"),
+    },
+}
+
+
+class Zipped(FileSystemStorage):
+    """In the same directory, and yet another world."""
+
+
+class Anonymous(Storage):
+    """Does not say how it was made."""
+
+    def exists(self, name):
+        return False
+
+    deconstruct = property()
+
+
+class Bucket(RecordingStorage):
+    """Says where its files are."""
+
+    def __init__(self, bucket_name="", key="", location=""):
+        super().__init__()
+        self.bucket_name, self.location = bucket_name, location
+
+
+@pytest.mark.parametrize(("found_id", "storages", "words"), listed(WARNINGS))
+def test_warnings(found_id, storages, words):
+    """One message; its id, what it is about, an advice, and no secret."""
+    (message,) = found(storages)
+    assert message.id == f"fallback_storage.{found_id}"
+    assert message.obj in {f"STORAGES[{alias!r}]" for alias in storages}
+    assert words in message.msg
+    assert not message.is_serious()
+
+
+def test_a_whiteout_without_a_writable_backend():
+    """That no backend is writable is said as well."""
+    ids = [m.id[-4:] for m in found({"default": chain_of(S3, on_delete="whiteout")})]
+    assert ids == ["W002", "W003"]
+
+
+@pytest.mark.parametrize(
+    "storages",
+    [
+        *(memo(cache) for cache in (*REDIS_OR_SO, False, None, {"TTL": 9})),
+        memo({"TTL": 0, "NEGATIVE_TTL": 0}),
+        memo({"STORE": "stores.DictStore"}),
+        {"default": chain_of(MEMORY)},
+        {"default": chain_of(MEMORY, cache={"TTL": 9})},
+        {"default": chain_of(MEMORY, {"BACKEND": MEMORY, "READ_ONLY": True})},
+        {"default": chain_of(FAKE, {**S3, "OPTIONS": {}})},
+        {"default": chain_of(lambda: Bucket("a"), S3, cache="redis")},
+        {
+            "default": chain_of(
+                LOCAL, {**LOCAL, "NAME": "zipped", "BACKEND": f"{HERE}Zipped"}
+            )
+        },
+        {
+            "default": chain_of(
+                LOCAL,
+                {"BACKEND": DISK, "OPTIONS": {"location": "/b"}, "READ_ONLY": True},
+            )
+        },
+        {
+            "default": chain_of(
+                FAKE,
+                *[
+                    {
+                        "BACKEND": f"{HERE}Bucket",
+                        "READ_ONLY": True,
+                        "NAME": f"b{n}",
+                        "OPTIONS": options,
+                    }
+                    for n, options in enumerate(
+                        [
+                            {"bucket_name": "a"},
+                            {"bucket_name": "b"},
+                            {"location": "a"},
+                            {"bucket_name": "a", "location": "x"},
+                            {},
+                            {"key": "k"},
+                            {"bucket_name": "a", "key": "k"},
+                        ]
+                    )
+                ],
+            )
+        },
+        {"staticfiles": chain_of(FAKE)},
+        {"staticfiles": chain_of(FAKE, S3, on_delete="whiteout")},
+        {
+            "staticfiles": chain_of(
+                *[{**S3, "NAME": n, "READ_ONLY": False} for n in "ab"], on_delete="all"
+            )
+        },
+        {"default": {"BACKEND": f"{HERE}Own", "OPTIONS": {"site": "a"}}},
+    ],
+)
+def test_no_false_alarm(storages):
+    """A warning too many, and nobody reads the next."""
+    assert found(storages) == []
+
+
+# The ids
+
+
+def test_every_id_is_tested_and_in_the_manual():
+    """An id that nobody can look up says nothing."""
+    errors = [mistake.value for mistake in Mistake]
+    warnings = {f"fallback_storage.{each}" for each in (*WARNINGS, "W003")}
+    manual = re.findall(
+        r"^\* ``(fallback_storage\.[EW]\d{3})``: ", README, re.MULTILINE
+    )
+    assert manual == sorted(errors) + sorted(warnings)

@@ -1,0 +1,420 @@
+"""Any sequence of operations answers as the same chain without a memo does.
+
+A state machine of hypothesis. ``HYPOTHESIS_PROFILE=thorough`` makes it search longer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from clocks import ManualClock
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
+from fakes import RecordingStorage
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from fallback_storage.exceptions import AllBackendsFailed
+from fallback_storage.storage import FallbackStorage
+
+settings.register_profile(
+    "oracle",
+    max_examples=150,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=list(HealthCheck),
+)
+settings.register_profile(
+    "thorough",
+    settings.get_profile("oracle"),
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "5000")),
+    stateful_step_count=50,
+    derandomize=False,
+)
+
+METHODS = (
+    "exists", "_open", "_save", "delete", "listdir", "size", "url", "path",
+    "get_accessed_time", "get_created_time", "get_modified_time",
+)  # fmt: skip
+
+
+class Chain(FallbackStorage):
+    """The storage under test, on a clock that is moved by hand."""
+
+    clock = ManualClock()
+
+
+class Failing:
+    """Raises in the methods that ``down`` names at the moment of the call."""
+
+    down = frozenset()
+
+    def __getattribute__(self, attribute):
+        found = super().__getattribute__(attribute)
+        if attribute not in METHODS:
+            return found
+
+        def call(*args, **kwargs):
+            if attribute in self.down:
+                raise ConnectionError(attribute)
+            return found(*args, **kwargs)
+
+        return call
+
+
+class Flat(Failing, RecordingStorage):
+    """An object store: no directories, writes arrive at close."""
+
+
+class Lazy(Flat):
+    """An object store whose open() tells nothing: reading does."""
+
+    def _open(self, name, mode="rb"):
+        if "r" in mode and "+" not in mode and name not in self.files:
+            return LazyFile(name)
+        return super()._open(name, mode)
+
+
+class LazyFile(File):
+    def __init__(self, name):
+        super().__init__(None, name)
+
+    def read(self, *args):
+        raise FileNotFoundError(self.name)
+
+    def close(self):
+        """There is nothing to close."""
+
+
+class Files(Failing, FileSystemStorage):
+    """A directory."""
+
+
+class Memory(Failing, InMemoryStorage):
+    """A tree in memory, which deletes directories with all that is in them."""
+
+    def _resolve(self, name, *args, **kwargs):
+        try:
+            return super()._resolve(name, *args, **kwargs)
+        except (FileExistsError, ValueError):
+            # Django's says anything of a name below a file; exists() says False.
+            raise NotADirectoryError(name) from None
+
+
+KINDS = st.sampled_from(["flat", "lazy", "files", "memory"])
+SELDOM = st.sampled_from([False, False, True])
+# Of each backend: its kind, READ_ONLY, ALWAYS_PROBE.
+CHAINS = st.lists(
+    st.tuples(KINDS, SELDOM, SELDOM),
+    min_size=1,
+    max_size=3,
+)
+ALL_FILES = {"a", "a/b", "a/b/c", "d", "d/e"}
+FILES = st.sampled_from(sorted(ALL_FILES))
+ODD = st.sampled_from(["", "a/", "./a", "a//b", "d\\e", "x/../a", "../a", "/a", "z"])
+NAMES = st.one_of(FILES, FILES, FILES, ODD)
+READERS = st.integers(0, 4)
+TIMES = ("get_accessed_time", "get_created_time", "get_modified_time")
+READS = st.sampled_from(
+    ["exists", "url", "open", "size", "path", "resolve", "listdir", *TIMES]
+)
+
+
+def build(index, kind, root):
+    if kind == "files":
+        return Files(root / str(index), base_url=f"/{index}/")
+    if kind == "memory":
+        return Memory(base_url=f"/{index}/")
+    return (Lazy if kind == "lazy" else Flat)(str(index))
+
+
+def answer(storage, operation, name):
+    """Return what the storage answers, or the type of what it raises."""
+    try:
+        found = getattr(storage, operation)(name)
+        if operation == "open":
+            with found:
+                return "content", found.read()
+        if operation == "resolve":
+            return found.name, found.index, found.backend, found.held
+    except (ConnectionError, AllBackendsFailed):
+        return "failed"
+    except Exception as error:
+        return type(error)
+    return found
+
+
+class Oracle(RuleBasedStateMachine):
+    """Several instances over the same backends, each beside one without a memo."""
+
+    @initialize(
+        chain=CHAINS,
+        on_delete=st.sampled_from(["first", "all"]),
+        strict=st.booleans(),
+        ttls=st.sampled_from([(300, 5), (300, 5), (5, 300), (0, 5), (300, 0)]),
+    )
+    def build(self, chain, on_delete, strict, ttls):
+        self.root = Path(tempfile.mkdtemp(prefix="oracle-"))
+        self.storages = [
+            build(index, kind, self.root) for index, (kind, _, _) in enumerate(chain)
+        ]
+        self.live = [live for _, _, live in chain]
+        # A class path that gives back the instance it is given.
+        entries = [
+            {
+                "BACKEND": "typing.cast",
+                "OPTIONS": {"typ": Storage, "val": storage},
+                "NAME": f"{kind}{index}",
+                "READ_ONLY": read_only,
+                "ALWAYS_PROBE": live,
+                "LAZY_OPEN": kind == "lazy",
+            }
+            for index, ((kind, read_only, live), storage) in enumerate(
+                zip(chain, self.storages, strict=True)
+            )
+        ]
+        options = {"on_delete": on_delete, "strict": strict}
+        cache = {"TTL": ttls[0], "NEGATIVE_TTL": ttls[1]}
+        self.pairs = [
+            (
+                Chain(backends, {**cache, **more}, **options),
+                Chain(backends, False, **options),
+            )
+            for backends, more in [
+                (entries, {}),
+                (entries, {}),
+                (entries[::-1], {}),
+                (entries[:2], {"MAX_ENTRIES": 2}),
+            ]
+        ]
+        subject, truth = self.pairs[2]  # a chain in a chain
+        self.pairs.append(
+            (
+                Chain([subject, entries[0]], cache, **options),
+                Chain([truth, entries[0]], False, **options),
+            )
+        )
+        self.opened = []
+        self.is_down = False
+
+    def teardown(self):
+        for _, file in getattr(self, "opened", ()):
+            with suppress(Exception):
+                file.close()
+        if hasattr(self, "root"):
+            shutil.rmtree(self.root)
+
+    def healed(self, function, *args):
+        """Call a function while no backend fails."""
+        down = [storage.down for storage in self.storages]
+        for storage in self.storages:
+            storage.down = frozenset()
+        try:
+            return function(*args)
+        finally:
+            for storage, methods in zip(self.storages, down, strict=True):
+                storage.down = methods
+
+    def check(self, reader, operation, name):
+        subject, truth = self.pairs[reader]
+        expected = [answer(truth, operation, name)]
+        if self.is_down and operation != "listdir":
+            # What is remembered may be better than what can be asked just now.
+            expected.append(self.healed(answer, truth, operation, name))
+        found = answer(subject, operation, name)
+        if self.is_down and operation == "path":
+            # The next backend's path, if one has no path just now: nothing to compare.
+            return
+        if self.is_down and operation == "resolve":
+            found = found[1] if isinstance(found, tuple) else found
+            expected = [
+                each[1] if isinstance(each, tuple) else each for each in expected
+            ]
+        assert found in expected, f"{operation}({name!r}) of {subject!r}"
+
+    def check_all(self, *names):
+        """Ask every instance of these names, of what is above and what is below."""
+        for each in sorted(ALL_FILES):
+            if not any(f"{each}/".startswith(n) or n.startswith(each) for n in names):
+                continue
+            for reader in range(len(self.pairs)):
+                for operation in ("url", "exists", "open"):
+                    self.check(reader, operation, each)
+
+    # Reading
+
+    @rule(reader=READERS, operation=READS, name=NAMES)
+    def read(self, reader, operation, name):
+        self.check(reader, operation, name)
+
+    @rule(name=FILES)
+    def read_all(self, name):
+        self.check_all(name)
+
+    # Writing. What is known of the name before may be anything; then it is known.
+
+    @rule(
+        writer=READERS, cached=st.booleans(), name=NAMES, content=st.binary(max_size=3)
+    )
+    def save(self, writer, cached, name, content):
+        storage = self.pairs[writer][0 if cached else 1]
+        free = answer(self.pairs[writer][1], "is_name_available", name)
+        try:
+            saved = storage.save(name, ContentFile(content))
+        except Exception:
+            self.check_all(name)
+            return
+        self.check_all(name, saved)
+        if not self.is_down:
+            clean = os.path.normpath(name.replace("\\", "/"))
+            assert (saved == clean) is (free is True)
+            assert answer(storage, "open", saved) == ("content", content)
+
+    @rule(writer=READERS, cached=st.booleans(), name=NAMES)
+    def delete(self, writer, cached, name):
+        with suppress(Exception):
+            self.pairs[writer][0 if cached else 1].delete(name)
+        self.check_all(name)
+
+    @rule(
+        writer=READERS,
+        cached=st.booleans(),
+        name=NAMES,
+        mode=st.sampled_from(["wb", "ab", "xb", "r+b"]),
+        content=st.binary(max_size=3),
+    )
+    def open(self, writer, cached, name, mode, content):
+        try:
+            file = self.pairs[writer][0 if cached else 1].open(name, mode)
+        except Exception:
+            pass
+        else:
+            file.write(content)
+            self.opened.append((name, file))
+        self.check_all(name)
+
+    @precondition(lambda self: self.opened)
+    @rule(data=st.data())
+    def close(self, data):
+        name, file = self.opened.pop(data.draw(st.integers(0, len(self.opened) - 1)))
+        with suppress(Exception):
+            file.close()
+        self.check_all(name)
+
+    # What happens around it
+
+    @rule(seconds=st.sampled_from([1, 5, 299, 300]))
+    def tick(self, seconds):
+        Chain.clock.tick(seconds)
+
+    @rule(reader=READERS, names=st.sets(NAMES, max_size=3))
+    def forget(self, reader, names):
+        try:
+            self.pairs[reader][0].forget(*names)
+        except SuspiciousFileOperation:
+            return
+
+    @rule(reader=READERS)
+    def forget_all(self, reader):
+        self.pairs[reader][0].forget_all()
+
+    @rule(data=st.data(), methods=st.sampled_from([METHODS, ("_save",), ("exists",)]))
+    def fail(self, data, methods):
+        index = data.draw(st.integers(0, len(self.storages) - 1))
+        self.storages[index].down = frozenset(methods)
+        self.is_down = True
+
+    @rule()
+    def heal(self):
+        for storage in self.storages:
+            storage.down = frozenset()
+        self.is_down = False
+
+    # Behind its back
+
+    @rule(data=st.data(), name=FILES, how=st.sampled_from(["forget", "wait", "all"]))
+    def change_behind(self, data, name, how):
+        """What others change is seen after ``forget``, or after the lifetime."""
+        storage = self.storages[data.draw(st.integers(0, len(self.storages) - 1))]
+        try:
+            if self.healed(storage.exists, name):
+                self.healed(storage.delete, name)
+            else:
+                self.healed(storage.save, name, ContentFile(b"behind"))
+        except Exception:
+            pass  # a directory that is not empty, a file above the name
+        if how == "wait":
+            Chain.clock.tick(300)
+        elif how == "all" or isinstance(storage, Memory):
+            self.pairs[0][0].forget_all()
+        else:
+            parents = [name[:end] for end in range(1, len(name)) if name[end] == "/"]
+            self.pairs[0][0].forget(name, *parents)
+
+    @precondition(lambda self: not self.is_down)
+    @rule(
+        reader=READERS,
+        name=FILES,
+        operation=st.sampled_from(["open", "size"]),
+        moved=st.booleans(),
+    )
+    def lose_behind(self, reader, name, operation, moved):
+        """A file that is gone, or moved down, is missed at once by whoever reads it."""
+        truth = self.pairs[reader][1]
+        storages = [backend.storage for backend in truth.backends]
+        holder = truth.resolve(name).index
+        if holder is None or not isinstance(storages[holder], Flat):
+            return
+        self.check(reader, "exists", name)
+        content = storages[holder].files.pop(name)
+        for storage in storages[holder + 1 :]:
+            if moved and isinstance(storage, Flat):
+                storage.files[name] = content
+        self.check(reader, operation, name)
+        self.pairs[0][0].forget(name)
+
+    @precondition(lambda self: not self.is_down and any(self.live))
+    @rule(name=FILES, operation=st.sampled_from(["exists", "url", "open", "size"]))
+    def change_live(self, name, operation):
+        """A backend that is always asked may be changed by anybody."""
+        for storage, live in zip(self.storages, self.live, strict=True):
+            if live and isinstance(storage, Flat):
+                found = storage.files.pop(name, None)
+                if found is None:
+                    storage.files[name] = b"live"
+        self.check(0, operation, name)
+        self.check(2, operation, name)
+        # The chain around a chain does not know what is live in there.
+        self.pairs[0][0].forget(name)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Failures are logged, which here is of no interest."""
+    logger = logging.getLogger("fallback_storage")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)
+
+
+def test_the_memo_changes_no_answer():
+    """Values and exceptions are those of the chain without a memo."""
+    thorough = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+    profile = settings.get_profile("thorough" if thorough else "oracle")
+    run_state_machine_as_test(Oracle, settings=profile)
