@@ -30,7 +30,27 @@ SPOOL_MEMORY = 5 * 1024 * 1024
 CHUNK = 64 * 1024
 
 
-class Guarded(AnyFile):
+class FileView(AnyFile):
+    """A file object in front of another, which answers what is not answered here."""
+
+    def __init__(self, viewed: Any, file: Any = None) -> None:
+        self._viewed = viewed
+        super().__init__(
+            viewed if file is None else file, getattr(viewed, "name", None)
+        )
+
+    def __getattr__(self, attribute: str) -> Any:
+        # Not of copies and pickles, which have no such attribute yet.
+        if attribute.startswith("_"):
+            raise AttributeError(attribute)
+        return getattr(self._viewed, attribute)
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
+        """Yield the file's own chunks: it may make them as it goes."""
+        yield from self._viewed.chunks(*() if chunk_size is None else (chunk_size,))
+
+
+class Guarded(FileView):
     """A view of another file object that storages may read but not close.
 
     Attributes that a storage may look for (``content_type``, ``charset``, ...) are
@@ -47,11 +67,9 @@ class Guarded(AnyFile):
         file: Any = None,
         begin: Callable[[], None] | None = None,
     ) -> None:
-        self._original = original
         self._movable = movable
         self._begin: Callable[[], None] | None = None
-        name = getattr(original, "name", None)
-        super().__init__(original if file is None else file, name)
+        super().__init__(original, file)
         self._begin = begin
 
     @property
@@ -67,20 +85,17 @@ class Guarded(AnyFile):
         self._file = file
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("_"):
-            raise AttributeError(attribute)
         if attribute == "temporary_file_path":
             if not self._movable:
                 raise AttributeError(attribute)
             _ = self.file  # to move it is to read it
-        return getattr(self._original, attribute)
+        return super().__getattr__(attribute)
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """Yield the original's own chunks: it may make them as it goes."""
-        source: Any = self._original
-        if self.file is not source:
-            source = super()
-        yield from source.chunks(*() if chunk_size is None else (chunk_size,))
+        """Yield the original's own chunks, unless something else is read."""
+        if self.file is self._viewed:
+            return super().chunks(chunk_size)
+        return File.chunks(self, chunk_size)
 
     def close(self) -> None:
         """Leave the original open: it is its owner's, and may be needed again."""
@@ -143,7 +158,7 @@ def _as_bytes(chunk: bytes | str) -> bytes:
     return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
 
 
-class ReadFile(AnyFile):
+class ReadFile(FileView):
     """A file of a read-only backend; opened again for writing, it is the chain's.
 
     Django's ``File.open`` opens a local file again by its path, in any mode: a
@@ -155,19 +170,10 @@ class ReadFile(AnyFile):
     def __init__(
         self, file: Any, name: str, write: Callable[[str, str], AnyFile]
     ) -> None:
-        super().__init__(file, getattr(file, "name", None))
+        super().__init__(file)
         self._name = name
         self._write = write
         self._is_written = False
-
-    def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("_") or attribute == "file":
-            raise AttributeError(attribute)
-        return getattr(self.file, attribute)
-
-    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """Yield the file's own chunks."""
-        yield from self.file.chunks(*() if chunk_size is None else (chunk_size,))
 
     def writable(self) -> bool:
         """Whether it was opened again for writing."""
@@ -180,12 +186,10 @@ class ReadFile(AnyFile):
         return self.file.write(data)  # type: ignore[no-any-return]
 
     def writelines(self, lines: Iterable[Any]) -> None:
-        """See ``write``."""
         self._refuse_unwritten()
         self.file.writelines(lines)
 
     def truncate(self, size: int | None = None) -> int:
-        """See ``write``."""
         self._refuse_unwritten()
         return self.file.truncate(size)  # type: ignore[no-any-return]
 
@@ -199,36 +203,30 @@ class ReadFile(AnyFile):
             self.file.open(mode, *args, **kwargs)
             return self
         self.file.close()
-        self.file = self._write(self._name, mode)
+        self.file = self._viewed = self._write(self._name, mode)
         self._is_written = True
         self.name, self.mode = self.file.name, mode
         self.__dict__.pop("size", None)
         return self
 
 
-class WrittenFile(AnyFile):
+class WrittenFile(FileView):
     """A file opened for writing: the memo forgets its name again when it is closed."""
 
     def __init__(self, file: Any, name: str, show: Callable[[], None]) -> None:
-        super().__init__(file, getattr(file, "name", None))
-        self._opened = file
+        super().__init__(file)
         self._name = name
         self._show = show
 
-    def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("_"):
-            raise AttributeError(attribute)
-        return getattr(self._opened, attribute)
-
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> WrittenFile:
         """Open the file again, as the backend's file object does."""
-        self._opened.open(mode, *args, **kwargs)
+        self._viewed.open(mode, *args, **kwargs)
         return self
 
     def close(self) -> None:
         """Close the file and forget what was known of its name."""
         try:
-            self._opened.close()
+            self._viewed.close()
             self._show()
         finally:
             invalidation.invalidate(affected(self._name))
