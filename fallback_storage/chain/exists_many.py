@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 
 from django.core.files.storage import FileSystemStorage
 
-from fallback_storage.chain.listing import PAGE_SIZE, flat_pages, lists_flat
+from fallback_storage.chain.flat_listing import flat_pages, lists_flat
+from fallback_storage.chain.listing import PAGE_SIZE
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Attempt, Outcome, classify
 from fallback_storage.chain.walk import Walk
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
-    from fallback_storage.chain.listing import Listed
+    from fallback_storage.chain.flat_listing import Listed
 
 # What one page of a listing costs, in questions.
 PAGE_COST = 12.5

@@ -102,6 +102,18 @@ STAGING_FOLDER: Final = ".fallback-staging"
 WHITEOUTS_FOLDER: Final = ".fallback-whiteouts"
 
 
+def is_name(name: str, *, own: bool = False) -> bool:
+    """Whether a storage reaches what is listed under this name, and it is not ours.
+
+    ``own``: it may be ours.
+    """
+    try:
+        reached = clean_name(name) == name and memo_key(name) is not None
+    except SuspiciousFileOperation:
+        return False
+    return reached and (own or not is_own(name))
+
+
 def is_own(name: str) -> bool:
     """Whether a file is in a folder of this package: a whiteout, a staged file."""
     return name.startswith(f"{WHITEOUTS_FOLDER}/") or (

@@ -14,12 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.files.storage import FileSystemStorage
 
-from fallback_storage.chain.listing import (
-    Listed,
-    flat_pages,
-    lists_flat,
-    reads_as_stored,
-)
+from fallback_storage.chain.flat_listing import Listed, flat_pages, lists_flat
+from fallback_storage.chain.listing import reads_as_stored
 from fallback_storage.operations.files import CHUNK
 
 if TYPE_CHECKING:

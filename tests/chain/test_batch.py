@@ -57,12 +57,14 @@ def entry(storage, name, **policy):
     }
 
 
-@pytest.fixture(params=["Django cache", "redis"])
+@pytest.fixture(params=["Django cache", pytest.param("redis", marks=pytest.mark.slow)])
 def shared_memo(request, settings):
     yield from shared(request, settings)
 
 
-@pytest.fixture(params=["process", "Django cache", "redis"])
+@pytest.fixture(
+    params=["process", "Django cache", pytest.param("redis", marks=pytest.mark.slow)]
+)
 def memo(request, settings):
     """``cache`` of a chain, for each kind of memo."""
     if request.param == "process":

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fallback_storage.chain import exists_many
 from fallback_storage.chain.exists_many import SAMPLE, THREADS, probe_many
-from fallback_storage.chain.listing import Listed
+from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import Walk
 from fallback_storage.storage import FallbackStorage

@@ -11,7 +11,8 @@ from fakes import RecordingStorage
 
 from fallback_storage.chain import listing
 from fallback_storage.chain.backend import Backend, Policy
-from fallback_storage.chain.listing import flat_pages, lists_flat, pages
+from fallback_storage.chain.flat_listing import flat_pages, lists_flat
+from fallback_storage.chain.listing import pages
 from fallback_storage.exceptions import OperationNotSupportedError
 from fallback_storage.storage import FallbackStorage
 

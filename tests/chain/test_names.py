@@ -34,7 +34,7 @@ REFUSED_TEXTS = [
 ]
 REFUSED = [*REFUSED_TEXTS, PurePosixPath("../x"), PurePosixPath("/x")]
 
-NO_NAMES = [None, b"x", 7, ["x"], object()]
+NO_NAMES = [None, b"x", 7, ["x"], object]
 
 SPELLINGS = [
     "a/b.txt",

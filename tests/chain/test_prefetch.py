@@ -44,7 +44,13 @@ def own_request():
     close_shared_stores()
 
 
-@pytest.fixture(params=["Django cache", "redis", "near"])
+@pytest.fixture(
+    params=[
+        "Django cache",
+        pytest.param("redis", marks=pytest.mark.slow),
+        pytest.param("near", marks=pytest.mark.slow),
+    ]
+)
 def memo(request, settings):
     """``cache`` of a chain, for each kind of shared memo."""
     backend, location = "caches.RecordingCache", request.node.name
@@ -544,6 +550,7 @@ def test_a_name_that_leaves_the_storage_is_refused(default_chain):
     assert asked(default_chain) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memo", ["near"], indirect=True)
 def test_a_near_tier_answers_before_the_snapshot(memo, backends):
     """Where the tier has it; else the snapshot does."""

@@ -1,0 +1,123 @@
+"""Flat pages of keys, as S3 lists them: all that begins with something, in one order.
+
+Asked only where that is certain to tell what ``exists`` and ``listdir`` of the storage
+would (``lists_flat``).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from fallback_storage.chain.names import is_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fallback_storage.chain.backend import Backend
+
+S3_CLASS: Final = "storages.backends.s3.S3Storage"
+# What has to be S3Storage's own for keys and names to be as they are there.
+S3_METHODS: Final = ("exists", "listdir", "_normalize_name", "get_object_parameters")
+MD5: Final = re.compile("[0-9a-f]{32}")
+
+BEFORE_PARSE: Final = "before-parse.s3.ListObjectsV2"
+DATE: Final = re.compile(rb"<LastModified>[^<]*</LastModified>")
+_thread = threading.local()
+
+
+class Listed(NamedTuple):
+    """One file of a listing; ``size`` and ``md5`` where the listing tells them.
+
+    Both are of what is stored, which can be a compressed form of the file. ``md5``: the
+    hexadecimal digest, as S3 shows it for objects that were uploaded in one part. With
+    keys of the customer's or of KMS, S3 shows something else that looks the same.
+    """
+
+    name: str
+    size: int | None = None
+    md5: str | None = None
+
+
+def lists_flat(backend: Backend) -> bool:
+    """Whether the backend is an S3Storage whose keys and names are S3Storage's own.
+
+    A subclass that spells names, asks or lists in a way of its own is not; neither is
+    one that sends parameters along with its questions: they may change the answer.
+    """
+    storage: Any = backend.storage
+    klass = storage.__class__
+    base = next((base for base in klass.__mro__ if _path(base) == S3_CLASS), None)
+    if base is None:
+        return False
+    for method in S3_METHODS:
+        own = getattr(base, method, None)
+        if getattr(klass, method, None) is not own or method in vars(storage):
+            return False
+    return _asks_plainly(storage, base)
+
+
+def flat_pages(
+    backend: Backend, start: str, after: str = "", *, own: bool = False
+) -> Iterator[list[Listed]]:
+    """Yield what is below names beginning with ``start``, of a backend that lists flat.
+
+    ``start`` need not end where a directory does. ``own``: with this package's own
+    files. Each page is one request, made when it is asked for. Raises what the client
+    raises.
+    """
+    storage: Any = backend.storage
+    root = storage._normalize_name("")  # noqa: SLF001 - lists_flat() knows whose it is
+    client = storage.connection.meta.client
+    client.meta.events.register(BEFORE_PARSE, _leave_out_dates, BEFORE_PARSE)
+    request = {"Bucket": storage.bucket_name, "Prefix": root + start}
+    if after:
+        request["StartAfter"] = root + after
+    responses = iter(client.get_paginator("list_objects_v2").paginate(**request))
+    while (response := _without_dates(responses)) is not None:
+        page = [
+            Listed(name, item.get("Size"), _md5(item.get("ETag")))
+            for item in response.get("Contents", ())
+            if is_name(name := item["Key"].removeprefix(root), own=own)
+        ]
+        if page:
+            yield page
+
+
+def _without_dates(responses: Iterator[Any]) -> Any:
+    _thread.needs_no_dates = True
+    try:
+        return next(responses, None)
+    finally:
+        _thread.needs_no_dates = False
+
+
+def _leave_out_dates(response_dict: dict[str, Any], **kwargs: Any) -> None:
+    """Take the dates out of an answer, which boto3 needs most of its time to parse.
+
+    Told by boto3 of every listing that the client reads, which may be others' as well.
+    """
+    if getattr(_thread, "needs_no_dates", False):
+        response_dict["body"] = DATE.sub(b"", response_dict["body"])
+
+
+def _asks_plainly(storage: Any, base: type) -> bool:
+    parameters = storage.object_parameters
+    if not parameters:
+        return True
+    # The one who decides which of them exists() sends; imported by who made the storage.
+    module = sys.modules.get(base.__module__)
+    chosen = getattr(module, "_filter_download_params", None)
+    return chosen is not None and not chosen(parameters)
+
+
+def _path(klass: type) -> str:
+    return f"{klass.__module__}.{klass.__qualname__}"
+
+
+def _md5(etag: str | None) -> str | None:
+    # Of an upload in several parts it is something else, with a "-" in it.
+    digest = (etag or "").strip('"')
+    return digest if MD5.fullmatch(digest) else None
