@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 import warnings
 import weakref
 from pathlib import Path
@@ -88,6 +89,46 @@ def _remove_media_root():
 # --- Real servers -------------------------------------------------------------
 
 
+# --- Slow tests ---------------------------------------------------------------
+
+# Whoever takes one of these is slow, by itself or by way of another fixture.
+SLOW_FIXTURES = frozenset({"memcached_server", "s3_server", "valkey_server"})
+
+# What a test must not do without saying that it is slow.
+STARTS = frozenset({"os.fork", "os.posix_spawn", "subprocess.Popen"})
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if SLOW_FIXTURES.intersection(item.fixturenames):
+            item.add_marker("slow")
+
+
+class _Watch:
+    """Sees processes being started, in this one."""
+
+    def __init__(self):
+        self.started = []
+        self.pid = os.getpid()
+        sys.addaudithook(self)
+
+    def __call__(self, event, args):
+        if event in STARTS and os.getpid() == self.pid:
+            self.started.append(f"{event}{args[:2]}")
+
+
+watch = _Watch()
+
+
+@pytest.fixture(autouse=True)
+def quick(request):
+    """A test that starts a process carries the mark ``slow``."""
+    watch.started.clear()
+    yield
+    if watch.started and not request.node.get_closest_marker("slow"):
+        pytest.fail(f"Mark it slow, it starts a process: {watch.started[0]}")
+
+
 @pytest.fixture(autouse=True)
 def first_warnings():
     """What another test was warned of is a warning again."""
@@ -128,25 +169,27 @@ def s3_server():
     yield from run_or_skip(S3Server())
 
 
-def _fresh(server):
+def _fresh(server, request):
+    if not request.node.get_closest_marker("slow"):
+        pytest.fail("Mark it slow, it takes a server.")
     server.ensure_running()
     server.flush()
     return server
 
 
 @pytest.fixture
-def valkey(valkey_server):
-    return _fresh(valkey_server)
+def valkey(valkey_server, request):
+    return _fresh(valkey_server, request)
 
 
 @pytest.fixture
-def memcached(memcached_server):
-    return _fresh(memcached_server)
+def memcached(memcached_server, request):
+    return _fresh(memcached_server, request)
 
 
 @pytest.fixture
-def s3(s3_server):
-    return _fresh(s3_server)
+def s3(s3_server, request):
+    return _fresh(s3_server, request)
 
 
 @pytest.fixture
