@@ -65,7 +65,7 @@ def test_every_file_of_the_checkout_is_installed(distribution):
         for path in (ROOT / "fallback_storage").rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
-    assert "fallback_storage/templates/fallback_storage/panel.html" in wanted
+    assert "fallback_storage/panels/panel.html" in wanted
     assert wanted <= {str(file) for file in distribution.files}
 
 

@@ -84,7 +84,7 @@ class Tally:
         self._owed: Counter[str] = Counter()
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``: what is counted so far is the parent's."""
+        # What is counted so far is the parent's.
         self._start_afresh()
 
     def watch(self, owner: Owner, read: Callable[[Owner], Mapping[str, int]]) -> None:

@@ -36,7 +36,6 @@ class _Registry:
         forks.register(self)
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``."""
         self._lock = threading.RLock()
 
     def add(self, memo: HasStore) -> None:

@@ -43,76 +43,6 @@ AT_ONCE = 500
 
 
 class Memo:
-    """A memo that remembers nothing: what ``cache=False`` gives."""
-
-    remembers = False
-
-    # Whether ``peek`` knows more than a look-up that follows it finds in process anyway.
-    is_shared = False
-
-    def peek(self, name: str) -> int | None:
-        """Return what is known in process: a code, or None."""
-        return None
-
-    def quick_peek(self, name: str) -> int | None:
-        """Return what is known in process, if telling that takes no time at all."""
-        return None
-
-    def look_up(self, name: str) -> tuple[int | None, Lease]:
-        """Return the code of a name, or None, and a lease to fill it with."""
-        return self.look_up_many((name,))[name]
-
-    def look_up_many(
-        self, names: Collection[str]
-    ) -> Mapping[str, tuple[int | None, Lease]]:
-        """Return for every name its code, or None, and a lease to fill it with."""
-        return dict.fromkeys(names, (None, None))
-
-    def fill(self, name: str, lease: Lease, code: int) -> bool:
-        """Remember a code. Returns false where waiting for it is in vain.
-
-        True for a fill that came too late: who waited for it will find the name
-        either filled by somebody else, or free to resolve afresh.
-        """
-        return False
-
-    def fill_many(self, fills: Mapping[str, tuple[Lease, int]]) -> int:
-        """Remember many codes: name -> lease, code. Returns how many were kept."""
-        return 0
-
-    def lifetime(self, code: int) -> float:
-        """Return for how many seconds a code is remembered."""
-        return 0.0
-
-    def begin_snapshot(self) -> None:
-        """Keep what is learned of names from now on for the rest of this request."""
-
-    def keep(self, codes: Mapping[str, int]) -> None:
-        """Keep codes in this request's snapshot, if one was begun."""
-
-    def forget(self, names: Collection[str]) -> None:
-        """Forget names, in this memo only."""
-
-    def forget_all(self) -> None:
-        """Forget every name of this chain."""
-
-    def seconds_left(self, name: str) -> float | None:
-        """Return for how long what is known of a name will be; None: not known."""
-        return None
-
-    def watch(self, owner: Owner, read: Callable[[Owner], Mapping[str, int]]) -> None:
-        """Let ``read(owner)`` be part of what all processes have counted."""
-
-    def published(self, names: Collection[str]) -> Mapping[str, int] | None:
-        """Return what all processes have counted; see ``Store.published``."""
-        return None
-
-    def stats(self) -> dict[str, int]:
-        """Return counters."""
-        return {}
-
-
-class ResolutionMemo(Memo):
     """Remembers resolutions in a store.
 
     ``ttl`` and ``negative_ttl`` are seconds: of what is known, and of "no backend
@@ -129,8 +59,8 @@ class ResolutionMemo(Memo):
         clock: Callable[[], float] = time.monotonic,
         tally: Tally | None = None,
     ) -> None:
-        self.remembers = ttl > 0
         self.store = store
+        self.remembers = ttl > 0
         self._chain_length = chain_length
         self._ttl = ttl
         self._negative_ttl = negative_ttl
@@ -139,6 +69,7 @@ class ResolutionMemo(Memo):
         )
         self._clock = clock
         self._token = object()
+        # Whether ``peek`` knows more than a look-up that follows it finds in process.
         self.is_shared = not store.in_process
         if not self.is_shared:
             self.peek = store.peek  # type: ignore[method-assign]
@@ -150,7 +81,10 @@ class ResolutionMemo(Memo):
         invalidation.add(self)
 
     def peek(self, name: str) -> int | None:
-        """See ``Memo.peek``: the store's near tier, then this request's snapshot."""
+        """Return what is known in process: a code, or None.
+
+        By the store's near tier, else by this request's snapshot.
+        """
         code = self.store.peek(name)
         if code is None:
             for snapshot in snapshots.current(self._token):
@@ -161,13 +95,16 @@ class ResolutionMemo(Memo):
         return code
 
     def quick_peek(self, name: str) -> int | None:
-        """See ``Memo.quick_peek``."""
+        """Return what is known in process, if telling that takes no time at all."""
         return self.peek(name)
 
     def look_up_many(
         self, names: Collection[str]
     ) -> Mapping[str, tuple[int | None, Lease]]:
-        """See ``Memo.look_up_many``; codes of another chain's length are misses."""
+        """Return for every name its code, or None, and a lease to fill it with.
+
+        What was written for a chain of another length is a miss.
+        """
         found: dict[str, tuple[int | None, Lease]] = {}
         for part in _parts(names):
             found.update(self.store.look_up(part))
@@ -187,7 +124,7 @@ class ResolutionMemo(Memo):
         return found
 
     def look_up(self, name: str) -> tuple[int | None, Lease]:
-        """See ``Memo.look_up``."""
+        """Return the code of a name, or None, and a lease to fill it with."""
         found = self._checked(name, *self.store.look_up_one(name))
         self._tick(missed=found[0] is None)
         return found
@@ -212,7 +149,11 @@ class ResolutionMemo(Memo):
         return None, lease
 
     def fill(self, name: str, lease: Lease, code: int) -> bool:
-        """See ``Memo.fill``."""
+        """Remember a code. Returns false where waiting for it is in vain.
+
+        True for a fill that came too late: who waited for it will find the name
+        either filled by somebody else, or free to resolve afresh.
+        """
         ttl = self.lifetime(code)
         if ttl <= 0 or lease is None:
             return False
@@ -221,7 +162,7 @@ class ResolutionMemo(Memo):
         return True
 
     def fill_many(self, fills: Mapping[str, tuple[Lease, int]]) -> int:
-        """See ``Memo.fill_many``."""
+        """Remember many codes: name -> lease, code. Returns how many were kept."""
         total = 0
         codes = {code for _, code in fills.values()}
         lifetimes = {code: self.lifetime(code) for code in codes}
@@ -239,26 +180,29 @@ class ResolutionMemo(Memo):
         return total
 
     def lifetime(self, code: int) -> float:
-        """See ``Memo.lifetime``."""
+        """Return for how many seconds a code is remembered."""
         return self._negative_ttl if code in {NOWHERE, HIDDEN} else self._ttl
 
     def begin_snapshot(self) -> None:
-        """See ``Memo.begin_snapshot``. Process memory needs none."""
+        """Keep what is learned of names from now on for the rest of this request.
+
+        Process memory needs no snapshot.
+        """
         if self.is_shared:
             snapshots.begin(self._token, self._clock)
 
     def keep(self, codes: Mapping[str, int]) -> None:
-        """See ``Memo.keep``."""
+        """Keep codes in this request's snapshot, if one was begun."""
         for snapshot in snapshots.current(self._token)[:1]:
             snapshot.keep(codes)
 
     def forget(self, names: Collection[str]) -> None:
-        """See ``Memo.forget``."""
+        """Forget names, in this memo only."""
         self.store.invalidate(names)
         snapshots.invalidate(names)
 
     def forget_all(self) -> None:
-        """See ``Memo.forget_all``; in process memory, of every chain."""
+        """Forget every name of this chain; in process memory, of every chain."""
         self.store.clear()
         for store in invalidation.stores():
             # Other instances of this chain have memos of their own there.
@@ -267,20 +211,20 @@ class ResolutionMemo(Memo):
         snapshots.clear()
 
     def seconds_left(self, name: str) -> float | None:
-        """See ``Memo.seconds_left``."""
+        """Return for how long what is known of a name will be; None: not known."""
         return self.store.seconds_left(name)
 
     def watch(self, owner: Owner, read: Callable[[Owner], Mapping[str, int]]) -> None:
-        """See ``Memo.watch``."""
+        """Let ``read(owner)`` be part of what all processes have counted."""
         if self._tally is not None:
             self._tally.watch(owner, read)
 
     def published(self, names: Collection[str]) -> Mapping[str, int] | None:
-        """See ``Memo.published``."""
+        """Return what all processes have counted; see ``Store.published``."""
         return self.store.published(names)
 
     def stats(self) -> dict[str, int]:
-        """See ``Memo.stats``: the memo's counters plus the store's."""
+        """Return the memo's counters plus the store's."""
         counts = self._counters.snapshot()
         for key, value in self.store.stats().items():
             counts[key] = counts.get(key, 0) + value

@@ -124,7 +124,7 @@ class _Live:
         forks.register(self)
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``: their locks may be the parent's."""
+        """Their locks may be the parent's."""
         self._lock = threading.RLock()
         self._snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
         _current.set(None)

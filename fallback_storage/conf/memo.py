@@ -17,7 +17,6 @@ from fallback_storage.cache.memo import (
     DEFAULT_NEGATIVE_TTL,
     DEFAULT_TTL,
     Memo,
-    ResolutionMemo,
 )
 from fallback_storage.cache.stores.alias import (
     DUMMY_BACKEND,
@@ -25,6 +24,7 @@ from fallback_storage.cache.stores.alias import (
     build_cache,
     cache_backend,
 )
+from fallback_storage.cache.stores.null import NullStore
 from fallback_storage.chain.fingerprint import fingerprint
 from fallback_storage.conf.messages import (
     refuse_unknown_keys,
@@ -225,7 +225,7 @@ def build_memo(
     read-only backends hold may be hidden.
     """
     if spec is None or cache_backend(spec.alias) == DUMMY_BACKEND:
-        return Memo()
+        return Memo(NullStore(), len(backends), ttl=0, negative_ttl=0)
     store: Store
     tally = None
     if spec.alias is None and spec.store is None:
@@ -235,7 +235,7 @@ def build_memo(
     else:
         chain = fingerprint(backends, whiteouts=whiteouts)
         store, tally = _shared.get(spec, chain, clock)
-    return ResolutionMemo(
+    return Memo(
         store,
         chain_length=len(backends),
         ttl=spec.ttl,

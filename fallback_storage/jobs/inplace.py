@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fallback_storage.chain.backend import Backend, Blame
-    from fallback_storage.chain.listing import Listed
+    from fallback_storage.chain.flat_listing import Listed
     from fallback_storage.operations.overlay import Overlay
 
 # Storages that never show a part of a file, and whose servers check what arrives.

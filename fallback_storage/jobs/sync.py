@@ -18,7 +18,8 @@ from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain.backend import Blame
 from fallback_storage.chain.exists_many import probe_many
-from fallback_storage.chain.listing import Listed, pages
+from fallback_storage.chain.flat_listing import Listed
+from fallback_storage.chain.listing import pages
 from fallback_storage.chain.names import clean_name
 from fallback_storage.chain.outcomes import Outcome, classify
 from fallback_storage.exceptions import TornCopyError

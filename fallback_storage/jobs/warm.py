@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from fallback_storage.cache.memo import Memo
     from fallback_storage.cache.stores.base import Lease
     from fallback_storage.chain.backend import Backend
-    from fallback_storage.chain.listing import Listed
+    from fallback_storage.chain.flat_listing import Listed
     from fallback_storage.chain.walk import Walk
     from fallback_storage.operations.engine import Engine
     from fallback_storage.storage import FallbackStorage

@@ -36,10 +36,7 @@ COUNTERS = {
 }
 MICROSECONDS = 1_000_000
 
-# Of a store of one's own, too, which need not keep any.
-NO_COUNTERS = (
-    "But not the counters: in a database cache, uploads would wait for each other's."
-)
+NO_COUNTERS = "But not the counters: only Redis adds them up."
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -124,7 +124,8 @@ def _build_overlay(options: Options, backends: tuple[Backend, ...]) -> Overlay:
     )
 
 
-_know_nothing = Memo().peek
+def _know_nothing(name: str) -> int | None:
+    return None
 
 
 class _Engines:
@@ -136,7 +137,7 @@ class _Engines:
         signals.resolved.watchers.append(self.tune)
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``: storages build new engines."""
+        """Storages build new engines."""
         self._lock = threading.RLock()
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 

@@ -32,7 +32,6 @@ class NameLocks:
         forks.register(self)
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``."""
         self._guard = threading.RLock()
         # name -> lock, users. Reentrant: a chain may be a backend of a chain.
         self._locks: dict[str, tuple[threading.RLock, int]] = {}
@@ -62,7 +61,6 @@ class Choices:
         forks.register(self)
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``."""
         self._guard = threading.RLock()
         self._owners: dict[str, int] = {}
         self._mine = threading.local()

@@ -36,7 +36,6 @@ class Warner:
         forks.register(self)
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``."""
         self._lock = threading.RLock()
         # kind -> (when it may be a warning again, how many were none)
         self._kinds: dict[Hashable, tuple[float, int]] = {}

@@ -6,15 +6,11 @@ import gc
 import threading
 
 import pytest
-from caches import RecordingCache
-from django.core.cache import caches
-from django.core.management import call_command
 
 from fallback_storage.cache.counters import Counters, Tally
 from fallback_storage.cache.entry import held
-from fallback_storage.cache.memo import ResolutionMemo
-from fallback_storage.cache.stores.base import EVERY, Store
-from fallback_storage.cache.stores.django_cache import DjangoCacheStore
+from fallback_storage.cache.memo import Memo
+from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.guarded import GuardedStore
 from fallback_storage.cache.stores.local import LocalStore
 
@@ -180,7 +176,7 @@ def test_one_thread_publishes_and_none_waits(tally, store, counters):
 
 def test_a_look_up_in_the_store_carries_it(tally, store, clock):
     """Hits too, for they went to the store; both ways of looking up."""
-    memo = ResolutionMemo(store, 2, tally=tally, clock=clock)
+    memo = Memo(store, 2, tally=tally, clock=clock)
     for look_up in (memo.look_up, lambda name: memo.look_up_many([name])):
         memo.fill("a", memo.look_up("a")[1], held(0))
         clock.tick(30)
@@ -195,7 +191,7 @@ def test_a_look_up_in_the_store_carries_it(tally, store, clock):
 def test_a_hit_in_process_carries_nothing(tally, store, clock):
     """It was no call to the store, and shall be none."""
     store.has_peek = True
-    memo = ResolutionMemo(store, 2, tally=tally, clock=clock)
+    memo = Memo(store, 2, tally=tally, clock=clock)
     memo.fill("a", memo.look_up("a")[1], held(0))
     clock.tick(30)
     assert memo.look_up("a")[0] == memo.peek("a") == held(0)
@@ -235,59 +231,3 @@ def test_through_the_breaker(clock):
     clock.tick(1)
     tally.tick()
     assert healthy.calls == [{"store_failures": 3, "bypassed": 1}]
-
-
-def test_a_counter_that_is_evicted_between_two_calls(settings, monkeypatch):
-    """It begins anew; nothing is raised."""
-    RecordingCache.reset()
-    settings.CACHES = {"media": {"BACKEND": "caches.RecordingCache"}}
-    store = DjangoCacheStore("media", "c0ffee")
-    store.publish({"hits": 1})
-
-    def incr(self, key, delta=1, version=None):
-        self.delete(key)
-        raise ValueError
-
-    monkeypatch.setattr(RecordingCache, "incr", incr)
-    assert store.publish({"hits": 1})
-    assert "hits" not in store.published(["hits"])
-
-
-def test_counters_outlive_the_time_out_of_their_alias(settings, tmp_path):
-    """This cache has no increment of its own: Django's sets for the default time."""
-    settings.CACHES = {
-        "media": {
-            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
-            "LOCATION": str(tmp_path),
-            "TIMEOUT": 0,
-        },
-    }
-    store = DjangoCacheStore("media", "chain")
-    for _ in range(3):
-        store.publish({"hits": 5})
-    assert store.published(["hits"])["hits"] == 15
-
-
-@pytest.mark.django_db
-def test_a_database_cache_has_no_row_that_every_write_locks(
-    settings, django_assert_num_queries
-):
-    """A warm-up then reads every page twice; and there are no shared counters."""
-    settings.CACHES = {
-        "media": {
-            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
-            "LOCATION": "marks",
-        },
-    }
-    call_command("createcachetable", verbosity=0)
-    store = DjangoCacheStore("media", "chain")
-    leases = {store.look_up([EVERY])[EVERY][1] for _ in range(2)}
-    assert len(leases) == 2
-    assert None not in leases
-    store.invalidate([EVERY, "a"])
-    key = store._keys.stamp(EVERY)
-    assert caches["media"].get(key) is None
-    assert caches["media"].get(store._keys.stamp("a")) is not None
-    with django_assert_num_queries(0):
-        assert store.publish({"hits": 1})
-        assert store.published(["hits"]) is None

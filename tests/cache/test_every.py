@@ -11,7 +11,7 @@ from servers import ValkeyServer
 
 from fallback_storage.cache import invalidation
 from fallback_storage.cache.entry import held
-from fallback_storage.cache.memo import ResolutionMemo
+from fallback_storage.cache.memo import Memo
 from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.django_cache import (
     MAX_NAMES,
@@ -26,7 +26,14 @@ from fallback_storage.conf.memo import close_shared_stores
 from fallback_storage.storage import FallbackStorage
 
 
-@pytest.fixture(params=["process", "Django cache", "redis", "near"])
+@pytest.fixture(
+    params=[
+        "process",
+        "Django cache",
+        pytest.param("redis", marks=pytest.mark.slow),
+        pytest.param("near", marks=pytest.mark.slow),
+    ]
+)
 def chain(request, settings):
     """A chain with each kind of memo."""
     cache, location = None, request.node.name
@@ -100,7 +107,7 @@ def test_no_file_has_its_name():
 def test_in_process_memory_both_go_at_once(clock):
     """There is no moment at which a name is forgotten and the marker is not."""
     store = LocalStore(clock=clock)
-    kept = ResolutionMemo(store, 1, clock=clock)
+    kept = Memo(store, 1, clock=clock)
     taken = lease(store)
     invalidation.invalidate({"a"})
     assert is_void(kept.store, taken)

@@ -9,15 +9,16 @@ import pytest
 
 from fallback_storage.cache import invalidation
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
-from fallback_storage.cache.memo import Memo, ResolutionMemo
+from fallback_storage.cache.memo import Memo
 from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.local import LocalStore
+from fallback_storage.cache.stores.null import NullStore
 
 
 @pytest.fixture
 def make_memo(clock):
     def make(chain_length=2, **options):
-        return ResolutionMemo(LocalStore(clock=clock), chain_length, **options)
+        return Memo(LocalStore(clock=clock), chain_length, **options)
 
     return make
 
@@ -54,14 +55,13 @@ class BareStore(Store):
 
 
 def test_without_a_memo_nothing_is_known():
-    """The base class, which ``cache=False`` gives, forgets everything at once."""
-    memo = Memo()
+    """A store that keeps nothing, which ``cache=False`` gives."""
+    memo = Memo(NullStore(), 2, ttl=0)
     assert memo.look_up("a") == (None, None)
     assert memo.look_up_many(["a", "b"]) == {"a": (None, None), "b": (None, None)}
     assert memo.fill("a", None, held(0)) is False
     assert memo.peek("a") is None
     assert memo.look_up("a") == (None, None)
-    assert memo.stats() == {}
     assert memo.remembers is False
     memo.forget(["a"])
     memo.forget_all()
@@ -114,7 +114,7 @@ def test_a_lifetime_of_zero_remembers_nothing_of_its_kind(
 def test_a_code_of_a_longer_chain_is_a_miss(code):
     """An entry that this chain cannot have written is never believed."""
     store = BareStore()
-    memo = ResolutionMemo(store, chain_length=2)
+    memo = Memo(store, chain_length=2)
     store.codes["a"] = code
     assert memo.look_up("a") == (None, None)
     assert memo.stats()["misses"] == 1
@@ -154,7 +154,7 @@ def test_stats_add_up_the_memo_and_its_store(make_memo):
 def test_a_store_needs_four_methods_only():
     """The rest of the contract has defaults: no peek, no counters, one fill at a time."""
     store = BareStore()
-    memo = ResolutionMemo(store, chain_length=2)
+    memo = Memo(store, chain_length=2)
     assert memo.peek("a") is None
     fills = {"a": (None, held(0), 9.0), "refused": (None, held(1), 9.0)}
     assert store.fill_many(fills) == 1
@@ -218,7 +218,7 @@ def test_a_memo_ends_with_its_last_reference(store):
     """
     gc.disable()
     try:
-        memo = ResolutionMemo(store(), chain_length=2)
+        memo = Memo(store(), chain_length=2)
         remember(memo, "a", held(0))
         gone = weakref.ref(memo)
         del memo

@@ -11,6 +11,7 @@ from fakes import RecordingStorage
 
 from fallback_storage.conf.checks import check_chains
 from fallback_storage.exceptions import Mistake
+from fallback_storage.storage import FallbackStorage
 
 CHAIN = "fallback_storage.storage.FallbackStorage"
 FAKE = "fakes.RecordingStorage"
@@ -188,13 +189,17 @@ def test_the_setting_is_checked_beside_an_alias_with_its_own_chain():
     ]
 
 
+class Sub(FallbackStorage):
+    """A chain of a class of its own."""
+
+
 def test_every_alias_is_checked_by_its_own_options():
     """A sound default does not stand for another alias, nor for a subclass."""
     messages = found(
         {
             "default": chain_of(FAKE),
             "media": chain_of(FAKE, on_delete="never"),
-            "sub": chain_of(READ_ONLY, klass="test_storage.Sub"),
+            "sub": chain_of(READ_ONLY, klass=f"{__name__}.Sub"),
         }
     )
     assert [message[:2] for message in messages] == [

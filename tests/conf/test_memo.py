@@ -68,7 +68,7 @@ def valkey_alias(settings, valkey):
     return "redis"
 
 
-@pytest.fixture(params=["default", "redis"])
+@pytest.fixture(params=["default", pytest.param("redis", marks=pytest.mark.slow)])
 def alias(request):
     """A real cache that processes share, or that only behaves so."""
     return (

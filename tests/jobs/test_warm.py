@@ -46,10 +46,14 @@ def reset(*backends):
         backend.reset()
 
 
-MEMOS = ["in process", "shared", "redis", "near"]
-
-
-@pytest.fixture(params=MEMOS)
+@pytest.fixture(
+    params=[
+        "in process",
+        "shared",
+        pytest.param("redis", marks=pytest.mark.slow),
+        pytest.param("near", marks=pytest.mark.slow),
+    ]
+)
 def cache(request, settings):
     if request.param == "in process":
         return None
@@ -199,6 +203,7 @@ def test_a_warm_up_in_time_keeps_all_names_known(cache, clock, monkeypatch):
         assert not first.calls + second.calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["redis", "near"], indirect=True)
 def test_a_server_keeps_what_is_renewed_for_a_full_ttl(cache, valkey):
     first = holding("first", "a")

@@ -30,7 +30,7 @@ def shared(settings, tmp_path):
         (["./a", "x/../b", "a"], ["Forgotten: a", "Forgotten: b"], {"a", "b"}),
         (["--all"], ["Forgotten: every name."], {"a", "b", "c"}),
     ],
-    ids=str,
+    ids=["a", "spellings", "all"],
 )
 def test_what_is_forgotten(settings, shared, backends, args, said, forgotten):
     storage = configure(settings, *backends, cache="media")

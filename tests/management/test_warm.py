@@ -58,14 +58,14 @@ def known_to(storage, local, production):
 @pytest.mark.parametrize(
     ("args", "known", "said"),
     [
-        ([], {"b", "d/a", "d/c", "e/f/g"}, "4 of 5 names; 1 were"),
-        (["d"], {"d/a", "d/c"}, "2 of 3 names; 1 were"),
-        (["./e/f/", "d"], {"d/a", "d/c", "e/f/g"}, "3 of 4 names; 1 were"),
-        (["--backend", "local"], {"d/a"}, "1 of 1 names; 0 were"),
-        (["d", "--backend=production"], {"d/a", "d/c"}, "2 of 2 names; 0 were"),
-        (["--backend=production", "--after=d/a"], {"d/c", "e/f/g"}, "2 of 2 names; 0 "),
+        ([], "b d/a d/c e/f/g", "4 of 5 names; 1 were"),
+        (["d"], "d/a d/c", "2 of 3 names; 1 were"),
+        (["./e/f/", "d"], "d/a d/c e/f/g", "3 of 4 names; 1 were"),
+        (["--backend", "local"], "d/a", "1 of 1 names; 0 were"),
+        (["d", "--backend=production"], "d/a d/c", "2 of 2 names; 0 were"),
+        (["--backend=production", "--after=d/a"], "d/c e/f/g", "2 of 2 names; 0 "),
         (["--backend=production", "--backend=local", "--after=d/a"],
-         {"b", "d/a", "d/c", "e/f/g"}, "4 of 4 names; 0 were"),
+         "b d/a d/c e/f/g", "4 of 4 names; 0 were"),
     ],
     ids=str,
 )  # fmt: skip
@@ -73,7 +73,7 @@ def test_what_is_remembered(chain, args, known, said):
     done = run("warm", *args)
     assert done.status == 0
     assert done.lines[0].startswith(f"Remembered {said}")
-    assert known_to(*chain) == known
+    assert known_to(*chain) == set(known.split())
 
 
 def test_what_is_known_is_asked_for_again(chain):

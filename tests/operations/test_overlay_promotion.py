@@ -97,7 +97,7 @@ def test_a_copy_has_the_permissions_of_a_saved_file(tmp_path):
     chain.open(NAME).close()
     root = tmp_path / "home"
     assert (root / NAME).stat().st_mode & 0o777 == 0o640
-    for folder in ("d", staging.FOLDER):
+    for folder in ("d", staging.STAGING_FOLDER):
         assert (root / folder).stat().st_mode & 0o777 == 0o750
 
 

@@ -161,7 +161,7 @@ def test_a_copy_that_a_sweep_meets_is_not_swept(disk, interrupted):
         def path(self, name):
             if name == NAME and not self.swept and staging_left(self.location):
                 self.swept = True
-                staging._sweep(Path(self.location) / staging.FOLDER)
+                staging._sweep(Path(self.location) / staging.STAGING_FOLDER)
             return super().path(name)
 
     sweeping = Sweeping(disk.location)

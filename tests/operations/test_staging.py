@@ -60,7 +60,7 @@ def test_a_storage_with_paths_of_its_own_loses_no_file(tmp_path, monkeypatch):
 
 def test_only_what_is_called_like_a_staged_file_is_swept(home, monkeypatch):
     save(home, "a")
-    folder = Path(home.location) / staging.FOLDER
+    folder = Path(home.location) / staging.STAGING_FOLDER
     (folder / "notes.txt").touch()
     (folder / ("0" * 32)).touch()
     monkeypatch.setattr(staging, "ABANDONED", -60)
@@ -107,7 +107,7 @@ def test_below_a_bind_mount(home, monkeypatch, overwrite):
 
     def moving(function):
         def move(source, target, **kwargs):
-            if Path(source).parent == Path(home.location, staging.FOLDER):
+            if Path(source).parent == Path(home.location, staging.STAGING_FOLDER):
                 raise OSError(errno.EXDEV, "Invalid cross-device link")
             return function(source, target, **kwargs)
 
@@ -117,7 +117,7 @@ def test_below_a_bind_mount(home, monkeypatch, overwrite):
         monkeypatch.setattr(os, name, moving(getattr(os, name)))
     assert save(home, "photos/a.jpg", b"whole") == "photos/a.jpg"
     assert content_of(home, "photos/a.jpg") == b"whole"
-    left = Path(home.location).rglob(f"{staging.FOLDER}/*")
+    left = Path(home.location).rglob(f"{staging.STAGING_FOLDER}/*")
     assert [path for path in left if not path.name.startswith("lock-")] == []
 
 
@@ -165,7 +165,7 @@ def test_where_only_a_directory_may_be_written_to(open_home):
     assert (uploads / "a.jpg").read_bytes() == b"1"
     chain = FallbackStorage([writable(open_home)])
     assert chain.listdir("uploads") == ([], ["a.jpg"])
-    assert list((uploads / staging.FOLDER).iterdir()) == []
+    assert list((uploads / staging.STAGING_FOLDER).iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o755])

@@ -28,7 +28,8 @@ from fakes import RecordingStorage
 from fallback_storage.cache import invalidation
 from fallback_storage.chain import resolver
 from fallback_storage.storage import FallbackStorage
-from fallback_storage.utils import forks, locks
+from fallback_storage.utils import forks
+from fallback_storage.utils import locks as namelocks
 
 resolver.PATIENCE = 1000.0
 

@@ -71,13 +71,13 @@ def test_a_child_needs_no_lock_that_a_thread_of_the_parent_holds():
             engine.resolver._counters._lock,
             engine.resolver.flights._lock,
             *(backend._lock for backend in engine.backends),
-            locks._saving._guard,
+            namelocks._saving._guard,
         ]
         del engine
         held, release = threading.Event(), threading.Event()
 
         def hold():
-            with locks.saving("new"):
+            with namelocks.saving("new"):
                 for lock in locks:
                     lock.acquire()
                 held.set()

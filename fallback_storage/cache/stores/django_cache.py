@@ -37,7 +37,7 @@ from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.cache.backends.memcached import BaseMemcachedCache
 
 from fallback_storage.cache.stores import django_entries
-from fallback_storage.cache.stores.base import EVERY, SINCE, Store
+from fallback_storage.cache.stores.base import EVERY, Store
 from fallback_storage.cache.stores.django_savepoints import apart
 from fallback_storage.cache.stores.keys import Keys
 from fallback_storage.exceptions import FallbackStorageError
@@ -86,10 +86,7 @@ class DjangoCacheStore(Store):
         forks.register(self)
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``: a memcached client does not survive a fork.
-
-        Parent and child would read each other's answers from one socket.
-        """
+        # Parent and child would read each other's answers from one socket of memcached.
         with contextlib.suppress(AttributeError):
             del caches[self._alias]
 
@@ -98,7 +95,7 @@ class DjangoCacheStore(Store):
         return caches[self._alias]
 
     def _shares_keys(self) -> bool:
-        # One row for all names, or for a counter, would be locked until the writer's
+        # One row for all names would be locked until the writer's
         # transaction ends: uploads would wait for each other.
         return not isinstance(self._cache(), BaseDatabaseCache)
 
@@ -114,7 +111,6 @@ class DjangoCacheStore(Store):
     def look_up(
         self, names: Collection[str]
     ) -> Mapping[str, tuple[int | None, object]]:
-        """See ``Store.look_up``."""
         found: dict[str, tuple[int | None, object]] = {}
         if EVERY in names and not self._shares_keys():
             # A lease that never holds: who relies on it reads twice (``jobs.warm``).
@@ -164,7 +160,7 @@ class DjangoCacheStore(Store):
 
     @apart
     def seconds_left(self, name: str) -> float | None:
-        """See ``Store.seconds_left``: one round trip, and nothing is written."""
+        """One round trip, and nothing is written."""
         keys = (self._keys.generation, *self._keys.stamp_and_entry(name))
         generation, stamp, entry = map(self._cache().get_many(keys).get, keys)
         now = self._clock()
@@ -207,7 +203,7 @@ class DjangoCacheStore(Store):
     def fill(
         self, name: str, lease: django_entries.Lease | None, code: int, ttl: float
     ) -> bool:
-        """See ``Store.fill``: true does not tell whether it came too late."""
+        # True does not tell whether it came too late.
         entry = django_entries.entry(lease, code, ttl, self._clock())
         if entry is None:
             return False
@@ -218,7 +214,7 @@ class DjangoCacheStore(Store):
     def fill_many(
         self, fills: Mapping[str, tuple[django_entries.Lease | None, int, float]]
     ) -> int:
-        """See ``Store.fill_many``: one ``set_many`` for each TTL that occurs."""
+        """One ``set_many`` for each TTL that occurs."""
         now = self._clock()
         by_timeout: dict[float, dict[str, str]] = {}
         for name, (lease, code, ttl) in fills.items():
@@ -240,7 +236,7 @@ class DjangoCacheStore(Store):
 
     @apart
     def invalidate(self, names: Collection[str]) -> None:
-        """See ``Store.invalidate``. Raises if the cache does not show it afterwards."""
+        """Raise if the cache does not show it afterwards."""
         if not names:
             return
         first = []
@@ -253,7 +249,7 @@ class DjangoCacheStore(Store):
 
     @apart
     def clear(self) -> None:
-        """See ``Store.clear``: a new generation. Nothing else of the cache is touched."""
+        # A new generation. Nothing else of the cache is touched.
         self._renew((), [self._keys.generation], GENERATION_SECONDS)
 
     def _renew(
@@ -287,45 +283,6 @@ class DjangoCacheStore(Store):
             if not unsure:
                 return
         raise CacheLosesWritesError("The cache does not show an invalidation.")
-
-    # Counters of all processes
-
-    def publish(self, deltas: Mapping[str, int]) -> bool:
-        """See ``Store.publish``: a call for each counter, for it has to be atomic.
-
-        (A cache that does not increase atomically loses some of what is counted.) A
-        database cache is spared.
-        """
-        if not self._shares_keys():
-            return True
-        cache = self._cache()
-        cache.add(
-            self._keys.counter(SINCE), int(self._clock()), timeout=GENERATION_SECONDS
-        )
-        if type(cache).incr is BaseCache.incr:
-            # It gets and sets, for the alias's own time-out (300 s). So do we, for all
-            # at once and for as long as they have to last.
-            added = {self._keys.counter(name): delta for name, delta in deltas.items()}
-            seen = cache.get_many(list(added))
-            sums = {key: seen.get(key, 0) + delta for key, delta in added.items()}
-            cache.set_many(sums, timeout=GENERATION_SECONDS)
-            return True
-        for name, delta in deltas.items():
-            key = self._keys.counter(name)
-            if not cache.add(key, delta, timeout=GENERATION_SECONDS):
-                with contextlib.suppress(ValueError):  # evicted just now
-                    cache.incr(key, delta)
-        return True
-
-    def published(self, names: Collection[str]) -> Mapping[str, int] | None:
-        """See ``Store.published``."""
-        if not self._shares_keys():
-            return None
-        keys = {self._keys.counter(name): name for name in (*names, SINCE)}
-        found = self._cache().get_many(list(keys))
-        return {
-            keys[key]: value for key, value in found.items() if isinstance(value, int)
-        }
 
     def _set_all(self, values: dict[str, str], seconds: float) -> None:
         if values and self._cache().set_many(values, timeout=seconds):

@@ -26,7 +26,6 @@ our own writes. Beyond ``max_undelivered`` names the whole chain is forgotten in
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -36,6 +35,7 @@ from django.db.transaction import TransactionManagementError
 
 from fallback_storage.cache.stores.base import Store
 from fallback_storage.utils import forks
+from fallback_storage.utils.logs import Warner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -43,10 +43,6 @@ if TYPE_CHECKING:
     from fallback_storage.cache.stores.base import Lease
 
     Result = TypeVar("Result")
-
-logger = logging.getLogger("fallback_storage")
-
-LOG_SECONDS = 60.0
 
 # A database cache refuses callers that are in no state to use a database.
 NOT_ITS_FAULT = (SynchronousOnlyOperation, TransactionManagementError)
@@ -83,6 +79,7 @@ class GuardedStore(Store):
         self._max_undelivered = max_undelivered
         # Grows with every invalidation that is not delivered: voids leases from before.
         self._epoch = 0
+        self._warner = Warner(clock)
         self._start_afresh()
         forks.register(self)
 
@@ -94,23 +91,21 @@ class GuardedStore(Store):
         self._open_until: float | None = None
         self._trial = False
         self._debt, self._debt_at = 0.0, self._clock()
-        self._logged_at = self._debt_at - LOG_SECONDS
         self._undelivered: set[str] = set()
         self._undelivered_all = False
         self._failed = self._bypassed = 0
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``: the parent delivers what the parent noted."""
+        # The parent delivers what the parent noted.
         self._start_afresh()
 
     # What a store does
 
     def peek(self, name: str) -> int | None:
-        """See ``Store.peek``. No lock, and nothing from a store that is not trusted."""
+        """No lock, and nothing from a store that is not trusted."""
         return self._peek(name) if self._healthy else None
 
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Lease]]:
-        """See ``Store.look_up``."""
         epoch = self._epoch
 
         def look_up() -> dict[str, tuple[int | None, Lease]]:
@@ -121,13 +116,11 @@ class GuardedStore(Store):
         return dict.fromkeys(names, (None, None)) if found is None else found
 
     def look_up_one(self, name: str) -> tuple[int | None, Lease]:
-        """See ``Store.look_up_one``."""
         epoch = self._epoch
         found = self._call(lambda: _leased(self._store.look_up_one(name), epoch))
         return (None, None) if found is None else found
 
     def fill(self, name: str, lease: Lease, code: int, ttl: float) -> bool:
-        """See ``Store.fill``."""
         if lease is None:
             return False
 
@@ -139,7 +132,6 @@ class GuardedStore(Store):
         return self._call(fill) or False
 
     def fill_many(self, fills: Mapping[str, tuple[Lease, int, float]]) -> int:
-        """See ``Store.fill_many``."""
 
         def fill_many() -> int:
             return self._store.fill_many(
@@ -153,19 +145,19 @@ class GuardedStore(Store):
         return self._call(fill_many) or 0
 
     def invalidate(self, names: Collection[str]) -> None:
-        """See ``Store.invalidate``. Never fails; see the module."""
+        """Never fails; see the module."""
         self._tell(frozenset(names))
 
     def clear(self) -> None:
-        """See ``Store.clear``. Never fails; see the module."""
+        """Never fails; see the module."""
         self._tell(None)
 
     def seconds_left(self, name: str) -> float | None:
-        """See ``Store.seconds_left``. Never fails."""
+        """Never fails."""
         return self._call(lambda: self._store.seconds_left(name))
 
     def publish(self, deltas: Mapping[str, int]) -> bool:
-        """See ``Store.publish``. Never fails; false if the store was left alone."""
+        """Never fails; false if the store was left alone."""
         reached = []
 
         def publish() -> None:
@@ -176,11 +168,11 @@ class GuardedStore(Store):
         return bool(reached)
 
     def published(self, names: Collection[str]) -> Mapping[str, int] | None:
-        """See ``Store.published``. Never fails."""
+        """Never fails."""
         return self._call(lambda: self._store.published(names))
 
     def close(self) -> None:
-        """See ``Store.close``. Tries once more to deliver what was not."""
+        """Try once more to deliver what was not."""
         with self._lock:
             owing = self._owing()
             self._open_until = None
@@ -190,7 +182,7 @@ class GuardedStore(Store):
             self._store.close()
 
     def stats(self) -> dict[str, int]:
-        """See ``Store.stats``: the store's own and the guard's.
+        """Return the store's own counters and the guard's.
 
         ``store_failures``: calls that raised; ``bypassed``: calls that the store was
         spared; ``undelivered``: names whose invalidation it has not yet taken (1 for
@@ -336,16 +328,12 @@ class GuardedStore(Store):
         self._log(type(exc).__name__)
 
     def _log(self, reason: str) -> None:
-        with self._lock:
-            now, failed = self._clock(), self._failed
-            if now - self._logged_at < LOG_SECONDS:
-                return
-            self._logged_at = now
-        logger.warning(
+        self._warner.warn(
+            "trouble",
             "Trouble with the shared cache (%s); answering without it where needed. "
             "Failures so far: %d.",
             reason,
-            failed,
+            self._failed,
         )
 
     def _spend(self, seconds: float) -> None:

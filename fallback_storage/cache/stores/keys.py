@@ -6,7 +6,6 @@ to leave an alias room for its KEY_PREFIX::
 
     fbs2:<chain>:<hash of the name>:e    an entry
     fbs2:<chain>:<hash of the name>:s    a stamp
-    fbs2:<chain>:<hash of the name>:c    a counter
     fbs2:<chain>:g                       the generation, one for all names
 
 Every key of a chain, and no other, begins with ``Keys.prefix``.
@@ -41,10 +40,6 @@ class Keys:
     def stamp(self, name: str) -> str:
         """Return the key of a name's stamp."""
         return f"{self._base(name)}:s"
-
-    def counter(self, name: str) -> str:
-        """Return the key of a counter."""
-        return f"{self._base(name)}:c"
 
     def stamp_and_entry(self, name: str) -> tuple[str, str]:
         """Return both keys of a name, hashing once."""

@@ -63,7 +63,7 @@ class LocalStore(Store):
     after_fork = _start_afresh
 
     def peek(self, name: str) -> int | None:
-        """See ``Store.peek``. This is the hot path: nothing here is for beauty."""
+        # This is the hot path: nothing here is for beauty.
         with self._lock:
             try:
                 if name in self._known:  # cheaper than the KeyError of every cold name
@@ -84,7 +84,6 @@ class LocalStore(Store):
             return packed & CODE_MASK
 
     def look_up_one(self, name: str) -> tuple[int | None, object]:
-        """See ``Store.look_up_one``."""
         with self._lock:
             now = self._clock() * 1000
             return self._read(name, now), self._stripes[_stripe(name)]
@@ -92,7 +91,6 @@ class LocalStore(Store):
     def look_up(
         self, names: Collection[str]
     ) -> Mapping[str, tuple[int | None, object]]:
-        """See ``Store.look_up``."""
         with self._lock:
             now = self._clock() * 1000
             return {
@@ -111,12 +109,10 @@ class LocalStore(Store):
         return None
 
     def fill(self, name: str, lease: object, code: int, ttl: float) -> bool:
-        """See ``Store.fill``."""
         with self._lock:
             return self._fill(name, lease, code, ttl, self._clock())
 
     def fill_many(self, fills: Mapping[str, tuple[object, int, float]]) -> int:
-        """See ``Store.fill_many``."""
         with self._lock:
             now = self._clock()
             return sum(
@@ -150,7 +146,6 @@ class LocalStore(Store):
         return True
 
     def invalidate(self, names: Collection[str]) -> None:
-        """See ``Store.invalidate``."""
         with self._lock:
             for name in names:
                 self._stripes[_stripe(name)] += 1
@@ -158,14 +153,12 @@ class LocalStore(Store):
                 self._absent.pop(name, None)
 
     def clear(self) -> None:
-        """See ``Store.clear``."""
         with self._lock:
             self._stripes = [count + 1 for count in self._stripes]
             self._known.clear()
             self._absent.clear()
 
     def seconds_left(self, name: str) -> float | None:
-        """See ``Store.seconds_left``."""
         with self._lock:
             now = self._clock() * 1000
             for entries in (self._known, self._absent):
@@ -175,7 +168,7 @@ class LocalStore(Store):
             return None
 
     def stats(self) -> dict[str, int]:
-        """See ``Store.stats``; ``entries`` counts expired ones not yet replaced."""
+        """``entries`` counts expired ones not yet replaced."""
         with self._lock:
             return {
                 "hits": self._hits,

@@ -83,11 +83,11 @@ class NearStore(Store):
         forks.register(self)
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``; ``local`` registered itself."""
+        """``local`` registered itself."""
         self._tracker.after_fork()
 
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
-        """See ``Store.look_up``. A hit of this tier comes without a far lease."""
+        # A hit of this tier comes without a far lease.
         tracker = self._tracker
         near = self._local.look_up(names)
         if not tracker.connected:
@@ -110,11 +110,9 @@ class NearStore(Store):
         return found
 
     def fill(self, name: str, lease: Any, code: int, ttl: float) -> bool:
-        """See ``Store.fill``."""
         return self._far.fill(name, lease, code, ttl)
 
     def fill_many(self, fills: Mapping[str, tuple[Any, int, float]]) -> int:
-        """See ``Store.fill_many``."""
         return self._far.fill_many(fills)
 
     def invalidate(self, names: Collection[str]) -> None:
@@ -128,32 +126,27 @@ class NearStore(Store):
             self._local.invalidate(names)
 
     def clear(self) -> None:
-        """See ``Store.clear``."""
         try:
             self._far.clear()
         finally:
             self._local.clear()
 
     def seconds_left(self, name: str) -> float | None:
-        """See ``Store.seconds_left``."""
         return self._far.seconds_left(name)
 
     def publish(self, deltas: Mapping[str, int]) -> bool:
-        """See ``Store.publish``."""
         return self._far.publish(deltas)
 
     def published(self, names: Collection[str]) -> Mapping[str, int] | None:
-        """See ``Store.published``."""
         return self._far.published(names)
 
     def close(self) -> None:
-        """See ``Store.close``."""
         self._tracker.stop()
         self._tracker.join(JOIN_SECONDS)
         self._far.close()
 
     def stats(self) -> dict[str, int]:
-        """See ``Store.stats``: the local store's own and the tracker's.
+        """Return the local store's own counters and the tracker's.
 
         ``near_connected``: 1 while hits are served in process; ``near_connections``:
         how often that began; ``near_messages``: invalidation messages received.

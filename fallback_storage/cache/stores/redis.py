@@ -97,7 +97,7 @@ class RedisStore(Store):
         forks.register(self)
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``; redis-py sees to its own connections."""
+        """Redis-py sees to its own connections."""
         self._client_lock = threading.RLock()
 
     @property
@@ -129,7 +129,6 @@ class RedisStore(Store):
     # Reading
 
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
-        """See ``Store.look_up``."""
         names = list(names)
         if not names:
             return {}
@@ -138,7 +137,6 @@ class RedisStore(Store):
         return dict(zip(names, self._with_leases(keys, self._get(keys)), strict=True))
 
     def look_up_one(self, name: str) -> tuple[int | None, Any]:
-        """See ``Store.look_up_one``."""
         key = self.prefix() + redis_protocol.encode(name)
         value = self.client.get(key)
         code, lease = redis_protocol.read(value)
@@ -168,7 +166,6 @@ class RedisStore(Store):
         }
 
     def seconds_left(self, name: str) -> float | None:
-        """See ``Store.seconds_left``."""
         key = self.prefix() + redis_protocol.encode(name)
         value, milliseconds = self.client.eval(redis_protocol.GET_LASTING, 1, key)
         there = redis_protocol.read(value)[0] is not None and milliseconds > 0
@@ -202,11 +199,10 @@ class RedisStore(Store):
     # Writing
 
     def fill(self, name: str, lease: Any, code: int, ttl: float) -> bool:
-        """See ``Store.fill``."""
         return self.fill_many({name: (lease, code, ttl)}) == 1
 
     def fill_many(self, fills: Mapping[str, tuple[Any, int, float]]) -> int:
-        """See ``Store.fill_many``: one round trip."""
+        """One round trip."""
         prefix = self.prefix()
         keys, texts = [], []
         for name, (lease, code, ttl) in fills.items():
@@ -216,13 +212,13 @@ class RedisStore(Store):
         return sum(map(int, self._run(redis_protocol.FILL, keys, texts)))
 
     def invalidate(self, names: Collection[str]) -> None:
-        """See ``Store.invalidate``: one round trip (on a cluster, two, to each node)."""
+        """One round trip (on a cluster, two, to each node)."""
         if names:
             prefix = self.prefix()
             self._delete([prefix + redis_protocol.encode(name) for name in names])
 
     def clear(self) -> None:
-        """See ``Store.clear``. Goes through all keys of the database; flushes none.
+        """Goes through all keys of the database; flushes none.
 
         A ``SCAN`` returns every key that is there from its beginning to its end, so
         every lease that was given before.
@@ -268,7 +264,7 @@ class RedisStore(Store):
     # Counters of all processes
 
     def publish(self, deltas: Mapping[str, int]) -> bool:
-        """See ``Store.publish``: one round trip to one hash."""
+        """One round trip to one hash."""
         key = redis_protocol.counters_key(self.prefix())
         pipeline = self.client.pipeline(transaction=False)
         pipeline.hsetnx(key, SINCE, int(time.time()))
@@ -280,7 +276,6 @@ class RedisStore(Store):
         return True
 
     def published(self, names: Collection[str]) -> Mapping[str, int]:
-        """See ``Store.published``."""
         wanted = [*names, SINCE]
         key = redis_protocol.counters_key(self.prefix())
         values = self.client.hmget(
@@ -290,7 +285,7 @@ class RedisStore(Store):
         return {name: int(value) for name, value in found if value is not None}
 
     def close(self) -> None:
-        """See ``Store.close``. A client that was passed is left open."""
+        # A client that was passed is left open.
         if self._owns_client and self._client is not None:
             self._client.close()
 

@@ -18,12 +18,12 @@ import os
 import random
 import socket
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fallback_storage.cache.stores.redis_protocol import decode
 from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.utils.logs import Warner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -35,7 +35,6 @@ HEARTBEAT = 1.0
 # Seconds between two attempts to connect: doubled from the first to the last.
 FIRST_PAUSE, LAST_PAUSE = 0.05, 5.0
 
-LOG_SECONDS = 60.0
 
 # Of an answer's line; keys may be longer.
 MAX_LINE = 4096
@@ -73,6 +72,7 @@ class Tracker:
         self._prefix = prefix
         self._target = target
         self._heartbeat = heartbeat
+        self._warner = Warner()
         self._start_afresh()
 
     def _start_afresh(self) -> None:
@@ -85,10 +85,9 @@ class Tracker:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._connection: Any = None
-        self._logged_at = -LOG_SECONDS
 
     def after_fork(self) -> None:
-        """See ``forks.ForkSensitive``: the thread and the connection are the parent's."""
+        # The thread and the connection are the parent's.
         connection = self._connection
         self._start_afresh()
         if connection is not None:
@@ -147,15 +146,13 @@ class Tracker:
             pause = min(2 * pause, LAST_PAUSE)
 
     def _log(self, exc: Exception) -> None:
-        now = time.monotonic()
-        if self._stopped.is_set() or now - self._logged_at < LOG_SECONDS:
-            return
-        self._logged_at = now
-        logger.warning(
-            "No invalidations arrive from the cache server (%s); nothing is kept in "
-            "process until they do again.",
-            type(exc).__name__,
-        )
+        if not self._stopped.is_set():
+            self._warner.warn(
+                "lost",
+                "No invalidations arrive from the cache server (%s); nothing is kept in "
+                "process until they do again.",
+                type(exc).__name__,
+            )
 
     def _track(self) -> None:
         """Connect and listen, until the connection is lost: always ends in an error."""

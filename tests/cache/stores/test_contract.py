@@ -169,11 +169,8 @@ STORES["guarded redis"] = Kind(
     lambda request: guarded(request, on_redis(request)),
     tick=age,
     dates=True,
-    counts=True,
 )
-STORES["Django cache"] = Kind(
-    django_cache, tells=False, tick=tick_cache, dates=True, counts=True
-)
+STORES["Django cache"] = Kind(django_cache, tells=False, tick=tick_cache, dates=True)
 # (Guarded, since it can drop the stamps of an invalidation three times in a row.)
 STORES["Django cache that drops"] = Kind(
     lambda request: guarded(request, django_cache(request, DroppingCache)),
@@ -218,7 +215,16 @@ class Subject:
         )
 
 
-@pytest.fixture(params=STORES.values(), ids=STORES.keys())
+@pytest.fixture(
+    params=[
+        pytest.param(
+            kind,
+            id=name,
+            marks=pytest.mark.slow if name.endswith(("redis", "near")) else (),
+        )
+        for name, kind in STORES.items()
+    ]
+)
 def subject(request):
     subject = Subject(request.param, request)
     yield subject

@@ -72,7 +72,15 @@ def _redis(request):
     return "django.core.cache.backends.redis.RedisCache", server.url
 
 
-@pytest.fixture(params=[_locmem, _file, _database, _memcached, _redis])
+@pytest.fixture(
+    params=[
+        _locmem,
+        _file,
+        _database,
+        pytest.param(_memcached, marks=pytest.mark.slow),
+        pytest.param(_redis, marks=pytest.mark.slow),
+    ]
+)
 def real(request, settings):
     """A store in every kind of cache that Django has."""
     backend, location = request.param(request)
@@ -170,6 +178,7 @@ def test_entries_live_for_their_ttl_and_stamps_for_longer(real, valkey):
     assert by_kind[b"g"] == [30 * 24 * 3600]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("real", [_memcached], indirect=True)
 def test_a_forked_child_has_a_connection_of_its_own(real):
     """Parent and child do not read each other's answers from one socket."""
@@ -461,3 +470,23 @@ def test_every_thread_has_the_connection_that_django_gives_it(recording):
         thread.start()
         thread.join()
     assert len({id(cache) for cache in [*seen, recording._cache()]}) == 3
+
+
+@pytest.mark.django_db
+def test_a_database_cache_has_no_row_that_every_write_locks(settings):
+    """A warm-up then reads every page twice."""
+    settings.CACHES = {
+        "media": {
+            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+            "LOCATION": "marks",
+        },
+    }
+    call_command("createcachetable", verbosity=0)
+    store = DjangoCacheStore("media", "chain")
+    leases = {store.look_up([EVERY])[EVERY][1] for _ in range(2)}
+    assert len(leases) == 2
+    assert None not in leases
+    store.invalidate([EVERY, "a"])
+    key = store._keys.stamp(EVERY)
+    assert caches["media"].get(key) is None
+    assert caches["media"].get(store._keys.stamp("a")) is not None

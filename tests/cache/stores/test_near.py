@@ -8,7 +8,7 @@ import pytest
 from nearby import PREFIX, connect, impatient, know, lease_of, settle, until
 
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
-from fallback_storage.cache.memo import ResolutionMemo
+from fallback_storage.cache.memo import Memo
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.near import NearStore
 from fallback_storage.cache.stores.redis import RedisStore
@@ -63,7 +63,7 @@ def test_a_look_up_brings_a_far_entry_into_the_process(near, other, client, code
 @pytest.mark.parametrize("many", [False, True])
 def test_a_damaged_entry_is_not_kept_in_process(near, other, many):
     """A backend that this chain has not: the memo refuses it, and it is gone."""
-    memo = ResolutionMemo(near, chain_length=2)
+    memo = Memo(near, chain_length=2)
     lease = other.look_up(["a"])["a"][1]
     assert other.fill("a", lease, held(7), 60.0)
     found = memo.look_up_many(["a"])["a"] if many else memo.look_up("a")

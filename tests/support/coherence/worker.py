@@ -105,14 +105,15 @@ def patient(store):
 
 
 def build_storage(config):
-    from fallback_storage.cache.memo import Memo, ResolutionMemo
+    from fallback_storage.cache.memo import Memo
+    from fallback_storage.cache.stores.null import NullStore
     from fallback_storage.operations import engine
     from fallback_storage.storage import FallbackStorage
 
     cache = config["cache"]
-    memo = Memo()
+    memo = Memo(NullStore(), 2, 0, 0)
     if cache["kind"] != "none":
-        memo = ResolutionMemo(patient(build_store(cache)), 2, TTL, TTL)
+        memo = Memo(patient(build_store(cache)), 2, TTL, TTL)
     # Not as the settings would have it: without a guard in front of the store.
     engine.build_memo = lambda *args, **kwargs: memo
     return FallbackStorage(

@@ -132,5 +132,5 @@ def files_of(home):
         path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
     ]
     return sorted(
-        name for name in names if not name.startswith(f"{staging.FOLDER}/lock-")
+        name for name in names if not name.startswith(f"{staging.STAGING_FOLDER}/lock-")
     )
