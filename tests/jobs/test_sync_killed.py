@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 
 import killed
@@ -27,7 +28,9 @@ from fallback_storage.jobs.sync import Result, sync
 def places(tmp_path):
     """The directories of home and production; the files there."""
     home, production = tmp_path / "home", tmp_path / "production"
-    files = {name: os.urandom(10_000) for name in killed.NAMES}
+    # Half of one has to be more than what waits in a buffer (larger from Python 3.14 on).
+    size = 4 * io.DEFAULT_BUFFER_SIZE
+    files = {name: os.urandom(size) for name in killed.NAMES}
     for name, data in files.items():
         FileSystemStorage(production)._save(name, ContentFile(data))
     return home, production, files
