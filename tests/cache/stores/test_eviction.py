@@ -178,6 +178,8 @@ class SmallMemcached(MemcachedServer):
         return [*super().command(), "-m", "2"]
 
 
+# With the usual server as well: where memcached is missing, that one skips the test.
+@pytest.mark.usefixtures("memcached_server")
 def test_memcached_without_memory_evicts_and_is_not_stale(make_store):
     """Thousands of names in two megabytes: entries and stamps go, in any order."""
     names = [str(index) for index in range(9000)]
