@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import inspect
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,8 +75,10 @@ def classify(exception: Exception) -> Outcome:
     """Return what ``exception`` says about the backend that raised it.
 
     Raises the exception itself where no other backend may be asked:
-    ``SuspiciousOperation`` and ``ImproperlyConfigured``.
+    ``SuspiciousOperation`` and ``ImproperlyConfigured``. And the Ctrl-C, or the worker's
+    time-out, in whose place it was raised.
     """
+    _raise_interruption_of(exception)
     if isinstance(exception, RAISE_AT_ONCE):
         raise exception
     if isinstance(exception, NotImplementedError):
@@ -83,6 +86,28 @@ def classify(exception: Exception) -> Outcome:
     if _says_not_found(exception):
         return Outcome.ABSENT
     return Outcome.FAILED
+
+
+def _raise_interruption_of(exception: Exception) -> None:
+    # Clean-up may fail for being interrupted: Django's save unlocks its file, which is
+    # closed already if Ctrl-C came just when it was opened.
+    context = exception.__context__
+    while context is not None:
+        is_interruption = not isinstance(context, Exception | GeneratorExit)
+        if is_interruption and not _is_being_handled(context):
+            raise context
+        context = context.__context__
+
+
+def _is_being_handled(exception: BaseException) -> bool:
+    """Whether the function that caught it is still running, so that it is no news."""
+    trace = exception.__traceback__
+    frame = inspect.currentframe() if trace else None
+    while trace and frame:
+        if frame is trace.tb_frame:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _says_not_found(exception: Exception) -> bool:

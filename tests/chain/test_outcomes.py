@@ -14,6 +14,7 @@ from django.core.exceptions import (
     SuspiciousFileOperation,
     SuspiciousOperation,
 )
+from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from fakes import RecordingStorage
 
@@ -256,3 +257,36 @@ def test_a_backend_without_the_directory_has_nothing_to_list(disk, name):
     second = RecordingStorage("second", files={f"{name}/x": b""})
     storage = FallbackStorage([disk, second], strict=True)
     assert storage.listdir(name) == ([], ["x"])
+
+
+class InterruptedStorage(RecordingStorage):
+    """As Django's, whose clean-up fails where Ctrl-C came just when a file was opened."""
+
+    interruption = KeyboardInterrupt
+
+    def _save(self, name, content):
+        try:
+            raise self.interruption
+        finally:
+            raise OSError(errno.EBADF, "closed already")
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_is_no_failure(interruption):
+    """Whatever was raised in its place; no other backend is asked."""
+    first, second = InterruptedStorage("first"), RecordingStorage("second")
+    first.interruption = interruption
+    with pytest.raises(interruption):
+        FallbackStorage([first, second]).save("x", ContentFile(b"data"))
+    assert second.files == {}
+
+
+def test_a_failure_while_an_interruption_is_handled_is_a_failure():
+    """It has the same context; but who handles it asked for this, and wants an answer."""
+    first, second = RecordingStorage("first"), RecordingStorage("second")
+    first.fail("_save")
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        FallbackStorage([first, second]).save("x", ContentFile(b"!"))
+    assert second.files == {"x": b"!"}

@@ -267,3 +267,20 @@ def test_ended_early_it_leaves_only_whole_files(tmp_path):
     stopper.join(60)
     assert "slow" not in content(home)
     assert staging_left(home.location) == []
+
+
+class Interrupted(FileSystemStorage):
+    """As Django's own, whose clean-up can fail when Ctrl-C came in the middle."""
+
+    def _save(self, name, content):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise OSError(errno.EBADF, "closed already")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_that_another_error_hides_ends_it_too(tmp_path, production, jobs):
+    home = Interrupted(tmp_path / "home")
+    with pytest.raises(KeyboardInterrupt):
+        list(sync(make(home, read_only(production)), jobs=jobs))
