@@ -1,15 +1,16 @@
-"""An ordinary Django project: pictures in a local directory over an S3 bucket.
-
-Started by run.py, which says in FALLBACK_DEMO_DIRECTORY where the data is.
-"""
+"""An ordinary Django project: pictures in a local directory over an S3 bucket."""
 
 from __future__ import annotations
 
 import json
-import os
+import tempfile
 from pathlib import Path
 
-DATA = Path(os.environ["FALLBACK_DEMO_DIRECTORY"])
+from bucket import ACCESS_KEY, BUCKET, REGION
+from bucket import SECRET_KEY as S3_SECRET_KEY
+
+# The demo has a temporary directory of its own, which goes with it.
+DATA = Path(tempfile.gettempdir())
 SITE = json.loads((DATA / "site.json").read_text(encoding="utf-8"))
 
 # What the demo is about. (Only the two class names are the demo's own: they are
@@ -18,10 +19,7 @@ STORAGES = {
     "default": {
         "BACKEND": "fallback_storage.storage.FallbackStorage",
         "OPTIONS": {
-            "backends": [
-                "local",
-                {"ALIAS": "production", "READ_ONLY": True},
-            ],
+            "backends": ["local", {"ALIAS": "production", "READ_ONLY": True}],
             # A delete hides what production holds, and can be undone.
             "on_delete": "whiteout",
         },
@@ -30,20 +28,18 @@ STORAGES = {
     "production": {
         "BACKEND": "metering.CountedS3Storage",
         "OPTIONS": {
-            "bucket_name": SITE["bucket"],
+            "bucket_name": BUCKET,
             "endpoint_url": SITE["endpoint"],
-            "region_name": SITE["region"],
+            "region_name": REGION,
             # These may write: what keeps the bucket unchanged is READ_ONLY.
-            "access_key": SITE["access_key"],
-            "secret_key": SITE["secret_key"],
+            "access_key": ACCESS_KEY,
+            "secret_key": S3_SECRET_KEY,
             "addressing_style": "path",
             "signature_version": "s3v4",
             "file_overwrite": False,
         },
     },
-    "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
-    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
 # `--redis`: one memo for all workers, and one in each process in front of it.
@@ -63,37 +59,23 @@ MEDIA_ROOT = DATA / "media"
 MEDIA_URL = "/media/"
 STATIC_URL = "/static/"
 
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA / "db.sqlite3",
-        "OPTIONS": {"timeout": 20},
-    }
-}
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA / "db.sqlite3"}
+DATABASES = {"default": {**SQLITE, "OPTIONS": {"timeout": 20}}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "django.contrib.messages",
-    "django.contrib.staticfiles",
-    "fallback_storage",
-    "gallery",
+    *("django.contrib.messages", "django.contrib.staticfiles"),
+    *("fallback_storage", "gallery"),
 ]
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "gallery.instruments.InstrumentsMiddleware",
 ]
-# `--toolbar`: the panel sees what the page asks. The instruments ask the same names
-# many times over, and are left out.
 if SITE["toolbar"]:
     INSTALLED_APPS += ["debug_toolbar"]
-    MIDDLEWARE.remove("gallery.instruments.InstrumentsMiddleware")
     MIDDLEWARE.insert(0, "debug_toolbar.middleware.DebugToolbarMiddleware")
     INTERNAL_IPS = ["127.0.0.1"]
     DEBUG_TOOLBAR_PANELS = [
-        "debug_toolbar.panels.history.HistoryPanel",
         "debug_toolbar.panels.timer.TimerPanel",
         "fallback_storage.panels.FallbackStoragePanel",
         "debug_toolbar.panels.sql.SQLPanel",
@@ -101,23 +83,15 @@ if SITE["toolbar"]:
         "debug_toolbar.panels.templates.TemplatesPanel",
     ]
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+CONTEXT_PROCESSORS = ["django.contrib.messages.context_processors.messages"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.messages.context_processors.messages",
-            ],
-        },
-    },
+        "OPTIONS": {"context_processors": CONTEXT_PROCESSORS},
+    }
 ]
 ROOT_URLCONF = "gallery.urls"
-WSGI_APPLICATION = "wsgi.application"
 
-SECRET_KEY = SITE["django_secret_key"]
+SECRET_KEY = "of a demo that only this machine reaches"
 DEBUG = True
-ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
-USE_TZ = True
-SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -7,10 +7,10 @@ metered separately, and put where the template left a mark, as a debug toolbar d
 
 from __future__ import annotations
 
-import posixpath
-import re
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
@@ -20,171 +20,108 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from metering import Meter, metered
 
-from fallback_storage.chain.outcomes import Resolution
-from gallery.contenders import memo_off, version_one_rule, without_near
+from fallback_storage.storage import FallbackStorage
 from gallery.models import Photo
 from gallery.production import integrity
-from gallery.workers import whoami
-
-BADGE_MARK = "<!-- badge of photo {} -->"
-PANEL_MARK = "<!-- panel -->"
-_BADGE = re.compile(BADGE_MARK.format(r"(\d+)"))
+from gallery.versionone import VersionOneRule
 
 
-class InstrumentsMiddleware:
-    """For the gallery only; `?plain` leaves the instruments out."""
+def instrumented(view: Callable[..., TemplateResponse]) -> Callable[..., HttpResponse]:
+    """Measure the gallery's view; `?plain` leaves the instruments out."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
-
-    def process_view(
-        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
-    ) -> HttpResponse | None:
-        """Called by Django instead of the view, which is called here, and metered."""
-        match = request.resolver_match
-        if match is None or match.url_name != "gallery" or "plain" in request.GET:
-            return None
-        memo_before = default_storage.stats()
+    def measured_view(request: HttpRequest) -> HttpResponse:
+        if "plain" in request.GET:
+            return view(request)
+        before = default_storage.stats()
         with metered() as page:
-            response: HttpResponse = view(request, *args, **kwargs)
-        request.seen = page, memo_before  # type: ignore[attr-defined]
-        return response
-
-    def process_template_response(
-        self, request: HttpRequest, response: TemplateResponse
-    ) -> TemplateResponse:
-        """Called by Django between the view and the rendering."""
-        seen: tuple[Meter, dict[str, Any]] | None = getattr(request, "seen", None)
-        if seen is None:
-            return response
-        page, memo_before = seen
-        photos: list[Photo] = list((response.context_data or {})["photos"])
+            response = view(request)
+        photos = list(response.context_data["photos"])
         # Unmeasured, once: clients, templates and caches that a thread builds at its
         # first page are no cost of a name, and whoever came first would pay them.
-        measure_page(request, response, photos, memo_off())
-        view_ms = page.report()["ms"]
+        render(response, photos, chain(cache=False))
         with metered(page):
             response.render()
-        memo_after = default_storage.stats()
-
-        with metered() as asked:
-            found = default_storage.resolve_many(photo.image.name for photo in photos)
-            badges = {photo.pk: place_of(found[photo.image.name]) for photo in photos}
+        after = default_storage.stats()
         figures = {
+            **{key: after[key] - before[key] for key in ("hits", "misses")},
+            **{key: settings.SITE[key] for key in ("workers", "redis")},
             "photos": len(photos),
-            **whoami(),
-            "look_ups": {
-                key: memo_after.get(key, 0) - memo_before.get(key, 0)
-                for key in ("hits", "misses")
-            },
-            "page": {**page.report(), "view_ms": view_ms},
-            "badges": asked.report(),
-            "memo_off": measure_page(request, response, photos, memo_off()),
-            "version_one": measure_page(request, response, photos, version_one_rule),
-            "exists": measure_exists(photos, default_storage),
-            "exists_memo_off": measure_exists(photos, memo_off()),
-            **measure_shared(request, response, photos),
+            "worker": os.getpid(),
+            "page": asdict(page),
         }
-        panel = render_to_string(
-            "gallery/_panel.html",
-            {
-                "figures": figures,
-                "production": integrity(),
-                "holders": dict(Counter(place["label"] for place in badges.values())),
-            },
-            request,
-        )
-        text = response.content.decode()
-        text = _BADGE.sub(lambda mark: render_badge(badges[int(mark[1])]), text)
-        response.content = text.replace(PANEL_MARK, panel, 1).encode()
+        fill_marks(response, photos, figures)
         return response
 
-
-def where(name: str) -> dict[str, Any]:
-    """Which backend holds a name, and how that was known, for a template."""
-    return place_of(default_storage.resolve(name))
+    return measured_view
 
 
-def place_of(resolution: Resolution) -> dict[str, Any]:
-    """What a resolution tells, for a template."""
-    backend = resolution.backend if resolution.held else None
-    return {
-        "backend": backend,
-        "label": "hidden" if resolution.hidden else backend or "nowhere",
-        "hidden": resolution.hidden,
-        "held": resolution.held,
-        "source": resolution.source.value,
-        "trail": [
-            {
-                "backend": attempt.backend,
-                "outcome": attempt.outcome.value,
-                "remembered": attempt.remembered,
-                "ms": attempt.seconds * 1000,
-            }
-            for attempt in resolution.trail
-        ],
+def fill_marks(
+    response: TemplateResponse, photos: Sequence[Photo], figures: dict[str, Any]
+) -> None:
+    """Put badges and panel into a page."""
+    with metered() as asked:
+        found = default_storage.resolve_many(photo.image.name for photo in photos)
+    places = {photo.pk: labelled(found[photo.image.name]) for photo in photos}
+    holders = dict(Counter(place["label"] for place in places.values()))
+    meters = {"badges": asked, **compare(response, photos)}
+    figures |= {column: asdict(meter) for column, meter in meters.items()}
+    panel = {"figures": figures, "production": integrity(), "holders": holders}
+    text = response.content.decode()
+    for pk, place in places.items():
+        badge = render_to_string("gallery/_badge.html", {"place": place})
+        text = text.replace(f"<!-- badge {pk} -->", badge)
+    shown = render_to_string("gallery/_panel.html", panel)
+    response.content = text.replace("<!-- panel -->", shown)
+
+
+def labelled(resolution: Any) -> dict[str, Any]:
+    """Which backend holds a name, in one word, and how that was known."""
+    holder = resolution.backend if resolution.held else "nowhere"
+    label = "hidden" if resolution.hidden else holder
+    return {"label": label, "source": resolution.source, "trail": resolution.trail}
+
+
+def compare(response: TemplateResponse, photos: Sequence[Photo]) -> dict[str, Meter]:
+    """The same page, and `exists` of every picture, with other chains."""
+    meters = {
+        "memo_off": render(response, photos, chain(cache=False)),
+        "version_one": render(response, photos, VersionOneRule()),
+        "exists": ask_exists(photos, default_storage),
+        "exists_memo_off": ask_exists(photos, chain(cache=False)),
     }
+    if settings.SITE["redis"]:
+        far = {**settings.FALLBACK_STORAGE_CACHE, "NEAR": False}
+        meters["one_by_one"] = render(response, photos, chain(far))
+        meters["prefetched"] = render(response, photos, chain(far), prefetch=True)
+    return meters
 
 
-def answers(name: str) -> dict[str, Any]:
-    """What the storage says of one name, method by method."""
-    folder, file = posixpath.split(name)
-    return {
-        "exists": default_storage.exists(name),
-        "listed": file in default_storage.listdir(folder)[1],
-        "url": default_storage.url(name),
-    }
+def chain(cache: Any) -> FallbackStorage:
+    """The same chain with another memo, or without one."""
+    return FallbackStorage(**settings.STORAGES["default"]["OPTIONS"], cache=cache)
 
 
-def render_badge(place: dict[str, Any]) -> str:
-    """The badge's HTML."""
-    return render_to_string("gallery/_badge.html", {"place": place}).strip()
-
-
-def measure_page(
-    request: HttpRequest,
+def render(
     response: TemplateResponse,
-    photos: Iterable[Photo],
+    photos: Sequence[Photo],
     storage: Storage,
-    *,
     prefetch: bool = False,
-) -> dict[str, Any]:
+) -> Meter:
     """Render the very same page with its pictures in another storage."""
-    own = [photo.image.storage for photo in photos]
-    try:
-        for photo in photos:
-            photo.image.storage = storage
-        template = response.resolve_template(response.template_name)
-        with metered() as meter:
-            if prefetch:
-                storage.prefetch(photos)  # type: ignore[attr-defined]
-            template.render(response.resolve_context(response.context_data), request)
-    finally:
-        for photo, storage_of_its_own in zip(photos, own, strict=True):
-            photo.image.storage = storage_of_its_own
-    return meter.report()
+    for photo in photos:
+        photo.image.storage = storage
+    with metered() as meter:
+        if prefetch:
+            storage.prefetch(photos)
+        _ = response.rendered_content
+    for photo in photos:
+        photo.image.storage = default_storage
+    return meter
 
 
-def measure_shared(
-    request: HttpRequest, response: TemplateResponse, photos: Iterable[Photo]
-) -> dict[str, Any]:
-    """Render the same page on the shared memo alone, with `prefetch` and without."""
-    if not settings.SITE["redis"]:
-        return {}
-    figures = {}
-    for column, prefetch in (("prefetched", True), ("one_by_one", False)):
-        storage = without_near(column)
-        figures[column] = measure_page(
-            request, response, photos, storage, prefetch=prefetch
-        )
-    return figures
-
-
-def measure_exists(photos: Iterable[Photo], storage: Storage) -> dict[str, Any]:
+def ask_exists(photos: Sequence[Photo], storage: Storage) -> Meter:
     """Ask `exists` for every picture."""
     with metered() as meter:
-        held = [storage.exists(photo.image.name) for photo in photos]
-    return {**meter.report(), "held": sum(held)}
+        for photo in photos:
+            storage.exists(photo.image.name)
+    return meter

@@ -5,19 +5,23 @@ Only the messages do: they tell the visitor what became of the production bucket
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any
 
 from django.contrib import messages
 from django.core.files.storage import default_storage
+from django.forms import BaseForm, modelform_factory
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 from django.views.generic import DetailView, ListView
 
-from gallery import production
-from gallery.forms import ReplaceForm, UploadForm
-from gallery.instruments import answers, where
+from gallery.instruments import labelled
 from gallery.models import Photo
+from gallery.production import integrity
+
+UploadForm = modelform_factory(Photo, fields=["title", "image"])
+ReplaceForm = modelform_factory(Photo, fields=["image"])
 
 
 class GalleryView(ListView):
@@ -48,9 +52,13 @@ class PhotoView(DetailView):
     extra_context = {"replace_form": ReplaceForm}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Ask the storage in every way that there is."""
         name = self.object.image.name
+        folder, file = posixpath.split(name)
         return super().get_context_data(
-            place=where(name), answers=answers(name), **kwargs
+            place=labelled(default_storage.resolve(name)),
+            exists=default_storage.exists(name),
+            listed=file in default_storage.listdir(folder)[1],
         )
 
 
@@ -60,11 +68,8 @@ def upload(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         return _refuse(request, form, "gallery")
-    before = production.digest()
     photo = form.save()
-    holder = where(photo.image.name)["backend"]
-    _tell(request, f"“{photo}” was saved in {holder}.", before)
-    return redirect("gallery")
+    return _done(request, f"“{photo}” was saved in {_holder(photo)}.")
 
 
 @require_POST
@@ -73,81 +78,57 @@ def replace(request: HttpRequest, pk: int) -> HttpResponse:
     photo = get_object_or_404(Photo, pk=pk)
     form = ReplaceForm(request.POST, request.FILES)
     if not form.is_valid():
-        return _refuse(request, form, photo)
-    before = production.digest()
-    name = photo.image.name
-    held_by = where(name)["backend"]
-    with default_storage.open(name, "wb") as file:
-        for chunk in form.cleaned_data["image"].chunks():
-            file.write(chunk)
-    now = where(name)["backend"]
-    text = f"“{photo}” was replaced: {now} holds the new picture"
-    if held_by not in (now, None):
-        text += f" and wins over the one in {held_by}, which is still there"
-    _tell(request, f"{text}.", before)
-    return redirect(photo)
+        return _refuse(request, form, "photo", pk)
+    with default_storage.open(photo.image.name, "wb") as file:
+        file.writelines(form.cleaned_data["image"].chunks())
+    return _done(request, f"“{photo}” was replaced in {_holder(photo)}.")
 
 
 @require_POST
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     """Delete a picture, and say what that did."""
     photo = get_object_or_404(Photo, pk=pk)
-    before = production.digest()
-    name = photo.image.name
-    held_by = where(name)["backend"]
-    default_storage.delete(name)
-    if not where(name)["hidden"]:
-        photo.delete()
-        _tell(request, f"“{photo}” is deleted: only {held_by} held it.", before)
-    elif held_by == "production":
-        _tell(request, f"“{photo}” is hidden: production keeps it.", before)
-    else:
-        _tell(
-            request,
-            f"The copy of “{photo}” in {held_by} is deleted, and production's is hidden.",
-            before,
-        )
-    return redirect("gallery")
+    held_by = _holder(photo)
+    default_storage.delete(photo.image.name)
+    if _holder(photo) == "hidden":
+        return _done(request, f"“{photo}” is deleted here: production's is hidden.")
+    photo.delete()
+    return _done(request, f"“{photo}” is deleted: only {held_by} held it.")
 
 
 @require_POST
 def undo(request: HttpRequest, pk: int) -> HttpResponse:
     """Show a hidden picture again."""
     photo = get_object_or_404(Photo, pk=pk)
-    before = production.digest()
     default_storage.unhide(photo.image.name)
-    holder = where(photo.image.name)["label"]
-    _tell(request, f"“{photo}” is back, from {holder}.", before)
-    return redirect("gallery")
+    return _done(request, f"“{photo}” is back, from {_holder(photo)}.")
 
 
 @require_POST
 def forget(request: HttpRequest) -> HttpResponse:
     """Empty the memo, or take one name out of it."""
-    name = request.POST.get("name")
-    if name:
+    if name := request.POST.get("name"):
         default_storage.forget(name)
-        return redirect(get_object_or_404(Photo, image=name))
+        return redirect("photo", get_object_or_404(Photo, image=name).pk)
     default_storage.forget_all()
     messages.info(request, "The memo is empty: this page was made cold.")
     return redirect("gallery")
 
 
-def _tell(
-    request: HttpRequest, text: str, before: str, level: int = messages.SUCCESS
-) -> None:
-    """A message, with the bucket's digest before and after what was done."""
-    after = production.digest()
-    verdict = "unchanged" if after == before else "CHANGED"
-    messages.add_message(
-        request,
-        level if after == before else messages.ERROR,
-        f"{text} Production bucket {verdict}: {before[:12]} before, {after[:12]} after.",
-    )
+def _holder(photo: Photo) -> str:
+    return labelled(default_storage.resolve(photo.image.name))["label"]
 
 
-def _refuse(request: HttpRequest, form: Any, target: Any) -> HttpResponse:
-    for errors in form.errors.values():
-        for error in errors:
-            messages.error(request, error)
-    return redirect(target)
+def _done(request: HttpRequest, text: str) -> HttpResponse:
+    """Back to the gallery, with a message, also of what became of production."""
+    found = integrity()
+    tell = messages.success if found["unchanged"] else messages.error
+    verdict = "unchanged" if found["unchanged"] else "CHANGED"
+    text += f" Production {verdict}: {found['then']} before, {found['now']} now."
+    tell(request, text)
+    return redirect("gallery")
+
+
+def _refuse(request: HttpRequest, form: BaseForm, *target: Any) -> HttpResponse:
+    messages.error(request, form.errors.as_text())
+    return redirect(*target)
