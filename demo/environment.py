@@ -28,9 +28,7 @@ def ensure_environment(here: Path, guard: Guard) -> str:
 
 def _install(here: Path, venv: Path, python: Path, guard: Guard) -> None:
     if importlib.util.find_spec("ensurepip") is None:
-        raise DemoError(
-            "this Python lacks venv; on Debian or Ubuntu: apt install python3-venv"
-        )
+        raise DemoError("this Python lacks venv; on Debian: apt install python3-venv")
     log = venv / "install.log"
     print(f"Installing into {venv} (the first run only) ...", flush=True)
     shutil.rmtree(venv, ignore_errors=True)

@@ -12,10 +12,16 @@ def parse() -> argparse.Namespace:
         description="A picture gallery on a local directory over a real S3 server.",
         epilog="Needs a package index for its first run only.",
     )
+    add = parser.add_argument
     numbers = (
         ("port", 65535, 0, "of the web page (default: 8000, or one that is free)"),
-        ("photos", 1000, 100, "how many pictures the bucket gets (%(default)s)"),
-        ("workers", 32, 1, "how many processes serve the pages (%(default)s)"),
+        (
+            "photos",
+            1000,
+            100,
+            "how many pictures production has (default: %(default)s)",
+        ),
+        ("workers", 32, 1, "how many processes serve the pages (default: %(default)s)"),
     )
     switches = (
         ("redis", "start a Valkey server for the memo, which all workers then share"),
@@ -24,11 +30,9 @@ def parse() -> argparse.Namespace:
         ("here", "use what is installed for this interpreter; install nothing"),
     )
     for name, _, default, text in numbers:
-        parser.add_argument(
-            f"--{name}", type=int, default=default, metavar="N", help=text
-        )
+        add(f"--{name}", type=int, default=default, metavar="N", help=text)
     for name, text in switches:
-        parser.add_argument(f"--{name}", action="store_true", help=text)
+        add(f"--{name}", action="store_true", help=text)
     options = parser.parse_args()
     for name, limit, default, _ in numbers:
         if getattr(options, name) not in {default, *range(1, limit + 1)}:

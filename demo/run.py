@@ -16,7 +16,11 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this is what tells the user
     sys.exit("demo: needs Python 3.11 or later, this is " + sys.version.split()[0])
 
 import os
+import signal
 from pathlib import Path
+
+# Until the guard is there, there is nothing to clear away.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))

@@ -76,6 +76,7 @@ if SITE["toolbar"]:
     MIDDLEWARE.insert(0, "debug_toolbar.middleware.DebugToolbarMiddleware")
     INTERNAL_IPS = ["127.0.0.1"]
     DEBUG_TOOLBAR_PANELS = [
+        "debug_toolbar.panels.history.HistoryPanel",
         "debug_toolbar.panels.timer.TimerPanel",
         "fallback_storage.panels.FallbackStoragePanel",
         "debug_toolbar.panels.sql.SQLPanel",
