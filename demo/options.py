@@ -15,12 +15,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     numbers = (
         ("port", 65535, 0, "of the web page (default: 8000, or one that is free)"),
-        (
-            "photos",
-            1000,
-            100,
-            "how many pictures production has (default: %(default)s)",
-        ),
+        ("photos", 1000, 100, "how many pictures there are (default: %(default)s)"),
         ("workers", 32, 1, "how many processes serve the pages (default: %(default)s)"),
     )
     switches = (
