@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-DEMO = Path(__file__).parents[2] / "demo" / "run.py"
+DEMO = ROOT / "demo" / "run.py"
 PATIENCE_SECONDS = 120
 # Whatever its temporary directory is, the S3 server has sockets there.
 SOCKETS = Path("/tmp")

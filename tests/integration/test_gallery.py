@@ -11,13 +11,13 @@ import json
 import subprocess
 import sys
 import urllib.request
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from django.core.files.storage import default_storage
 from django.http import Http404
 from django.views.static import serve
+from paths import SUPPORT
 
 from fallback_storage.cache import snapshots
 from fallback_storage.storage import FallbackStorage
@@ -72,7 +72,7 @@ def shared(site, valkey):
 @pytest.fixture
 def elsewhere(shared, site):
     """Have a process of its own do something with the site's storage."""
-    script = Path(__file__).with_name("elsewhere.py")
+    script = SUPPORT / "elsewhere.py"
     keys = ("SECRET_KEY", "STORAGES", "CACHES", "FALLBACK_STORAGE_CACHE")
 
     def run(do, *names):
