@@ -46,6 +46,19 @@ class Policy:
     concurrent: bool | None = None
 
 
+class BackendError(Exception):
+    """What a backend raised while it was asked: ``error``, as it was.
+
+    The error itself carries no mark. It may be one object that is raised again and
+    again, by more than one backend, in more than one thread.
+    """
+
+    def __init__(self, backend: Backend, error: Exception) -> None:
+        super().__init__(backend, error)
+        self.backend = backend
+        self.error = error
+
+
 class Backend:
     """A named, lazily built storage of a chain.
 
@@ -163,6 +176,20 @@ class Backend:
             return True
         return True
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Raise what is raised within as a ``BackendError`` of this backend.
+
+        One that is a ``BackendError`` already stays what it is. Not for code of another
+        storage: that may have to know the error by its type.
+        """
+        try:
+            yield
+        except BackendError:
+            raise
+        except Exception as error:
+            raise BackendError(self, error) from error
+
     def count(self, seconds: float, *, failed: bool = False) -> None:
         """Add one call to the counters that ``stats()`` shows."""
         with self._lock:
@@ -219,19 +246,3 @@ def _reaches(storage: object, owner: object, trail: tuple[int, ...]) -> bool:
         for backend in inner
         if isinstance(backend, Backend)
     )
-
-
-class Blame:
-    """``backend``: the first that failed while it was asked."""
-
-    def __init__(self) -> None:
-        self.backend: Backend | None = None
-
-    @contextmanager
-    def asking(self, backend: Backend) -> Iterator[None]:
-        """Blame ``backend`` for what is raised within, unless another is already."""
-        try:
-            yield
-        except Exception:
-            self.backend = self.backend or backend
-            raise

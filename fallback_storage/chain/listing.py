@@ -172,7 +172,10 @@ def is_read_as_stored(backend: Backend, opened: Any) -> bool:
 
 
 def reads_as_stored(backend: Backend, name: str) -> bool:
-    """Ask the backend for ``is_read_as_stored``; a request, the file is not read."""
+    """Ask the backend for ``is_read_as_stored``; a request, the file is not read.
+
+    Raises a ``BackendError``.
+    """
     storage: Any = backend.storage
-    with storage._open(name, "rb") as opened:
+    with backend.asking(), storage._open(name, "rb") as opened:
         return is_read_as_stored(backend, opened)

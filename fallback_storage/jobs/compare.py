@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +20,7 @@ from fallback_storage.chain.listing import reads_as_stored
 from fallback_storage.operations.files import CHUNK
 
 if TYPE_CHECKING:
-    from fallback_storage.chain.backend import Backend, Blame
+    from fallback_storage.chain.backend import Backend
 
 
 class Content(NamedTuple):
@@ -44,7 +45,7 @@ def content_of(file: Any, limit: int | None = None) -> Content:
 def content_in(backend: Backend, name: str) -> Content:
     """Read all of a backend's file."""
     storage: Any = backend.storage
-    with storage._open(name, "rb") as opened:
+    with backend.asking(), storage._open(name, "rb") as opened:
         return content_of(opened)
 
 
@@ -55,13 +56,13 @@ def tells_sizes_at_once(backend: Backend) -> bool:
 
 def size_in(backend: Backend, name: str) -> int | None:
     """Return the size of a backend's file; None if it has none to tell."""
-    try:
+    with backend.asking():
         if tells_sizes_at_once(backend) and Path(backend.storage.path(name)).is_dir():
             # It has a size, too.
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-        return backend.storage.size(name)
-    except NotImplementedError:
-        return None
+        with suppress(NotImplementedError):
+            return backend.storage.size(name)
+    return None
 
 
 def moment_of(backend: Backend, name: str) -> int | None:
@@ -73,13 +74,12 @@ def moment_of(backend: Backend, name: str) -> int | None:
 
 def shown(backend: Backend, name: str) -> Listed:
     """Return what a listing of this one file shows, else its size."""
-    if lists_flat(backend):
-        # The name itself is the first of all that begin with it.
-        for page in flat_pages(backend, name):
-            for listed in page:
+    with backend.asking():
+        if lists_flat(backend):
+            # The name itself is the first of all that begin with it.
+            for listed in next(flat_pages(backend, name), []):
                 if listed.name == name:
                     return listed
-            break
     return Listed(name, size_in(backend, name))
 
 
@@ -88,7 +88,6 @@ def differ(
     shows: Listed,
     other: Backend,
     other_shows: Listed,
-    blame: Blame,
     *,
     surely: bool = False,
 ) -> bool:
@@ -98,33 +97,20 @@ def differ(
     """
     sides = ((one, shows), (other, other_shows))
     name = shows.name
-    if _look_different(sides, name, blame):
-        for backend, _ in sides:
-            with blame.asking(backend):
-                if not reads_as_stored(backend, name):
-                    # Stored in another form: what is read decides.
-                    break
-        else:
+    if _look_different(sides, name):
+        # What is stored in another form is decided by what is read.
+        if all(reads_as_stored(backend, name) for backend, _ in sides):
             return True
     elif not surely or shows.md5 or other_shows.md5:
         return False
-    return _read(one, name, blame) != _read(other, name, blame)
+    return content_in(one, name) != content_in(other, name)
 
 
-def _look_different(
-    sides: tuple[tuple[Backend, Listed], ...], name: str, blame: Blame
-) -> bool:
+def _look_different(sides: tuple[tuple[Backend, Listed], ...], name: str) -> bool:
     sizes = {shows.size for _, shows in sides} - {None}
     if len(sizes) > 1:
         return True
     if not any(shows.md5 for _, shows in sides):
         return False
-    return (
-        len({shows.md5 or _read(backend, name, blame).md5 for backend, shows in sides})
-        > 1
-    )
-
-
-def _read(backend: Backend, name: str, blame: Blame) -> Content:
-    with blame.asking(backend):
-        return content_in(backend, name)
+    digests = {shows.md5 or content_in(backend, name).md5 for backend, shows in sides}
+    return len(digests) > 1

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from fallback_storage.chain.backend import Backend, Blame
-    from fallback_storage.chain.flat_listing import Listed
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.listing import Listed
     from fallback_storage.operations.overlay import Overlay
 
 # Storages that never show a part of a file, and whose servers check what arrives.
@@ -131,7 +131,7 @@ class Notes:
         self._storage.delete(place)
         return ""
 
-    def settle(self, name: str, sources: Sequence[Backend], blame: Blame) -> None:
+    def settle(self, name: str, sources: Sequence[Backend]) -> None:
         """Remove what a killed run wrote of ``name``, if that is a part of the file.
 
         Raises ``TornCopyError`` if it is neither a part nor all of it: somebody may
@@ -142,7 +142,7 @@ class Notes:
                 if not is_idle(copy):
                     return  # it is being written now
                 found = content_of(copy)
-            beginning, whole = _look_up(name, sources, found.size, blame)
+            beginning, whole = _look_up(name, sources, found.size)
             if found == beginning and found != whole:
                 self._storage.delete(name)
                 invalidation.invalidate(affected(name))
@@ -154,12 +154,12 @@ class Notes:
 
 
 def _look_up(
-    name: str, sources: Sequence[Backend], size: int, blame: Blame
+    name: str, sources: Sequence[Backend], size: int
 ) -> tuple[Content | None, Content | None]:
     """Return the first ``size`` bytes of what was copied, and all; None if it is gone."""
     for source in sources:
         storage: Any = source.storage
-        with blame.asking(source):
+        with source.asking():
             if not storage.exists(name):
                 continue
             with (

@@ -10,13 +10,13 @@ import enum
 import errno
 import threading
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage
 
-from fallback_storage.chain.backend import Blame
+from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.exists_many import probe_many
 from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.listing import pages
@@ -100,7 +100,6 @@ class _Task:
     index: int
     shows: Listed
     is_home: bool
-    blame: Blame = field(default_factory=Blame)
 
 
 class _Run:
@@ -135,35 +134,38 @@ class _Run:
         if self._notes and not self._dry_run:
             yield from self._settle(self._notes)
         for index in self._below:
-            holder, blame = self._backends[index], Blame()
+            holder = self._backends[index]
             try:
-                for page in pages(holder, directory):
-                    yield from self._tasks_of(index, page, blame)
-            except ImproperlyConfigured:
-                raise
-            except Exception as error:  # noqa: BLE001 - any storage's any error
-                yield _failed(directory, blame.backend or holder, error, final=True)
-                return
+                with holder.asking():
+                    for page in pages(holder, directory):
+                        yield from self._tasks_of(index, page)
+            except BackendError as failed:
+                failure = failed
+            else:
+                continue
+            if isinstance(failure.error, ImproperlyConfigured):
+                raise failure.error
+            yield _failed(directory, failure.backend, failure.error, final=True)
+            return
 
     def _settle(self, notes: Notes) -> Iterator[Step]:
         """See to what was being written when an earlier run was killed."""
-        name, blame = "", Blame()
+        name = ""
         below = [self._backends[index] for index in self._below]
         try:
-            for name in notes.names():
-                try:
-                    notes.settle(name, below, blame)
-                except TornCopyError as error:
-                    yield _failed(name, self._home, error)
-        except Exception as error:  # noqa: BLE001 - any storage's any error
-            yield _failed(name, blame.backend or self._home, error, final=True)
+            with self._home.asking():
+                for name in notes.names():
+                    try:
+                        notes.settle(name, below)
+                    except TornCopyError as error:
+                        yield _failed(name, self._home, error)
+        except BackendError as failed:
+            yield _failed(name, failed.backend, failed.error, final=True)
 
-    def _tasks_of(
-        self, index: int, page: list[Listed], blame: Blame
-    ) -> Iterator[_Task | Step]:
+    def _tasks_of(self, index: int, page: list[Listed]) -> Iterator[_Task | Step]:
         names = {listed.name: listed for listed in page}
         for above in range(self._below.start, index):
-            yield from self._drop_held(above, names, blame)
+            yield from self._drop_held(above, names)
         found = probe_many(self._home, names)
         for name, shows in names.items():
             outcome, error = found[name].outcome, found[name].exception
@@ -172,23 +174,21 @@ class _Run:
                 return
             yield _Task(index, shows, outcome is Outcome.HELD)
 
-    def _drop_held(
-        self, above: int, names: dict[str, Listed], blame: Blame
-    ) -> Iterator[Step]:
+    def _drop_held(self, above: int, names: dict[str, Listed]) -> Iterator[Step]:
         """Drop the names that another backend, further up, is the source of."""
         backend = self._backends[above]
         for name, attempt in probe_many(backend, names).items():
             if attempt.outcome is Outcome.FAILED:
                 yield _failed(name, backend, attempt.exception)
-            elif attempt.outcome is not Outcome.HELD or self._hides(name, above, blame):
+            elif attempt.outcome is not Outcome.HELD or self._hides(name, above):
                 continue
             del names[name]
 
-    def _hides(self, name: str, index: int, blame: Blame) -> bool:
+    def _hides(self, name: str, index: int) -> bool:
         whiteouts = self._overlay.whiteouts
         if whiteouts is None or index not in whiteouts.covered:
             return False
-        with blame.asking(self._home):
+        with self._home.asking():
             return whiteouts.hides(name)
 
     # What is done with one name
@@ -199,17 +199,19 @@ class _Run:
         name, source = task.shows.name, self._backends[task.index]
         try:
             result = self._result(task)
-        except Exception as error:  # noqa: BLE001 - any storage's any error
-            failed = task.blame.backend or source
-            full = failed is self._home and getattr(error, "errno", None) in HOPELESS
-            return _failed(name, failed, error, final=full)
+        except BackendError as failed:
+            backend, error = failed.backend, failed.error
+            full = backend is self._home and getattr(error, "errno", None) in HOPELESS
+            return _failed(name, backend, error, final=full)
         return Step(name, result, source.name, task.shows.size)
 
     def _result(self, task: _Task) -> Result:
         try:
-            return self._compare(task) if task.is_home else self._bring(task)
-        except Exception as error:
-            result = self._excuse(task, error)
+            with self._backends[task.index].asking():
+                return self._compare(task) if task.is_home else self._bring(task)
+        except BackendError as failed:
+            with failed.backend.asking():
+                result = self._excuse(task, failed.error)
             if result is None:
                 raise
             return result
@@ -220,33 +222,30 @@ class _Run:
         theirs, ours = task.shows, Listed(name)
         if theirs.size is None and (self._verify or tells_sizes_at_once(source)):
             theirs = theirs._replace(size=size_in(source, name))
-        with task.blame.asking(self._home):
-            if self._verify:
-                ours = shown(self._home, name)
-            elif tells_sizes_at_once(self._home):
-                ours = ours._replace(size=size_in(self._home, name))
+        if self._verify:
+            ours = shown(self._home, name)
+        elif tells_sizes_at_once(self._home):
+            ours = ours._replace(size=size_in(self._home, name))
         task.shows = theirs
         if not self._verify:
             theirs = theirs._replace(md5=None)
-        different = differ(
-            source, theirs, self._home, ours, task.blame, surely=self._verify
-        )
+        different = differ(source, theirs, self._home, ours, surely=self._verify)
         return Result.DIFFERENT if different else Result.PRESENT
 
     def _bring(self, task: _Task) -> Result:
         name, source = task.shows.name, self._backends[task.index]
-        if self._hides(name, task.index, task.blame):
+        if self._hides(name, task.index):
             return Result.HIDDEN
         for above in self._backends[: self._overlay.home_index]:
             # A file of a read-only backend in front: what is behind is not shown.
-            with task.blame.asking(above):
+            with above.asking():
                 if above.storage.exists(name):
                     return Result.PRESENT
         if task.shows.size is None:
             task.shows = task.shows._replace(size=size_in(source, name))
         if self._dry_run:
             return Result.COPIED
-        copied = self._copier.copy(source, task.index, task.shows, task.blame)
+        copied = self._copier.copy(source, task.index, task.shows)
         return Result.COPIED if copied else Result.PRESENT
 
     def _excuse(self, task: _Task, error: Exception) -> Result | None:
@@ -257,7 +256,7 @@ class _Run:
             return Result.PRESENT if self._home.storage.exists(name) else None
         if classify(error) is not Outcome.ABSENT:
             return None
-        if self._hides(name, task.index, task.blame):
+        if self._hides(name, task.index):
             return Result.HIDDEN
         with suppress(Exception):  # the first error is the one to tell
             if not self._backends[task.index].storage.exists(name):

@@ -9,9 +9,7 @@ import pytest
 from django.core.files.base import ContentFile
 from fakes import RecordingStorage
 
-from fallback_storage.chain.backend import Blame
-from fallback_storage.chain.flat_listing import Listed
-from fallback_storage.chain.listing import is_read_as_stored
+from fallback_storage.chain.listing import Listed, is_read_as_stored
 from fallback_storage.jobs.compare import content_of, differ, shown, size_in
 from fallback_storage.storage import FallbackStorage
 
@@ -52,7 +50,7 @@ def test_a_storage_that_has_no_sizes():
 )
 def test_what_is_shown_is_compared_first(shows, other_shows, read, differs):
     one, other = backend(), backend()
-    assert differ(one, shows, other, other_shows, Blame()) is differs
+    assert differ(one, shows, other, other_shows) is differs
     opened = [each.storage.count("_open") for each in (one, other)]
     assert sum(opened) == read
 
@@ -68,7 +66,7 @@ def test_what_is_shown_is_compared_first(shows, other_shows, read, differs):
 def test_to_be_sure_what_shows_no_checksum_is_read(shows, content, read, differs):
     """Only then: a checksum on one side is what the other's content is compared with."""
     one, other = backend(), backend(content=content)
-    assert differ(one, shows, other, Listed("a", 7), Blame(), surely=True) is differs
+    assert differ(one, shows, other, Listed("a", 7), surely=True) is differs
     opened = [each.storage.count("_open") for each in (one, other)]
     assert sum(opened) == read
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import threading
 
@@ -190,6 +191,83 @@ def test_whiteouts_that_cannot_be_asked_end_the_run(production):
     steps = list(sync(chain))
     assert errors(steps) == [("", "home", ConnectionError)]
     assert steps[-1].final
+
+
+def test_whiteouts_that_are_configured_wrong_are_raised_as_they_are(production):
+    home, mistake = RecordingStorage("home"), ImproperlyConfigured("no bucket")
+    lower = [read_only(production), writable(RecordingStorage(files=FILES), "other")]
+    chain = make(home, *lower, on_delete="whiteout")
+    home.fail("exists", mistake)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        list(sync(chain))
+    assert caught.value is mistake
+    assert mistake.__context__ is None
+
+
+# Who failed
+
+
+def test_one_error_that_two_backends_raise_is_told_of_each():
+    """Some libraries keep one object for all that fails in a way."""
+    error = ConnectionError("the only one")
+    production = Guard("production", {"a": b"a", "b": b"b"})
+    home = RecordingStorage("home")
+
+    def fail(name):
+        if name == "a":
+            raise error
+
+    production.before("_open", fail)
+    home.fail("_save", error)
+    steps = list(sync(make(home, read_only(production))))
+    assert {step.name: step.backend for step in steps} == {
+        "a": "production",
+        "b": "home",
+    }
+    assert {id(step.error) for step in steps} == {id(error)}
+
+
+class BreaksOff(File):
+    """Cannot seek, and ends with an error."""
+
+    error = None
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        raise io.UnsupportedOperation
+
+    def read(self, size=-1):
+        data = self.file.read(5)
+        if self.error and not data:
+            raise self.error
+        return data
+
+
+class Breaking(Guard):
+    error = None
+
+    def _open(self, name, mode="rb"):
+        opened = BreaksOff(super()._open(name, mode).file, name)
+        opened.error = self.error
+        return opened
+
+
+def test_a_source_that_breaks_off_is_what_failed(home):
+    """Though it is the home that reads it."""
+    production = Breaking("production", FILES)
+    production.error = ConnectionResetError()
+    steps = list(sync(make(home, read_only(production))))
+    assert errors(steps) == [
+        (name, "production", ConnectionResetError) for name in FILES
+    ]
+    assert content(home) == {}
+
+
+def test_a_source_that_cannot_seek_is_not_what_failed():
+    """That it cannot is passed over when it is read."""
+    home = RecordingStorage("home")
+    home.fail("_save")
+    chain = make(home, read_only(Breaking("production", FILES)))
+    assert errors(sync(chain)) == [(name, "home", ConnectionError) for name in FILES]
 
 
 # Threads
