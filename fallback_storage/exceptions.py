@@ -169,6 +169,26 @@ class CorruptCopyError(FallbackStorageError, OSError):
         return type(self), (self.filename,)
 
 
+class PartialCopyError(FallbackStorageError, OSError):
+    """Raised when a file that is there is a beginning of what was to be copied.
+
+    A run that was killed left it, or it was saved like that; ``found`` bytes. It is
+    replaced only if that is asked for.
+    """
+
+    def __init__(self, name: str, found: int) -> None:
+        super().__init__(
+            errno.EIO,
+            f"only the first {found} bytes, from a copy that was killed or saved so; "
+            "--repair replaces it",
+            name,
+        )
+        self.found = found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.filename, self.found)
+
+
 class NoAvailableNameError(FallbackStorageError, FileExistsError):
     """Raised when the bounded search for a free name found none."""
 

@@ -22,6 +22,7 @@ from fallback_storage.exceptions import (
     Mistake,
     NoAvailableNameError,
     OperationNotSupportedError,
+    PartialCopyError,
     ReadOnlyBackendError,
 )
 from fallback_storage.storage import FallbackStorage
@@ -83,6 +84,11 @@ ERRORS = {
         lambda: CorruptCopyError("x"),
         [OSError],
         {"errno": errno.EIO, "filename": "x"},
+    ),
+    "partial": (
+        lambda: PartialCopyError("x", 5),
+        [OSError],
+        {"errno": errno.EIO, "filename": "x", "found": 5},
     ),
     "no name": (
         lambda: NoAvailableNameError("x", 100),

@@ -28,6 +28,16 @@ CONCURRENT_CLASSES = frozenset(
     }
 )
 
+# Storages that never show a part of a file, and whose servers check what arrives.
+WHOLE_CLASSES = frozenset(
+    {
+        "django.core.files.storage.memory.InMemoryStorage",
+        "storages.backends.azure_storage.AzureStorage",
+        "storages.backends.gcloud.GoogleCloudStorage",
+        "storages.backends.s3.S3Storage",
+    }
+)
+
 # Storages whose delete() of a directory takes what is below it along.
 DELETES_TREES_CLASSES = frozenset(
     {

@@ -95,22 +95,16 @@ def differ(
 
     ``surely``: where no listing shows a checksum, both are read.
     """
-    sides = ((one, shows), (other, other_shows))
-    name = shows.name
-    if _look_different(sides, name):
+    name, sides = shows.name, ((one, shows), (other, other_shows))
+    has_md5 = bool(shows.md5 or other_shows.md5)
+    different = len({side.size for _, side in sides} - {None}) > 1
+    if has_md5 and not different:
+        md5s = {side.md5 or content_in(backend, name).md5 for backend, side in sides}
+        different = len(md5s) > 1
+    if different:
         # What is stored in another form is decided by what is read.
         if all(reads_as_stored(backend, name) for backend, _ in sides):
             return True
-    elif not surely or shows.md5 or other_shows.md5:
+    elif has_md5 or not surely:
         return False
     return content_in(one, name) != content_in(other, name)
-
-
-def _look_different(sides: tuple[tuple[Backend, Listed], ...], name: str) -> bool:
-    sizes = {shows.size for _, shows in sides} - {None}
-    if len(sizes) > 1:
-        return True
-    if not any(shows.md5 for _, shows in sides):
-        return False
-    digests = {shows.md5 or content_in(backend, name).md5 for backend, shows in sides}
-    return len(digests) > 1

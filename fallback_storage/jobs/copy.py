@@ -1,23 +1,38 @@
-"""One copy to the home, checked before it can be seen."""
+"""Copies to the home: made, checked, and told from halves that killed runs have left.
+
+Where a file can be written beside its name first, nobody ever sees half a copy. Object
+stores show a file when all of it has arrived. Any other home is written to in place: a
+process that is killed leaves a *part* under the name, a true beginning of the file. It
+may as well be what somebody saved, so it is replaced only if that is asked for.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from fallback_storage.cache import invalidation
 from fallback_storage.chain.backend import BackendError
-from fallback_storage.chain.listing import is_read_as_stored
+from fallback_storage.chain.listing import is_read_as_stored, reads_as_stored
+from fallback_storage.chain.names import affected
+from fallback_storage.chain.profiles import WHOLE_CLASSES
 from fallback_storage.exceptions import CorruptCopyError, TornCopyError
-from fallback_storage.jobs.compare import Content, content_of, moment_of
-from fallback_storage.jobs.inplace import Notes, confirm
+from fallback_storage.jobs.compare import (
+    Content,
+    content_in,
+    content_of,
+    moment_of,
+    shown,
+)
 from fallback_storage.operations import staging
 from fallback_storage.operations.files import AnyFile
+from fallback_storage.operations.partial import is_idle
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from datetime import datetime
     from typing import BinaryIO
 
     from fallback_storage.chain.backend import Backend
@@ -28,75 +43,122 @@ if TYPE_CHECKING:
 class Copier:
     """Copies files to the home of an overlay, until ``stop`` is set.
 
-    ``notes``: where a copy is noted while it is written, if the home needs that.
+    ``leaves_parts``: half a copy may be found in the home, after a kill.
     """
 
-    def __init__(
-        self, overlay: Overlay, notes: Notes | None, stop: threading.Event
-    ) -> None:
+    def __init__(self, overlay: Overlay, stop: threading.Event) -> None:
         self._overlay = overlay
-        self._notes = notes
+        self._home = overlay.home
+        self._storage: Any = overlay.home.storage
         self._stop = stop
+        self._stages = staging.can_stage(self._storage)
+        self._is_whole = self._home.is_one_of(WHOLE_CLASSES)
+        self.leaves_parts = not (self._stages or self._is_whole)
 
-    def copy(self, source: Backend, index: int, shows: Listed) -> bool:
+    def copy(
+        self, source: Backend, index: int, shows: Listed, part: Content | None = None
+    ) -> bool:
         """Copy what backend ``index`` holds; false if the home has the name already.
+
+        ``part``: replace this, if it is still what the home has.
 
         Raises as a ``BackendError`` what ``Overlay.copy_up`` raises, ``TornCopyError``
         if the copy has not the size that is shown, and ``CorruptCopyError`` if it has
         not the MD5, or does not arrive as it was.
         """
-        home = self._overlay.home
+        name = shows.name
         with source.asking():
-            original = _Original(source, shows, self._stop, self._notes)
-            original.is_seen_late = not staging.can_stage(home.storage)
-        with original, home.asking():
+            original = _Original(source, shows, self._stop, reads_all=not self._stages)
+        with original, self._home.asking():
+            if part is not None:
+                self._remove(name, part)
             try:
-                copied = self._overlay.copy_up(
-                    shows.name, index, original, original.check
-                )
-                if copied and original.content is not None:
-                    confirm(self._overlay, shows.name, original.content)
+                copied = self._overlay.copy_up(name, index, original, original.check)
             except Exception as error:
-                if original.has_noted:
-                    self._withdraw(shows.name)
                 if original.fails:
                     raise BackendError(source, error) from error
                 raise
-            if self._notes and (copied or original.has_noted):
-                # Not copied: what is there now is somebody else's, whole or not.
-                self._notes.remove(shows.name)
+            if copied and original.content and not self._stages:
+                self._confirm(name, original.content)
         return copied
 
-    def _withdraw(self, name: str) -> None:
-        """Remove the note of a copy that failed, if it left nothing."""
-        # Else the next run takes what is saved here meanwhile for a part of the copy.
-        with suppress(Exception):  # the copy's failure is what counts
-            if self._notes and not self._overlay.home.storage.exists(name):
-                self._notes.remove(name)
+    def part(self, source: Backend, shows: Listed, size: int | None) -> Content | None:
+        """Return what the home has of a file, if that is a beginning of it, not all.
+
+        ``size``: bytes of the home's file, if they are known. What is being written now
+        is no part. Raises a ``BackendError``.
+        """
+        storage: Any = source.storage
+        with source.asking(), storage._open(shows.name, "rb") as opened:
+            is_as_long = size and shows.size and size >= shows.size
+            if is_as_long and is_read_as_stored(source, opened):
+                return None  # and need not be read
+            found = self._read_idle(shows.name)
+            if found is None or content_of(opened, found.size) != found:
+                return None
+            return found if opened.read(1) else None
+
+    def _confirm(self, name: str, content: Content) -> None:
+        """Look whether a copy that was just made has this content; else remove it.
+
+        Raises ``CorruptCopyError`` if it has not. A file that somebody wrote to after
+        the copy was made is kept.
+        """
+        state = self._state_of(name)
+        if self._is_sure(state[0], content):
+            return
+        found = content_in(self._home, name)
+        if found != content:
+            self._remove(name, found, state)
+            raise CorruptCopyError(name)
+
+    def _is_sure(self, shows: Listed, content: Content) -> bool:
+        """Whether it needs not be read to know that it is whole."""
+        if shows.md5 is not None and shows.md5 == content.md5:
+            return True
+        if shows.size != content.size or not self._is_whole:
+            return False
+        return shows.md5 is None or not reads_as_stored(self._home, shows.name)
+
+    def _state_of(self, name: str) -> tuple[Listed, datetime | None]:
+        shows, moment = shown(self._home, name), None
+        if shows.md5 is None and self._home.implements("get_modified_time"):
+            moment = self._storage.get_modified_time(name)
+        return shows, moment
+
+    def _remove(self, name: str, content: Content, state: object = None) -> None:
+        """Remove the home's file, if it has this content, and this state, still."""
+        with self._overlay.exclusive(name):
+            is_same = state is None or self._state_of(name) == state
+            if is_same and self._read_idle(name) == content:
+                self._storage.delete(name)
+        invalidation.invalidate(affected(name))
+
+    def _read_idle(self, name: str) -> Content | None:
+        """Read the home's file; None if somebody is writing it."""
+        with self._home.asking(), self._storage._open(name, "rb") as file:
+            return content_of(file) if is_idle(file) else None
 
 
 class _Original(AnyFile):
     """A file that is being copied. It ends with the run, and checks its copy.
 
     ``fails``: reading it raised, and was not tried again. (A home that reads it may
-    make another error of that.) ``is_seen_late``: the home shows the copy before all of
-    it has arrived; so ``content`` is what was checked, to be compared with that.
+    make another error of that.) ``content``: of the copy, if that was read to check it.
     """
 
     file: Any
     fails = False
-    is_seen_late = False
     content: Content | None = None
-    has_noted = False  # by this copy, not by another process
 
     def __init__(
-        self, source: Backend, shows: Listed, stop: threading.Event, notes: Notes | None
+        self, source: Backend, shows: Listed, stop: threading.Event, *, reads_all: bool
     ) -> None:
-        self._moment = moment_of(source, shows.name)
         self._source = source
         self._shows = shows
         self._stop = stop
-        self._notes = notes
+        self._reads_all = reads_all
+        self._moment = moment_of(source, shows.name)
         storage: Any = source.storage
         super().__init__(storage._open(shows.name, "rb"), shows.name)
 
@@ -116,7 +178,7 @@ class _Original(AnyFile):
         return self._call(self.file.read, size)
 
     def _call(self, function: Callable[..., Any], *args: int) -> Any:
-        # Not by asking(): the home's storage has to know these errors by their types.
+        # Not asking(): who reads a file has to know its errors by their types.
         self.fails = True
         answer = function(*args)
         self.fails = False
@@ -124,24 +186,17 @@ class _Original(AnyFile):
 
     def check(self, copy: BinaryIO) -> None:
         """Compare the copy, before it can be seen, with what the listing shows."""
-        with self._source.asking():
-            self._compare(copy)
-        if self._notes:
-            self.has_noted = self._notes.add(self._shows.name)
-
-    def _compare(self, copy: BinaryIO) -> None:
         name, size, md5 = self._shows
-        if not is_read_as_stored(self._source, self.file):
-            size = md5 = None
-        found = copy.seek(0, os.SEEK_END)
-        if size not in {None, found}:
-            raise TornCopyError(name, size, found)
-        if moment_of(self._source, name) != self._moment:
-            raise CorruptCopyError(name)  # written to while it was read
-        if md5 or self.is_seen_late:
-            copy.seek(0)
-            content = content_of(copy)
-            if md5 not in {None, content.md5}:
-                raise CorruptCopyError(name)
-            if self.is_seen_late:
-                self.content = content
+        with self._source.asking():
+            if not is_read_as_stored(self._source, self.file):
+                size = md5 = None
+            found = copy.seek(0, os.SEEK_END)
+            if size not in {None, found}:
+                raise TornCopyError(name, size, found)
+            if moment_of(self._source, name) != self._moment:
+                raise CorruptCopyError(name)  # written to while it was read
+            if md5 or self._reads_all:
+                copy.seek(0)
+                self.content = content_of(copy)
+                if md5 not in {None, self.content.md5}:
+                    raise CorruptCopyError(name)

@@ -1,7 +1,9 @@
 """Copying to the home what only the backends below it hold.
 
 Nothing is overwritten, nothing is deleted, and a copy is checked before it can be seen.
-A run that was ended, or killed, leaves whole files; the next one goes on from there.
+A run that was ended leaves whole files; the next one goes on from there. One that was
+killed may leave a part of a file, in homes that are written to in place (see ``copy``):
+the next one says so, and replaces it if it is to ``repair``.
 """
 
 from __future__ import annotations
@@ -22,16 +24,16 @@ from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.listing import pages
 from fallback_storage.chain.names import clean_name
 from fallback_storage.chain.outcomes import Outcome, classify
-from fallback_storage.exceptions import TornCopyError
+from fallback_storage.exceptions import PartialCopyError
 from fallback_storage.jobs.compare import differ, shown, size_in, tells_sizes_at_once
 from fallback_storage.jobs.copy import Copier
-from fallback_storage.jobs.inplace import Notes, shows_parts
 from fallback_storage.utils.workers import spread
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.jobs.compare import Content
     from fallback_storage.storage import FallbackStorage
 
 # What no further file will fare better with.
@@ -73,21 +75,24 @@ def sync(
     dry_run: bool = False,
     jobs: int = 4,
     verify: bool = False,
+    repair: bool = False,
 ) -> Generator[Step, None, None]:
     """Copy every file below a directory to the first writable backend, if it lacks it.
 
     Under exactly its name, whole or not at all, from the first backend below that holds
     it; what a whiteout hides is not copied. Sizes are checked, and MD5s where a listing
     shows them. ``dry_run``: nothing is written, the steps say what would be.
-    ``verify``: MD5s are also checked of what is there already. ``jobs`` threads copy,
-    if all backends bear that.
+    ``verify``: MD5s are also checked of what is there already. ``repair``: a file that
+    is there is replaced if it is a true beginning of the one to copy, and the home one
+    that is written to in place; otherwise it fails (``PartialCopyError``). ``jobs``
+    threads copy, if all backends bear that.
 
     Raises ``ReadOnlyBackendError`` if no backend is writable. What else fails is told
     by a step.
     """
     engine = storage._get_engine()  # noqa: SLF001 - the storage's own machinery
     engine.writer.require_writable("sync", directory)
-    run = _Run(storage, dry_run=dry_run, verify=verify)
+    run = _Run(storage, dry_run=dry_run, verify=verify, repair=repair)
     steps = run.steps(clean_name(directory).rstrip("/"), max(1, jobs))
     with closing(steps):
         yield from steps
@@ -104,7 +109,7 @@ class _Task:
 
 class _Run:
     def __init__(
-        self, storage: FallbackStorage, *, dry_run: bool, verify: bool
+        self, storage: FallbackStorage, *, dry_run: bool, verify: bool, repair: bool
     ) -> None:
         self._overlay = storage._get_engine().overlay  # noqa: SLF001 - see sync()
         self._backends = storage.backends
@@ -112,9 +117,9 @@ class _Run:
         self._below = range(self._overlay.home_index + 1, len(self._backends))
         self._dry_run = dry_run
         self._verify = verify
+        self._repair = repair
         self._stop = threading.Event()
-        self._notes = Notes(self._home) if shows_parts(self._home) else None
-        self._copier = Copier(self._overlay, self._notes, self._stop)
+        self._copier = Copier(self._overlay, self._stop)
 
     def steps(self, directory: str, jobs: int) -> Generator[Step, None, None]:
         if not self._below:
@@ -131,8 +136,6 @@ class _Run:
     # What there is to do
 
     def _tasks(self, directory: str) -> Iterator[_Task | Step]:
-        if self._notes and not self._dry_run:
-            yield from self._settle(self._notes)
         for index in self._below:
             holder = self._backends[index]
             try:
@@ -140,27 +143,10 @@ class _Run:
                     for page in pages(holder, directory):
                         yield from self._tasks_of(index, page)
             except BackendError as failed:
-                failure = failed
-            else:
-                continue
-            if isinstance(failure.error, ImproperlyConfigured):
-                raise failure.error
-            yield _failed(directory, failure.backend, failure.error, final=True)
-            return
-
-    def _settle(self, notes: Notes) -> Iterator[Step]:
-        """See to what was being written when an earlier run was killed."""
-        name = ""
-        below = [self._backends[index] for index in self._below]
-        try:
-            with self._home.asking():
-                for name in notes.names():
-                    try:
-                        notes.settle(name, below)
-                    except TornCopyError as error:
-                        yield _failed(name, self._home, error)
-        except BackendError as failed:
-            yield _failed(name, failed.backend, failed.error, final=True)
+                if isinstance(failed.error, ImproperlyConfigured):
+                    raise failed.error from failed.error.__cause__
+                yield _failed(directory, failed.backend, failed.error, final=True)
+                return
 
     def _tasks_of(self, index: int, page: list[Listed]) -> Iterator[_Task | Step]:
         names = {listed.name: listed for listed in page}
@@ -208,7 +194,7 @@ class _Run:
     def _result(self, task: _Task) -> Result:
         try:
             with self._backends[task.index].asking():
-                return self._compare(task) if task.is_home else self._bring(task)
+                return self._look_at(task) if task.is_home else self._bring(task)
         except BackendError as failed:
             with failed.backend.asking():
                 result = self._excuse(task, failed.error)
@@ -216,23 +202,36 @@ class _Run:
                 raise
             return result
 
-    def _compare(self, task: _Task) -> Result:
+    def _look_at(self, task: _Task) -> Result:
         """Compare what the home has: by sizes that cost nothing, or all that is shown."""
         name, source = task.shows.name, self._backends[task.index]
-        theirs, ours = task.shows, Listed(name)
-        if theirs.size is None and (self._verify or tells_sizes_at_once(source)):
-            theirs = theirs._replace(size=size_in(source, name))
-        if self._verify:
+        # Where a killed run may have left a part, a size is worth a request.
+        asks = self._verify or self._copier.leaves_parts
+        if task.shows.size is None and (asks or tells_sizes_at_once(source)):
+            task.shows = task.shows._replace(size=size_in(source, name))
+        ours = Listed(name)
+        if asks or tells_sizes_at_once(self._home):
             ours = shown(self._home, name)
-        elif tells_sizes_at_once(self._home):
-            ours = ours._replace(size=size_in(self._home, name))
-        task.shows = theirs
-        if not self._verify:
-            theirs = theirs._replace(md5=None)
-        different = differ(source, theirs, self._home, ours, surely=self._verify)
-        return Result.DIFFERENT if different else Result.PRESENT
+        theirs = task.shows if self._verify else task.shows._replace(md5=None)
+        surely = self._verify or (asks and None in {theirs.size, ours.size})
+        if not differ(source, theirs, self._home, ours, surely=surely):
+            return Result.PRESENT
+        return self._keep(task, ours)
 
-    def _bring(self, task: _Task) -> Result:
+    def _keep(self, task: _Task, ours: Listed) -> Result:
+        """Leave another file as it is, unless it is a part that is to be replaced."""
+        name, source = task.shows.name, self._backends[task.index]
+        part = None
+        if self._copier.leaves_parts and not self._hides(name, task.index):
+            part = self._copier.part(source, task.shows, ours.size)
+        if part is None:
+            return Result.DIFFERENT
+        if self._repair:
+            return self._bring(task, part)
+        raise BackendError(self._home, PartialCopyError(name, part.size))
+
+    def _bring(self, task: _Task, part: Content | None = None) -> Result:
+        """Copy a file that the home has not, or a ``part`` of it only."""
         name, source = task.shows.name, self._backends[task.index]
         if self._hides(name, task.index):
             return Result.HIDDEN
@@ -245,7 +244,7 @@ class _Run:
             task.shows = task.shows._replace(size=size_in(source, name))
         if self._dry_run:
             return Result.COPIED
-        copied = self._copier.copy(source, task.index, task.shows)
+        copied = self._copier.copy(source, task.index, task.shows, part)
         return Result.COPIED if copied else Result.PRESENT
 
     def _excuse(self, task: _Task, error: Exception) -> Result | None:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 HELP = (
     "Copies every file that only lower backends hold to the first writable backend, "
     "under its own name, whole or not at all, and checks the copies. Nothing is "
-    "overwritten or deleted. What a run that was ended has left to do, the next one "
-    "does."
+    "overwritten or deleted, but see --repair. What a run that was ended has left to "
+    "do, the next one does."
 )
 
 # From this verbosity on, every copied file is a line.
@@ -74,6 +74,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="Compare the checksums of what is there already, too. Exit status 1 if "
         "a file differs.",
     )
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="Replace files that are a true beginning of the one to copy, as a run that "
+        "was killed may leave where files are written in place. (Not in local "
+        "directories, S3, Google, Azure: there copies appear whole.) Without it they "
+        "are told as failed.",
+    )
 
 
 def handle(storage: FallbackStorage, options: Mapping[str, Any], output: Output) -> int:
@@ -117,6 +125,7 @@ def _sync(
         dry_run=options["dry_run"],
         jobs=options["jobs"],
         verify=options["verify"],
+        repair=options["repair"],
     )
     with closing(steps):
         for step in steps:

@@ -32,6 +32,10 @@ def home(request, tmp_path):
     return make_home(request.param, tmp_path)
 
 
+def may_hold_parts(home):
+    return type(home) is not FileSystemStorage
+
+
 @pytest.fixture
 def production():
     """An object store that may only be read."""
@@ -54,7 +58,8 @@ def test_a_second_run_finds_all_of_it_there(home, production):
     list(sync(chain))
     production.reset()
     assert results(sync(chain)) == dict.fromkeys(FILES, Result.PRESENT)
-    assert set(production.counts()) == {"listdir"}
+    sizes = {"size": 3} if may_hold_parts(home) else {}
+    assert production.counts() == {"listdir": 3, **sizes}
     assert content(home) == FILES
 
 
@@ -72,13 +77,16 @@ def test_only_what_is_below_a_directory(home, production, directory):
 
 
 def test_what_the_home_holds_stays(home, production):
-    """An edited copy is not overwritten, nor compared byte by byte."""
+    """An edited copy is not overwritten, nor compared byte by byte.
+
+    The size of a file in a bucket is a request: only asked for to verify, or where a
+    killed run may have left a part of it.
+    """
     home._save("a/y.txt", ContentFile(b"edited"))
     home._save("own.txt", ContentFile(b"own"))
     assert results(sync(make(home, read_only(production)))) == {
         "a/b/x.txt": Result.COPIED,
-        # The size of a file in a bucket is a request: only asked for to verify.
-        "a/y.txt": Result.PRESENT,
+        "a/y.txt": Result.DIFFERENT if may_hold_parts(home) else Result.PRESENT,
         "z.txt": Result.COPIED,
     }
     assert content(home) == {**FILES, "a/y.txt": b"edited", "own.txt": b"own"}

@@ -142,10 +142,6 @@ def test_a_home_that_cannot_be_asked_ends_the_run(production):
     (step,) = sync(make(home, read_only(production)))
     assert (step.backend, step.final) == ("home", True)
     assert production.count("_open") == 0
-    home.heal("exists")
-    home.fail("listdir")
-    (step,) = sync(make(home, read_only(production)))
-    assert (step.backend, step.final) == ("home", True)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
@@ -201,7 +197,6 @@ def test_whiteouts_that_are_configured_wrong_are_raised_as_they_are(production):
     with pytest.raises(ImproperlyConfigured) as caught:
         list(sync(chain))
     assert caught.value is mistake
-    assert mistake.__context__ is None
 
 
 # Who failed

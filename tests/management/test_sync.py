@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from fakes import RecordingStorage
 from management.running import CHAIN, configure, run, run_alone, start, write_settings
-from overlay.parts import Guard, read_only, staging_left, writable
+from overlay.parts import Guard, InPlace, read_only, staging_left, writable
 
 from fallback_storage.management.sync import _in_bytes
 
@@ -111,6 +111,20 @@ def test_a_difference_alone_is_no_failure(settings, home, tmp_path):
     assert "different, kept: a.txt" in done.err
     assert done.status == 0
     assert run("sync", "--verify").status == 1
+
+
+def test_a_part_is_told_with_what_to_do(settings, tmp_path, production):
+    home = InPlace(tmp_path / "home")
+    home._save("a/x.txt", ContentFile(b"x" * 700))
+    configure(settings, writable(home), read_only(production))
+    done = run("sync")
+    assert done.lines == ["Copied 2 files (1 byte) to 'home'; failed: 1."]
+    assert "failed: a/x.txt (home: PartialCopyError: only the first 700" in done.err
+    assert "--repair replaces it" in done.err
+    assert done.status == 1
+    done = run("sync", "--repair")
+    assert done.lines == ["Copied 1 file (1.5 kB) to 'home'; already there: 2."]
+    assert (done.status, home.size("a/x.txt")) == (0, 1500)
 
 
 def test_what_was_deleted_here_is_counted(settings, home, production):

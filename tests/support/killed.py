@@ -1,8 +1,8 @@
 """A run of ``sync`` in a process of its own, which stops at one point until it is killed.
 
-    python killed.py HOME PRODUCTION KIND POINT JOBS
+    python killed.py HOME PRODUCTION KIND POINT JOBS REPAIR
 
-It says "here" when it has come to the point.
+It says "here" when it has come to the point. REPAIR: 1 or 0.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
-from django.core.files.base import ContentFile, File
+from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 
 NAMES = ["a/one.bin", "a/two.bin", "b/three.bin"]
@@ -70,32 +70,29 @@ class InPlace(FileSystemStorage):
     point = ""
 
     def _save(self, name, content):
-        if name.startswith(".fallback-staging/"):
-            if self.point == "noting" and content.read() == NAME.encode():
-                content = Half(ContentFile(NAME.encode()))
-        elif name == NAME:
-            if self.point == "noted":
-                block()
-            if self.point == "writing":
-                content = Half(content)
+        if (self.point, name) == ("saving", NAME):
+            block()
+        if (self.point, name) == ("writing", NAME):
+            content = Half(content)
         saved = super()._save(name, content)
         if (self.point, name) == ("written", NAME):
             block()
         return saved
 
     def delete(self, name):
-        path = Path(self.path(name))
-        if self.point == "confirmed" and path.read_bytes() == NAME.encode():
-            block()
         super().delete(name)
+        if (self.point, name) == ("removed", NAME):
+            block()
 
 
 KINDS = {"staged": FileSystemStorage, "in-place": InPlace}
 POINTS = [
     *(("staged", point) for point in ("listing", "reading", "checked")),
-    *(("in-place", point) for point in ("listing", "reading", "noting", "noted")),
-    *(("in-place", point) for point in ("writing", "written", "confirmed")),
+    *(("in-place", point) for point in ("listing", "reading", "saving")),
+    *(("in-place", point) for point in ("writing", "written")),
 ]
+# When the file is half there already, and may be replaced.
+REPAIR_POINTS = ["reading", "removed", "saving", "writing", "written"]
 
 
 def make(home, production, kind, point=""):
@@ -108,10 +105,10 @@ def make(home, production, kind, point=""):
     return FallbackStorage([writable(upper), read_only(lower)])
 
 
-def run_until(home, production, kind, point, jobs):
+def run_until(home, production, kind, point, jobs=1, repair=0):
     """Start a run in a process; kill it when it has come to the point."""
     paths = [str(Path(__file__).parent), *filter(None, sys.path)]
-    arguments = map(str, (home, production, kind, point, jobs))
+    arguments = map(str, (home, production, kind, point, jobs, repair))
     with subprocess.Popen(
         [sys.executable, __file__, *arguments],
         env={
@@ -127,13 +124,14 @@ def run_until(home, production, kind, point, jobs):
             process.kill()
 
 
-def main(home, production, kind, point, jobs):
+def main(home, production, kind, point, jobs, repair):
     import django
 
     django.setup()
     from fallback_storage.jobs.sync import sync
 
-    for _ in sync(make(home, production, kind, point), jobs=int(jobs)):
+    chain = make(home, production, kind, point)
+    for _ in sync(chain, jobs=int(jobs), repair=repair == "1"):
         pass
 
 
