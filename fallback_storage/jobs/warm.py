@@ -1,14 +1,12 @@
 """Filling the memo from listings, before the first visitor comes.
 
 What a backend lists, it holds. For a name listed by the second backend or a later one,
-those above are asked as in any walk (``batch``), and the whiteouts. That holds for what
-the memo knows already, too: it is renewed, so that it does not end before the next run.
+those above are asked as in any walk (``batch``), and the whiteouts.
 
 **Why a file that is deleted meanwhile does not come back.** The protocol of
 ``cache.memo`` wants a name's lease taken before the backends are asked for it. Here the
-names are only known when the listing has already been read. So a lease on
-``names.EVERY`` is taken before: the *marker*, which every invalidation voids before it
-voids any name. Then
+names are only known when the listing has already been read. So a lease on ``EVERY`` is
+taken before: the *marker*, which every invalidation voids before it voids any name. Then
 
 1. marker; 2. listing; 3. leases of the listed names; 4. the backends above; 5. is the
    marker still the same?; 6. fill.
@@ -24,13 +22,13 @@ is read twice at the most, however much is written meanwhile. (A walk by ``listd
 reads a directory long before its last page is filled. So the marker is that of the
 whole listing, and a page that is read again begins a new listing.)
 
-**What is known is renewed.** What replaces an entry may get no older than that, since it
-may rest on it. So between 2 and 3 the known names of the page are forgotten, in this
-memo, and the backends above are asked for them as for any other. The argument holds all
-the same: it is about what happens between 1 and 6, whatever the memo said before. To
-forget a name voids its entry and its leases and makes none good, and steps 1 to 6 follow
-each other as before. The marker stays: no backend was changed, and a writer voids it
-himself. What is known of such a name in step 3 was learned after it was forgotten.
+**What is known is renewed**, so that it does not end before the next run. What replaces
+an entry may get no older than that, since it may rest on it. So between 2 and 3 the
+known names of the page are forgotten, in this memo, and the backends above are asked for
+them as for any other. The argument holds all the same: it is about what happens between
+1 and 6, whatever the memo said before, and to forget a name voids its entry and its
+leases and makes none good. The marker stays: no backend was changed, and a writer voids
+it himself. What is known of such a name in step 3 was learned after it was forgotten.
 
 Left alone is what is held by a backend that was listed before: it was renewed then. And
 nothing is forgotten while a backend above cannot be asked, for then the memo is needed
@@ -40,6 +38,7 @@ most. So one name of the page is tried first.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -140,61 +139,45 @@ class _Warmer:
         self._resolver = engine.resolver
         self._batch = engine.batch
         self._pace = _Pace()
-        self._names = self._filled = self._known = self._unsure = 0
+        self._counts: Counter[str] = Counter()  # by the fields of Progress
         self._trouble = ""
 
-    def progress(self, index: int, after: str) -> Progress:
-        return Progress(
-            self._backends[index].name,
-            after,
-            self._names,
-            self._filled,
-            self._known,
-            self._unsure,
-            self._trouble,
-        )
-
     def warm(self, index: int, directory: str, after: str) -> Iterator[Progress]:
-        yield self.progress(index, after)
-        listing = _Listing(self._backends[index], directory, after, self._memo)
+        backend = self._backends[index]
+        yield self._progress(backend, after)
+        listing = _Listing(backend, directory, after, self._memo)
         while page := listing.read():
-            self._names += len(page)
+            self._counts["names"] += len(page)
             self._fill(index, listing, [listed.name for listed in page])
-            yield self.progress(index, listing.after)
+            yield self._progress(backend, listing.after)
         self._listed.add(index)
 
+    def _progress(self, backend: Backend, after: str) -> Progress:
+        return Progress(backend.name, after, trouble=self._trouble, **self._counts)
+
     def _fill(self, index: int, listing: _Listing, names: Sequence[str]) -> None:
-        known, leases = self._look_up(index, names)
-        if not known:
+        found = self._look_up(index, names)
+        if not found:
             return
-        codes = self._codes(index, known)
+        codes = self._codes(index, {name: what for name, (what, _) in found.items()})
         if not listing.is_current():
             still = {listed.name for listed in listing.read_again()}
             codes = {name: code for name, code in codes.items() if name in still}
-            self._names += len(still) - len(names)
+            self._counts["names"] += len(still) - len(names)
         for part in self._pace.parts(list(codes)):
-            self._filled += self._memo.fill_many(
-                {name: (leases[name], codes[name]) for name in part}
+            self._counts["filled"] += self._memo.fill_many(
+                {name: (found[name][1], codes[name]) for name in part}
             )
 
-    def _look_up(
-        self, index: int, names: Sequence[str]
-    ) -> tuple[dict[str, Known], dict[str, Lease]]:
-        """Return what is known of the names that are to be filled, and their leases."""
+    def _look_up(self, index: int, names: Sequence[str]) -> _Found:
+        """Return what is known of the names that are to be filled."""
         found = self._renew(index, self._ask_memo(names))
-        known: dict[str, Known] = {}
-        leases: dict[str, Lease] = {}
-        unanswered = False
-        for name, (what, lease) in found.items():
-            if what.holder is not None:
-                self._known += 1
-            elif lease is not None:
-                known[name], leases[name] = what, lease
-            else:
-                unanswered = True
-        if unanswered:
+        due = {name: each for name, each in found.items() if each[0].holder is None}
+        self._counts["known"] += len(found) - len(due)
+        leased = {name: each for name, each in due.items() if each[1] is not None}
+        if len(leased) < len(due):
             take_marker(self._memo)  # raises unless that was one bad moment
-        return known, leases
+        return leased
 
     def _ask_memo(self, names: Sequence[str]) -> _Found:
         return {
@@ -215,8 +198,7 @@ class _Warmer:
         # Do those above answer? Of this one nothing is remembered: it has no lease yet.
         walk = self._batch.walk({due[0]: self._resolver.know(None)}, index)[due[0]]
         if not walk.certain:
-            self._unsure += len(due)
-            self._trouble = _trouble_of(walk)
+            self._doubt(walk, len(due))
             kept = set(due)
             return {name: what for name, what in found.items() if name not in kept}
         for part in self._pace.parts(due):
@@ -229,8 +211,7 @@ class _Warmer:
         codes: dict[str, int] = {}
         for name, walk in self._batch.walk(known, index).items():
             if not walk.certain:
-                self._unsure += 1
-                self._trouble = _trouble_of(walk)
+                self._doubt(walk, 1)
                 continue
             if walk.holder is None and len(walk.trail) == index:
                 walk.note(self._backends[index], Outcome.HELD)
@@ -241,6 +222,12 @@ class _Warmer:
                 if code is not None and code != what.code:
                     codes[name] = code
         return codes
+
+    def _doubt(self, walk: Walk, names: int) -> None:
+        doubtful = {Outcome.FAILED, Outcome.UNSUPPORTED}
+        found = [attempt for attempt in walk.trail if attempt.outcome in doubtful]
+        self._counts["unsure"] += names
+        self._trouble = str(found[0]) if found else "the whiteouts cannot be read"
 
 
 class _Listing:
@@ -276,12 +263,6 @@ class _Listing:
     def is_current(self) -> bool:
         """Whether nothing was invalidated since this listing began."""
         return bool(self._memo.look_up(EVERY)[1] == self._marker)
-
-
-def _trouble_of(walk: Walk) -> str:
-    doubtful = {Outcome.FAILED, Outcome.UNSUPPORTED}
-    found = [attempt for attempt in walk.trail if attempt.outcome in doubtful]
-    return str(found[0]) if found else "the whiteouts cannot be read"
 
 
 def take_marker(memo: Memo) -> Lease:
