@@ -51,9 +51,9 @@ class Copier:
         self._home = overlay.home
         self._storage: Any = overlay.home.storage
         self._stop = stop
-        self._stages = staging.can_stage(self._storage)
+        self._confirms = not staging.can_stage(self._storage)
         self._is_whole = self._home.is_one_of(WHOLE_CLASSES)
-        self.leaves_parts = not (self._stages or self._is_whole)
+        self.leaves_parts = self._confirms and not self._is_whole
 
     def copy(
         self, source: Backend, index: int, shows: Listed, part: Content | None = None
@@ -68,7 +68,7 @@ class Copier:
         """
         name = shows.name
         with source.asking():
-            original = _Original(source, shows, self._stop, reads_all=not self._stages)
+            original = _Original(source, shows, self._stop, reads_all=self._confirms)
         with original, self._home.asking():
             if part is not None:
                 self._remove(name, part)
@@ -78,7 +78,7 @@ class Copier:
                 if original.fails:
                     raise BackendError(source, error) from error
                 raise
-            if copied and original.content and not self._stages:
+            if copied and original.content and self._confirms:
                 self._confirm(name, original.content)
         return copied
 
@@ -104,21 +104,16 @@ class Copier:
         Raises ``CorruptCopyError`` if it has not. A file that somebody wrote to after
         the copy was made is kept.
         """
-        state = self._state_of(name)
-        if self._is_sure(state[0], content):
+        state = shows, _ = self._state_of(name)
+        if shows.md5 == content.md5:
+            return
+        is_sure = self._is_whole and shows.size == content.size
+        if is_sure and (shows.md5 is None or not reads_as_stored(self._home, name)):
             return
         found = content_in(self._home, name)
         if found != content:
             self._remove(name, found, state)
             raise CorruptCopyError(name)
-
-    def _is_sure(self, shows: Listed, content: Content) -> bool:
-        """Whether it needs not be read to know that it is whole."""
-        if shows.md5 is not None and shows.md5 == content.md5:
-            return True
-        if shows.size != content.size or not self._is_whole:
-            return False
-        return shows.md5 is None or not reads_as_stored(self._home, shows.name)
 
     def _state_of(self, name: str) -> tuple[Listed, datetime | None]:
         shows, moment = shown(self._home, name), None

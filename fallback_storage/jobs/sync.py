@@ -93,9 +93,7 @@ def sync(
     engine = storage._get_engine()  # noqa: SLF001 - the storage's own machinery
     engine.writer.require_writable("sync", directory)
     run = _Run(storage, dry_run=dry_run, verify=verify, repair=repair)
-    steps = run.steps(clean_name(directory).rstrip("/"), max(1, jobs))
-    with closing(steps):
-        yield from steps
+    yield from run.steps(clean_name(directory).rstrip("/"), max(1, jobs))
 
 
 @dataclass(slots=True)
@@ -184,23 +182,17 @@ class _Run:
             return task
         name, source = task.shows.name, self._backends[task.index]
         try:
-            result = self._result(task)
+            with source.asking():
+                result = self._look_at(task) if task.is_home else self._bring(task)
         except BackendError as failed:
             backend, error = failed.backend, failed.error
-            full = backend is self._home and getattr(error, "errno", None) in HOPELESS
-            return _failed(name, backend, error, final=full)
+            excuse = self._excuse(task, error)
+            if excuse is None:
+                is_home = backend is self._home
+                full = is_home and getattr(error, "errno", None) in HOPELESS
+                return _failed(name, backend, error, final=full)
+            result = excuse
         return Step(name, result, source.name, task.shows.size)
-
-    def _result(self, task: _Task) -> Result:
-        try:
-            with self._backends[task.index].asking():
-                return self._look_at(task) if task.is_home else self._bring(task)
-        except BackendError as failed:
-            with failed.backend.asking():
-                result = self._excuse(task, failed.error)
-            if result is None:
-                raise
-            return result
 
     def _look_at(self, task: _Task) -> Result:
         """Compare what the home has: by sizes that cost nothing, or all that is shown."""
@@ -250,16 +242,15 @@ class _Run:
     def _excuse(self, task: _Task, error: Exception) -> Result | None:
         """Return what has become of the name meanwhile, if that is why; None: it failed."""
         name = task.shows.name
-        if isinstance(error, FileExistsError):
-            # Another process was faster; or a file is where a directory should be.
-            return Result.PRESENT if self._home.storage.exists(name) else None
-        if classify(error) is not Outcome.ABSENT:
-            return None
-        if self._hides(name, task.index):
-            return Result.HIDDEN
         with suppress(Exception):  # the first error is the one to tell
-            if not self._backends[task.index].storage.exists(name):
-                return Result.GONE
+            if isinstance(error, FileExistsError):
+                # Another process was faster; or a file is where a directory should be.
+                return Result.PRESENT if self._home.storage.exists(name) else None
+            if classify(error) is Outcome.ABSENT:
+                if self._hides(name, task.index):
+                    return Result.HIDDEN
+                if not self._backends[task.index].storage.exists(name):
+                    return Result.GONE
         return None
 
 

@@ -222,6 +222,20 @@ def test_one_error_that_two_backends_raise_is_told_of_each():
     assert {id(step.error) for step in steps} == {id(error)}
 
 
+def test_what_failed_first_is_told_if_no_excuse_can_be_found(production):
+    """Whether it was deleted here meanwhile, nobody can say."""
+    home = RecordingStorage("home")
+    chain = make(home, read_only(production), on_delete="whiteout")
+
+    def vanish(name):
+        production.files.pop(name)
+        home.fail("exists")
+
+    production.before("_open", vanish)
+    steps = list(sync(chain, "a/b"))
+    assert errors(steps) == [("a/b/x.txt", "production", FileNotFoundError)]
+
+
 class BreaksOff(File):
     """Cannot seek, and ends with an error."""
 
