@@ -179,7 +179,7 @@ class PartialCopyError(FallbackStorageError, OSError):
     def __init__(self, name: str, found: int) -> None:
         super().__init__(
             errno.EIO,
-            f"only the first {found} bytes, from a copy that was killed or saved so; "
+            f"only the first {found} bytes: a copy that was killed, or saved like that; "
             "--repair replaces it",
             name,
         )

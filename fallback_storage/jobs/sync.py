@@ -82,10 +82,9 @@ def sync(
     Under exactly its name, whole or not at all, from the first backend below that holds
     it; what a whiteout hides is not copied. Sizes are checked, and MD5s where a listing
     shows them. ``dry_run``: nothing is written, the steps say what would be.
-    ``verify``: MD5s are also checked of what is there already. ``repair``: a file that
-    is there is replaced if it is a true beginning of the one to copy, and the home one
-    that is written to in place; otherwise it fails (``PartialCopyError``). ``jobs``
-    threads copy, if all backends bear that.
+    ``verify``: MD5s are also checked of what is there already. ``jobs`` threads copy,
+    if all backends bear that. ``repair``: in a home that is written to in place, replace
+    true beginnings of the files to copy; else they fail with ``PartialCopyError``.
 
     Raises ``ReadOnlyBackendError`` if no backend is writable. What else fails is told
     by a step.
@@ -214,6 +213,7 @@ class _Run:
         """Leave another file as it is, unless it is a part that is to be replaced."""
         name, source = task.shows.name, self._backends[task.index]
         part = None
+        # (Of what a whiteout hides, nothing is to be copied: it is somebody's own.)
         if self._copier.leaves_parts and not self._hides(name, task.index):
             part = self._copier.part(source, task.shows, ours.size)
         if part is None:
