@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from fallback_storage.chain.backend import Backend
-    from fallback_storage.chain.listing import Listed
+    from fallback_storage.chain.flat_listing import Listed
     from fallback_storage.operations.overlay import Overlay
 
 
