@@ -19,6 +19,10 @@ WRITABLE = {"BACKEND": FAKE, "READ_ONLY": False}
 READ_ONLY = {"BACKEND": FAKE, "READ_ONLY": True}
 
 
+class Sub(FallbackStorage):
+    """A chain under another name."""
+
+
 class Untouchable(RecordingStorage):
     """May be built; whatever else is done to it is a failure."""
 
