@@ -6,6 +6,7 @@ import inspect
 import threading
 import weakref
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 # Chains within chains. More is a chain without end: one whose entry makes it anew.
 MAX_DEPTH = 20
+
+# What this thread is building: entries and the chains they are of, the outermost first.
+_building: ContextVar[tuple[tuple[Backend, object], ...]] = ContextVar(
+    "building", default=()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,6 @@ class Backend:
         self.failures = 0
         self.seconds = 0.0
         self._build = build
-        self._candidate: Storage | None = None
         # Weak: a storage must not keep itself alive through its own chain.
         self.owner = None if owner is None else weakref.ref(owner)
         self._lock = threading.RLock()
@@ -99,27 +104,40 @@ class Backend:
     def storage(self) -> Storage:
         """Return the wrapped storage, built at the first use and then kept.
 
-        Raises ``ConfigurationError`` if it cannot be built, or leads back to the
-        chain it is part of: settings are checked for that before anything is built,
-        instances and callables can only be checked here.
+        Raises ``ConfigurationError`` if it cannot be built, or leads back to itself:
+        what is within a chain is built with it, and whoever is being built already is
+        a part of itself.
         """
-        with forks.build_lock():
-            candidate = self._get_candidate()
-            owner = self.owner() if self.owner else None
-            if owner is not None and _reaches(candidate, owner, ()):
-                raise ConfigurationError(
-                    Mistake.CYCLE,
-                    self.where,
-                    f"the backend {self.name!r} is, or contains, the chain it is "
-                    "part of.",
-                    "Remove it from the chain.",
-                )
-            return candidate
+        with forks.build_lock(), self._refusing_cycles():
+            storage = self._build()
+            # The checks build for nobody, and look for themselves at what is within.
+            for inner in _entries_of(storage) if self.owner else ():
+                _ = inner.storage
+            return storage
 
-    def _get_candidate(self) -> Storage:
-        if self._candidate is None:
-            self._candidate = self._build()
-        return self._candidate
+    @contextmanager
+    def _refusing_cycles(self) -> Iterator[None]:
+        """Raise ``ConfigurationError`` where this entry is asked for while it is built.
+
+        By its place and its chain, not by identity: a chain that is asked for while it
+        is being built makes its entries anew.
+        """
+        owner = self.owner() if self.owner else None
+        owner = self if owner is None else owner
+        outer = _building.get()
+        names = [backend.name for backend, _ in outer]
+        for position, (backend, chain) in enumerate(outer):
+            if chain is owner and backend.where == self.where:
+                trail = " -> ".join([*names[position:], self.name])
+                raise _cycle(self.where, f"leads back to itself: {trail}.")
+        if len(outer) > MAX_DEPTH:
+            first, _ = outer[0]
+            raise _cycle(first.where, f"never ends: {' -> '.join(names[:3])} -> ...")
+        token = _building.set((*outer, (self, owner)))
+        try:
+            yield
+        finally:
+            _building.reset(token)
 
     @cached_property
     def probe_method(self) -> str:
@@ -233,16 +251,15 @@ def _django_storage_class() -> type[Storage]:
     return Storage
 
 
-def _reaches(storage: object, owner: object, trail: tuple[int, ...]) -> bool:
-    """Whether a storage is the chain ``owner``, contains it, or never ends."""
-    if storage is owner or len(trail) > MAX_DEPTH:
-        return True
-    inner = getattr(storage, "backends", None)
-    if id(storage) in trail or not isinstance(inner, tuple):
-        return False
-    return any(
-        # Not .storage: that would check the inner chain, which may lead back here.
-        _reaches(backend._get_candidate(), owner, (*trail, id(storage)))  # noqa: SLF001
-        for backend in inner
-        if isinstance(backend, Backend)
+def _entries_of(storage: object) -> Iterator[Backend]:
+    """Yield the chain of a storage that is one."""
+    entries = getattr(storage, "backends", None)
+    for entry in entries if isinstance(entries, tuple) else ():
+        if isinstance(entry, Backend):
+            yield entry
+
+
+def _cycle(where: str, found: str) -> ConfigurationError:
+    return ConfigurationError(
+        Mistake.CYCLE, where, found, "A chain must end in storages of another kind."
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.storage import storages
 
 from fallback_storage.chain.backend import Backend
-from fallback_storage.conf.backends import entry_mistakes, read_backends, refuse_cycles
+from fallback_storage.conf.backends import entry_mistakes, read_backends
 from fallback_storage.conf.memo import read_cache
 from fallback_storage.conf.messages import is_whole_number, shown, suggestion
 from fallback_storage.conf.settings import (
@@ -174,9 +174,7 @@ def _read_chain(given: object) -> tuple[BackendSpec, ...]:
             f"Set {BACKENDS_SETTING} to a list of storages, or give "
             "STORAGES['default'] the OPTIONS {'backends': [...]}.",
         )
-    specs = read_backends(value, where)
-    refuse_cycles(specs, backends_setting())
-    return specs
+    return read_backends(value, where)
 
 
 def _chain_and_place(given: object) -> tuple[object, str]:

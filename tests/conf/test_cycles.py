@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage, storages
 from fakes import RecordingStorage
 
+from fallback_storage.conf.checks import check_chains
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.storage import FallbackStorage
 
 CHAIN = "fallback_storage.storage.FallbackStorage"
 FAKE = "fakes.RecordingStorage"
 ENDS = "A chain must end in storages of another kind."
-REMOVE = "Remove it from the chain."
 
 
 class Loop(FallbackStorage):
@@ -49,150 +51,151 @@ def refused(function):
     return str(caught.value).removesuffix(f" ({Mistake.CYCLE})")
 
 
-# Described by settings: found before anything is built
+# Described by settings
 
+# STORAGES; the alias whose entry it is, its position, and the way round
 DESCRIBED = {
-    "directly": (
-        {"default": chain_of("default")},
-        (
-            "STORAGES['default']['OPTIONS']['backends'][0]: leads back to itself: "
-            "default -> default."
-        ),
-    ),
+    "directly": ({"default": chain_of("default")}, "default", 0, "default -> default"),
     "as-a-dict": (
         {"default": chain_of({"ALIAS": "default", "READ_ONLY": True})},
-        (
-            "STORAGES['default']['OPTIONS']['backends'][0]: leads back to itself: "
-            "default -> default."
-        ),
+        *("default", 0, "default -> default"),
     ),
     "behind-another": (
         {"fake": {"BACKEND": FAKE}, "default": chain_of("fake", "default")},
-        (
-            "STORAGES['default']['OPTIONS']['backends'][1]: leads back to itself: "
-            "default -> default."
-        ),
+        *("default", 1, "default -> default"),
     ),
     "through-another-alias": (
         {"default": chain_of("other"), "other": chain_of("default")},
-        (
-            "STORAGES['default']['OPTIONS']['backends'][0]: leads back to itself: "
-            "other -> default -> other."
-        ),
+        *("default", 0, "other -> default -> other"),
     ),
     "further-down": (
         {"default": chain_of("other"), "other": chain_of("other")},
-        (
-            "STORAGES['default']['OPTIONS']['backends'][0]: leads back to itself: "
-            "other -> other."
-        ),
+        *("other", 0, "other -> other"),
     ),
     "through-an-inline-chain": (
         {"default": chain_of(chain_of("default"))},
-        (
-            "STORAGES['default']['OPTIONS']['backends'][0]: leads back to itself: "
-            "default -> default."
-        ),
+        *("default", 0, "FallbackStorage -> default -> FallbackStorage"),
     ),
     "through-a-subclass": (
         {
             "default": chain_of("other"),
             "other": {**chain_of("default"), "BACKEND": f"{__name__}.Plain"},
         },
-        (
-            "STORAGES['default']['OPTIONS']['backends'][0]: leads back to itself: "
-            "other -> default -> other."
-        ),
+        *("default", 0, "other -> default -> other"),
+    ),
+    "through-default-storage": (
+        {"default": chain_of(default_storage)},
+        *("default", 0, "DefaultStorage -> DefaultStorage"),
+    ),
+    "through-a-callable": (
+        {"default": chain_of(lambda: storages["default"])},
+        *("default", 0, "<lambda> -> <lambda>"),
     ),
 }
 
 
-@pytest.mark.parametrize("case", DESCRIBED)
-def test_aliases_that_lead_back_to_themselves(settings, case):
-    """The message names the place and the way round."""
-    settings.STORAGES, found = DESCRIBED[case]
-    assert refused(lambda: default_storage.exists("x")) == f"{found} {ENDS}"
+# Where the memo is shared, a chain's entries are built with the chain, to know whose
+# memo it is.
+@pytest.mark.parametrize("cache", [None, "default"], ids=["alone", "shared"])
+@pytest.mark.parametrize(
+    ("described", "alias", "position", "trail"), DESCRIBED.values(), ids=DESCRIBED
+)
+def test_aliases_that_lead_back_to_themselves(
+    settings, described, alias, position, trail, cache
+):
+    """The message names the entry, the way round, and what a chain needs."""
+    settings.STORAGES = described
+    settings.FALLBACK_STORAGE_CACHE = cache
+    where = f"STORAGES[{alias!r}]['OPTIONS']['backends'][{position}]"
+    message = f"{where}: leads back to itself: {trail}. {ENDS}"
+    for _ in range(2):
+        assert refused(lambda: default_storage.exists("x")) == message
 
 
 @pytest.mark.parametrize(
-    ("chain", "aliases", "trail"),
+    ("described", "alias", "position", "trail"), DESCRIBED.values(), ids=DESCRIBED
+)
+def test_a_check_finds_them_first(settings, described, alias, position, trail):
+    """``manage.py check`` says the same, and nothing else."""
+    settings.STORAGES = {"staticfiles": {"BACKEND": FAKE}, **described}
+    messages = check_chains()
+    place = f"STORAGES[{alias!r}]"
+    where = f"{place}['OPTIONS']['backends'][{position}]"
+    assert (place, f"{where}: leads back to itself: {trail}.", ENDS) in [
+        (message.obj, message.msg, message.hint) for message in messages
+    ]
+    assert {message.id for message in messages} == {Mistake.CYCLE}
+
+
+ENDLESS = "never ends: {0} -> {0} -> {0} -> ...".format
+
+
+@pytest.mark.parametrize("cache", [None, "default"], ids=["alone", "shared"])
+@pytest.mark.parametrize(
+    ("chain", "aliases", "where", "found"),
     [
-        ([CHAIN], {}, "FALLBACK_STORAGES -> FALLBACK_STORAGES"),
-        ([FAKE, CHAIN], {}, "FALLBACK_STORAGES -> FALLBACK_STORAGES"),
-        ([{"BACKEND": CHAIN}], {}, "FALLBACK_STORAGES -> FALLBACK_STORAGES"),
-        ([f"{__name__}.Plain"], {}, "FALLBACK_STORAGES -> FALLBACK_STORAGES"),
+        ([CHAIN], {}, "FALLBACK_STORAGES[0]", ENDLESS("FallbackStorage")),
+        ([FAKE, CHAIN], {}, "FALLBACK_STORAGES[1]", ENDLESS("FallbackStorage")),
+        ([{"BACKEND": CHAIN}], {}, "FALLBACK_STORAGES[0]", ENDLESS("FallbackStorage")),
+        ([f"{__name__}.Plain"], {}, "FALLBACK_STORAGES[0]", ENDLESS("Plain")),
+        # The class itself, and a function, as callables
+        ([FallbackStorage], {}, "FALLBACK_STORAGES[0]", ENDLESS("FallbackStorage")),
+        (
+            [make_from_settings],
+            {},
+            "FALLBACK_STORAGES[0]",
+            ENDLESS("make_from_settings"),
+        ),
         (
             ["default"],
             {"default": {"BACKEND": CHAIN}},
-            "default -> FALLBACK_STORAGES -> default",
+            "FALLBACK_STORAGES[0]",
+            "leads back to itself: default -> default.",
         ),
         (
             ["other"],
             {"default": {"BACKEND": CHAIN}, "other": chain_of("default")},
-            "other -> default -> FALLBACK_STORAGES -> other",
+            "STORAGES['other']['OPTIONS']['backends'][0]",
+            "leads back to itself: default -> other -> default.",
         ),
     ],
 )
-def test_the_setting_that_leads_back_to_itself(settings, chain, aliases, trail):
+def test_the_setting_that_leads_back_to_itself(
+    settings, chain, aliases, where, found, cache
+):
     """``FALLBACK_STORAGES`` must not name FallbackStorage, nor what is made of it."""
     settings.STORAGES = aliases
     settings.FALLBACK_STORAGES = chain
-    where = f"FALLBACK_STORAGES[{len(chain) - 1}]"
-    message = f"{where}: leads back to itself: {trail}. {ENDS}"
-    assert refused(lambda: FallbackStorage().exists("x")) == message
+    settings.FALLBACK_STORAGE_CACHE = cache
+    assert refused(use(FallbackStorage())) == f"{where}: {found} {ENDS}"
+    assert Mistake.CYCLE in [message.id for message in check_chains()]
 
 
-# What only shows when it is built
+# Of whatever the constructor is given
 
 
 def use(chain):
     return lambda: chain.exists("x")
 
 
-def test_a_class_that_names_itself():
-    """A subclass whose constructor names the subclass."""
-    refused(use(Loop()))
-
-
-def test_the_class_itself_as_an_entry(settings):
-    """FallbackStorage as a callable, made of the chain in which it stands."""
-    settings.FALLBACK_STORAGES = [FallbackStorage]
-    refused(use(FallbackStorage()))
+@pytest.mark.parametrize("cache", [None, "default"], ids=["alone", "shared"])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [(Loop, "Loop"), (lambda: FallbackStorage([make_anew]), "make_anew")],
+    ids=["a-class-that-names-itself", "a-callable-that-makes-it-anew"],
+)
+def test_a_chain_without_end(settings, make, name, cache):
+    """Every step makes another instance: no storage comes twice."""
+    settings.FALLBACK_STORAGE_CACHE = cache
+    assert refused(use(make())) == f"backends[0]: {ENDLESS(name)} {ENDS}"
 
 
 def test_the_class_itself_in_the_alias_that_configures_it(settings):
-    """The same, where the chain is that of an alias."""
+    """Made without arguments, it is configured by the alias in which it stands."""
     settings.STORAGES = {"default": chain_of(FallbackStorage)}
-    refused(use(default_storage))
-
-
-def test_a_callable_that_makes_the_chain_anew():
-    """Every call makes another instance of the same endless chain."""
-    refused(use(FallbackStorage([make_anew])))
-
-
-def test_a_callable_that_makes_the_chain_of_the_setting(settings):
-    """The same, through ``FALLBACK_STORAGES``."""
-    settings.FALLBACK_STORAGES = [make_from_settings]
-    refused(use(FallbackStorage()))
-
-
-def test_default_storage_within_itself(settings):
-    """A lazy object is only built at the first use, and then looked into."""
-    settings.STORAGES = {"default": chain_of(default_storage)}
-    message = refused(lambda: default_storage.exists("x"))
-    assert message == (
-        "STORAGES['default']['OPTIONS']['backends'][0]: the backend 'DefaultStorage' "
-        f"is, or contains, the chain it is part of. {REMOVE}"
-    )
-
-
-def test_a_callable_that_returns_the_chain(settings):
-    """A callable is only called at the first use, and its answer looked into."""
-    settings.STORAGES = {"default": chain_of(lambda: storages["default"])}
-    assert refused(lambda: default_storage.exists("x")) == (
-        "STORAGES['default']['OPTIONS']['backends'][0]: the backend '<lambda>' is, or "
-        f"contains, the chain it is part of. {REMOVE}"
+    where = "STORAGES['default']['OPTIONS']['backends'][0]"
+    assert refused(use(default_storage)) == (
+        f"{where}: {ENDLESS('FallbackStorage')} {ENDS}"
     )
 
 
@@ -201,8 +204,33 @@ def test_an_instance_that_contains_the_chain():
     entries = [RecordingStorage("first")]
     outer = FallbackStorage(entries)
     entries.append(FallbackStorage([outer]))
-    assert REMOVE in refused(use(outer))
-    assert REMOVE in refused(use(entries[1]))
+    trail = "FallbackStorage -> FallbackStorage -> FallbackStorage"
+    for chain, position in ((outer, 1), (entries[1], 0)):
+        assert refused(use(chain)) == (
+            f"backends[{position}]: leads back to itself: {trail}. {ENDS}"
+        )
+
+
+def test_two_threads_that_come_from_both_ends(settings):
+    """Each builds the other's chain within its own; neither waits for ever."""
+    settings.STORAGES = {"default": chain_of("other"), "other": chain_of("default")}
+    barrier = threading.Barrier(2)
+    ended = []
+
+    def run(alias):
+        barrier.wait(10)
+        ended.append(refused(use(storages[alias])))
+
+    threads = [
+        threading.Thread(target=run, args=(alias,), daemon=True)
+        for alias in ("default", "other")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(ended) == 2
+    assert all("leads back to itself" in message for message in ended)
 
 
 OPERATIONS = {
@@ -227,7 +255,7 @@ def test_every_operation_reports_it(operation):
     chains = []
     chains.append(FallbackStorage([lambda: chains[0]]))
     for _ in range(2):
-        assert REMOVE in refused(lambda: OPERATIONS[operation](chains[0]))
+        assert ENDS in refused(lambda: OPERATIONS[operation](chains[0]))
 
 
 # What is no cycle
@@ -246,6 +274,24 @@ def test_chains_of_chains_are_fine(settings):
     assert default_storage.resolve("x").backend == "one"
     assert default_storage.save("y", ContentFile(b"2")) == "y"
     assert storages["fake"].files["y"] == b"2"
+
+
+def test_an_entry_made_of_another_of_its_chain():
+    """It is built while the other is; that is no way back."""
+    chain = FallbackStorage([lambda: chain.backends[1].storage, RecordingStorage])
+    assert chain.exists("x") is False
+    assert chain.backends[0].storage is chain.backends[1].storage
+
+
+def test_entries_of_chains_that_are_gone():
+    """Where nobody holds the chains any more, two of their entries are still two."""
+
+    def make():
+        return FallbackStorage([RecordingStorage]).backends[0].storage
+
+    entry = FallbackStorage([make]).backends[0]
+    assert entry.owner() is None
+    assert type(entry.storage) is RecordingStorage
 
 
 def test_a_chain_of_the_setting_within_a_chain_of_an_alias(settings):
