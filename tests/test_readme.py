@@ -10,8 +10,8 @@ from paths import ROOT
 
 import fallback_storage
 from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
-from fallback_storage.conf.backends import KINDS
-from fallback_storage.conf.memo import CACHE_KINDS, DEFAULT_MAX_ENTRIES
+from fallback_storage.conf.backends import KEYS
+from fallback_storage.conf.memo import CACHE_KEYS, DEFAULT_MAX_ENTRIES
 from fallback_storage.conf.options import DEFAULTS, ON_DELETE
 
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def test_every_option_is_documented(option):
     assert f'``"{option}": ' in README
 
 
-@pytest.mark.parametrize("key", sorted({*KINDS, *CACHE_KINDS}))
+@pytest.mark.parametrize("key", sorted({*KEYS, *CACHE_KEYS}))
 def test_every_key_is_documented(key):
     """Each key of a backend entry and of the cache dict, with its type."""
     assert f'``"{key}": ' in README

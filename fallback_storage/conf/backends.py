@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import Storage, storages
@@ -13,26 +14,28 @@ from fallback_storage.chain.backend import Policy
 from fallback_storage.conf.messages import (
     lineage,
     presentable_cause,
-    refuse_unknown_keys,
-    require_kinds,
     shown,
     suggestion,
 )
+from fallback_storage.conf.rules import DICT, FLAG, TEXT, Rules, broken, unknown
 from fallback_storage.conf.settings import aliases, options_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-KINDS = {
-    "ALIAS": str,
-    "BACKEND": str,
-    "OPTIONS": dict,
-    "NAME": str,
-    "READ_ONLY": bool,
-    "ALWAYS_PROBE": bool,
-    "CONCURRENT": bool,
-    "LAZY_OPEN": bool,
+POLICY_KEYS: Rules = {
+    "READ_ONLY": (FLAG,),
+    "ALWAYS_PROBE": (FLAG,),
+    "CONCURRENT": (FLAG,),
+    "LAZY_OPEN": (FLAG,),
+}
+KEYS: Rules = {
+    "ALIAS": (TEXT,),
+    "BACKEND": (TEXT,),
+    "OPTIONS": (DICT,),
+    "NAME": (TEXT,),
+    **POLICY_KEYS,
 }
 
 
@@ -62,198 +65,189 @@ class BackendSpec:
         return (self.path, self.options) if self.path is not None else None
 
 
-def read_backends(value: object, where: str) -> tuple[BackendSpec, ...]:
-    """Validate the list of backends that stands at ``where``.
-
-    Builds nothing. Raises ``ConfigurationError``.
-    """
+def mistakes_in_backends(value: object, where: str) -> Iterator[ConfigurationError]:
+    """Yield what is wrong with the list of backends that stands at ``where``."""
     if not isinstance(value, list | tuple):
-        raise ConfigurationError(
+        yield ConfigurationError(
             Mistake.NO_LIST,
             where,
             f"is {shown(value)}.",
             'Write a list of backends, for example ["local", {"ALIAS": "production", '
             '"READ_ONLY": True}].',
         )
-    if not value:
-        raise ConfigurationError(
+    elif not value:
+        yield ConfigurationError(
             Mistake.EMPTY_CHAIN,
             where,
             "is empty.",
             "Name at least one storage: the one to ask first.",
         )
-    return _with_unique_names(
-        [
-            _read_entry(entry, f"{where}[{position}]")
+    else:
+        found = [
+            mistake
             for position, entry in enumerate(value)
+            for mistake in mistakes_in_entry(entry, f"{where}[{position}]")
         ]
-    )
+        # What an entry is called is known of one that is right.
+        yield from found or _names_given_twice(_specs(value, where))
 
 
-def entry_mistakes(value: object, where: str) -> Iterator[ConfigurationError]:
-    """Yield what is wrong with single entries, of all that are wrong."""
-    for position, entry in enumerate(value if isinstance(value, list | tuple) else ()):
-        try:
-            _read_entry(entry, f"{where}[{position}]")
-        except ConfigurationError as error:
-            yield error
-
-
-def _read_entry(entry: Any, where: str) -> BackendSpec:
-    # LazyObject first: asking default_storage for its class would build it.
+def mistakes_in_entry(entry: Any, where: str) -> Iterator[ConfigurationError]:
+    """Yield what is wrong with the entry of a chain that stands at ``where``."""
+    # First: asking default_storage for its class would build it.
     if isinstance(entry, LazyObject):
-        return BackendSpec(
-            type(entry).__name__, where, build=lambda: build_call(lambda: entry, where)
-        )
+        return
+    entry = _written_out(entry)
     if isinstance(entry, dict):
-        return _read_dict(entry, where)
-    if isinstance(entry, str):
-        return _read_text(entry, where)
-    if isinstance(entry, Storage):
-        return BackendSpec(type(entry).__name__, where, build=lambda: entry)
-    if callable(entry):
-        name = getattr(entry, "__name__", type(entry).__name__)
-        return BackendSpec(name, where, build=lambda: build_call(entry, where))
-    raise ConfigurationError(
-        Mistake.NO_ENTRY,
-        where,
-        f"is {shown(entry)}.",
-        "Write an alias of STORAGES, a dotted path, a dict with ALIAS or BACKEND, a "
-        "Storage instance, or a callable without arguments that returns one.",
-    )
-
-
-def _read_text(text: str, where: str) -> BackendSpec:
-    if text in aliases() or "." not in text:
-        return _read_alias(text, where)
-    return _read_path(text, {}, where)
-
-
-def _read_alias(alias: str, where: str) -> BackendSpec:
-    if alias in storages.backends and not _is_described(alias):
-        raise ConfigurationError(
-            Mistake.MALFORMED_ALIAS,
-            f"STORAGES[{alias!r}]",
-            "does not describe a storage.",
-            "Write a dict with BACKEND, a dotted path, and OPTIONS, a dict.",
-        )
-    if alias not in aliases():
-        raise ConfigurationError(
-            Mistake.UNKNOWN_ALIAS,
+        found = [*unknown(entry, KEYS, where), *broken(entry, KEYS, where)]
+        yield from found or _conflicts(entry, where)
+    elif not isinstance(entry, Storage) and not callable(entry):
+        yield ConfigurationError(
+            Mistake.NO_ENTRY,
             where,
-            f"names the alias {alias!r}, which STORAGES does not have.",
-            suggestion(alias, aliases(), "the aliases are"),
+            f"is {shown(entry)}.",
+            "Write an alias of STORAGES, a dotted path, a dict with ALIAS or BACKEND, a "
+            "Storage instance, or a callable without arguments that returns one.",
         )
-    return BackendSpec(
-        alias,
-        where,
-        build=lambda: build_alias(alias, where),
-        alias=alias,
-        given_name=True,
-    )
 
 
-def _is_described(alias: str) -> bool:
-    return isinstance(aliases().get(alias, {}).get("BACKEND"), str)
+def _written_out(entry: Any) -> Any:
+    """Return the dict that a text stands for; what is no text stays what it is."""
+    if not isinstance(entry, str):
+        return entry
+    return {"ALIAS" if entry in aliases() or "." not in entry else "BACKEND": entry}
 
 
-def _read_path(path: str, options: Mapping[str, Any], where: str) -> BackendSpec:
-    return BackendSpec(
-        path.rpartition(".")[2],
-        where,
-        build=lambda: build_path(path, options, where),
-        path=path,
-        options=options,
-    )
-
-
-def _read_dict(entry: Mapping[str, Any], where: str) -> BackendSpec:
-    refuse_unknown_keys(entry, KINDS, where)
-    require_kinds(entry, KINDS.items(), where)
-    if ("ALIAS" in entry) == ("BACKEND" in entry):
-        both = "both" if "ALIAS" in entry else "neither"
-        raise ConfigurationError(
+def _conflicts(entry: Mapping[str, Any], where: str) -> Iterator[ConfigurationError]:
+    has_alias, has_backend = "ALIAS" in entry, "BACKEND" in entry
+    if has_alias == has_backend:
+        yield ConfigurationError(
             Mistake.ALIAS_OR_BACKEND,
             where,
-            f"has {both} ALIAS {'and' if both == 'both' else 'nor'} BACKEND.",
+            f"has {'both ALIAS and' if has_alias else 'neither ALIAS nor'} BACKEND.",
             "Write ALIAS for a storage that STORAGES defines, or BACKEND (and OPTIONS) "
             "for one that is defined here.",
         )
-    if "ALIAS" in entry and "OPTIONS" in entry:
-        raise ConfigurationError(
+    elif has_alias and "OPTIONS" in entry:
+        yield ConfigurationError(
             Mistake.ALIAS_OR_BACKEND,
             where,
             "has OPTIONS beside ALIAS.",
             "Write them in STORAGES, where the alias is defined.",
         )
-    if entry.get("NAME") == "":
-        raise ConfigurationError(
+    elif entry.get("NAME") == "":
+        yield ConfigurationError(
             Mistake.WRONG_VALUE,
             where,
             "has an empty NAME.",
             "Leave NAME out, or fill it.",
         )
-    if "ALIAS" in entry:
-        spec = _read_alias(entry["ALIAS"], where)
-    else:
-        spec = _read_path(entry["BACKEND"], entry.get("OPTIONS", {}), where)
-    return replace(
-        spec,
-        name=entry.get("NAME", spec.name),
-        given_name=spec.given_name or "NAME" in entry,
-        policy=Policy(
-            read_only=entry.get("READ_ONLY"),
-            always_probe=entry.get("ALWAYS_PROBE", False),
-            lazy_open=entry.get("LAZY_OPEN"),
-            concurrent=entry.get("CONCURRENT"),
-        ),
-    )
+    elif has_alias:
+        yield from _mistakes_in_alias(entry["ALIAS"], where)
 
 
-def _with_unique_names(specs: list[BackendSpec]) -> tuple[BackendSpec, ...]:
+def _mistakes_in_alias(alias: str, where: str) -> Iterator[ConfigurationError]:
+    described = aliases().get(alias, {})
+    if alias in storages.backends and not isinstance(described.get("BACKEND"), str):
+        yield ConfigurationError(
+            Mistake.MALFORMED_ALIAS,
+            f"STORAGES[{alias!r}]",
+            "does not describe a storage.",
+            "Write a dict with BACKEND, a dotted path, and OPTIONS, a dict.",
+        )
+    elif alias not in aliases():
+        yield ConfigurationError(
+            Mistake.UNKNOWN_ALIAS,
+            where,
+            f"names the alias {alias!r}, which STORAGES does not have.",
+            suggestion(alias, aliases(), "the aliases are"),
+        )
+
+
+def _names_given_twice(specs: list[BackendSpec]) -> Iterator[ConfigurationError]:
     taken: dict[str, str] = {}
-    for spec in specs:
-        if spec.given_name and spec.name in taken:
-            raise ConfigurationError(
+    for spec in (spec for spec in specs if spec.given_name):
+        if spec.name in taken:
+            yield ConfigurationError(
                 Mistake.SAME_NAME,
                 spec.where,
                 f"is named {spec.name!r}, like {taken[spec.name]}.",
                 "Give one of them another NAME; if it is the same storage twice, "
                 "remove one.",
             )
-        if spec.given_name:
-            taken[spec.name] = spec.where
+        taken.setdefault(spec.name, spec.where)
+
+
+def read_backends(value: Any, where: str) -> tuple[BackendSpec, ...]:
+    """Return the entries of a list without mistakes, each under a name of its own.
+
+    Builds nothing.
+    """
+    specs = _specs(value, where)
+    taken = {spec.name for spec in specs if spec.given_name}
     result = []
     for spec in specs:
         name, count = spec.name, 1
         while not spec.given_name and name in taken:
             count += 1
             name = f"{spec.name}-{count}"
-        taken[name] = spec.where
+        taken.add(name)
         result.append(replace(spec, name=name))
     return tuple(result)
 
 
+def _specs(value: Any, where: str) -> list[BackendSpec]:
+    return [_spec(entry, f"{where}[{n}]") for n, entry in enumerate(value)]
+
+
+def _spec(entry: Any, where: str) -> BackendSpec:
+    # LazyObject first, here as well.
+    if isinstance(entry, LazyObject | Storage):
+        build = partial(build_call, lambda: entry, where)
+        return BackendSpec(type(entry).__name__, where, build)
+    entry = _written_out(entry)
+    if not isinstance(entry, dict):
+        name = getattr(entry, "__name__", type(entry).__name__)
+        return BackendSpec(name, where, partial(build_call, entry, where))
+    alias, path = entry.get("ALIAS"), entry.get("BACKEND", "")
+    options = entry.get("OPTIONS", {})
+    return BackendSpec(
+        entry.get("NAME", path.rpartition(".")[2] if alias is None else alias),
+        where,
+        partial(build_path, path, options, where)
+        if alias is None
+        else partial(build_alias, alias, where),
+        Policy(**{key.lower(): entry[key] for key in POLICY_KEYS if key in entry}),
+        alias=alias,
+        path=path if alias is None else None,
+        options=options,
+        given_name=alias is not None or "NAME" in entry,
+    )
+
+
 def build_alias(alias: str, where: str) -> Storage:
-    try:
-        return _checked(storages[alias], where)
-    except Exception as error:  # noqa: BLE001 - whatever a constructor raises
-        options = aliases()[alias].get("OPTIONS", {})
-        raise _build_error(error, options, where) from presentable_cause(error, options)
+    """Return the storage of an alias of ``STORAGES``. Raises ``ConfigurationError``."""
+    options = options_of(aliases().get(alias, {}))
+    return build_call(lambda: storages[alias], where, options)
 
 
 def build_path(path: str, options: Mapping[str, Any], where: str) -> Storage:
-    try:
-        return _checked(import_string(path)(**options), where)
-    except Exception as error:  # noqa: BLE001 - whatever a constructor raises
-        raise _build_error(error, options, where) from presentable_cause(error, options)
+    """Return a new storage of a class. Raises ``ConfigurationError``."""
+    return build_call(lambda: import_string(path)(**options), where, options)
 
 
-def build_call(function: Callable[[], Any], where: str) -> Storage:
+def build_call(
+    function: Callable[[], Any], where: str, options: Mapping[str, Any] | None = None
+) -> Storage:
+    """Return the storage that a function returns. Raises ``ConfigurationError``.
+
+    ``options``: what the error must not show.
+    """
+    options = options or {}
     try:
         return _checked(_unwrapped(function()), where)
-    except Exception as error:  # noqa: BLE001 - whatever a callable raises
-        raise _build_error(error, {}, where) from presentable_cause(error, {})
+    except Exception as error:  # noqa: BLE001 - whatever a constructor raises
+        raise _build_error(error, options, where) from presentable_cause(error, options)
 
 
 def _unwrapped(storage: Any) -> Any:

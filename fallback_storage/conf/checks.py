@@ -15,16 +15,21 @@ from django.core.checks import Warning as CheckWarning
 from fallback_storage.chain.backend import Backend
 from fallback_storage.chain.fingerprint import hold_the_same
 from fallback_storage.conf.backends import build_call
-from fallback_storage.conf.memo_checks import check_memo, check_sharing, mistakes_of
+from fallback_storage.conf.memo import mistakes_in_cache, mistakes_in_memo, read_cache
+from fallback_storage.conf.memo_checks import check_memo, check_sharing
 from fallback_storage.conf.options import (
     build_backends,
     configured_chains,
-    find_mistakes,
     malformed_chains,
-    read_cache_setting,
+    mistakes_in,
     read_options,
 )
-from fallback_storage.conf.settings import CACHE_SETTING, CHAIN_CLASS, class_of
+from fallback_storage.conf.settings import (
+    CACHE_SETTING,
+    CHAIN_CLASS,
+    cache_setting,
+    class_of,
+)
 from fallback_storage.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -42,10 +47,13 @@ def check_chains(**kwargs: Any) -> list[CheckMessage]:
     """Check every FallbackStorage of ``STORAGES``, and the ``FALLBACK_`` settings."""
     chains = list(configured_chains())
     report = _Report([where for where, *_ in chains])
-    unusable = report.add(_mistakes_of_cache_setting(), CACHE_SETTING)
+    cache = cache_setting(), CACHE_SETTING
+    unusable = report.add(mistakes_in_cache(*cache), CACHE_SETTING)
     if not unusable:
-        spec = read_cache_setting()
-        report.messages.extend(check_memo(spec, CACHE_SETTING))
+        spec = read_cache(*cache)
+        unusable = report.add(mistakes_in_memo(spec), CACHE_SETTING)
+        if not unusable:
+            report.messages.extend(check_memo(spec, CACHE_SETTING))
     report.add(malformed_chains())
     for where, storage_class, given in chains:
         _check_chain(report, where, storage_class, given, with_memo=not unusable)
@@ -83,15 +91,6 @@ class _Report:
         )
 
 
-def _mistakes_of_cache_setting() -> Iterator[ConfigurationError]:
-    try:
-        spec = read_cache_setting()
-    except ConfigurationError as mistake:
-        yield mistake
-        return
-    yield from mistakes_of(spec)
-
-
 def _check_chain(
     report: _Report,
     where: str,
@@ -108,7 +107,7 @@ def _check_chain(
     if not with_memo and given.get("cache") is None:
         # What is wrong with the setting's memo does not hide what is wrong here.
         given = {**given, "cache": False}
-    if report.add(find_mistakes(storage_class, given), where):
+    if report.add(mistakes_in(storage_class, given), where):
         return
     options = read_options(storage_class, given)
     backends = build_backends(options, owner=None)
@@ -149,7 +148,7 @@ def _mistakes_of_first_use(
     for backend in backends:
         for mistake in _mistakes_of_backend(backend):
             yield _placed(mistake, backend.where)
-    yield from mistakes_of(options.cache)
+    yield from mistakes_in_memo(options.cache)
 
 
 def _mistakes_of_backend(backend: Backend) -> Iterator[ConfigurationError]:

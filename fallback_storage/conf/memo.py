@@ -26,31 +26,41 @@ from fallback_storage.cache.stores.alias import (
 )
 from fallback_storage.cache.stores.null import NullStore
 from fallback_storage.chain.fingerprint import fingerprint
-from fallback_storage.conf.messages import (
-    refuse_unknown_keys,
-    require_kinds,
-    shown,
-    suggestion,
+from fallback_storage.conf.messages import shown, suggestion
+from fallback_storage.conf.rules import (
+    FLAG,
+    NUMBER,
+    TEXT,
+    WHOLE_NUMBER,
+    Rule,
+    Rules,
+    broken,
+    raised_by,
+    unknown,
 )
-from fallback_storage.conf.settings import CACHE_SETTING, MEMO_SETTINGS, is_relevant
+from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fallback_storage.cache.stores.base import Store
     from fallback_storage.chain.backend import Backend
 
 DEFAULT_MAX_ENTRIES = 100_000
-CACHE_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "ALIAS": str,
-    "CLIENT": str,
-    "STORE": str,
-    "TTL": (int, float),
-    "NEGATIVE_TTL": (int, float),
-    "MAX_ENTRIES": int,
-    "NEAR": bool,
+SECONDS = Rule(lambda value: 0 <= value < float("inf"), "Write seconds, 0 for never.")
+CACHE_KEYS: Rules = {
+    "ALIAS": (TEXT,),
+    "CLIENT": (TEXT,),
+    "STORE": (TEXT,),
+    "TTL": (NUMBER, SECONDS),
+    "NEGATIVE_TTL": (NUMBER, SECONDS),
+    "MAX_ENTRIES": (
+        WHOLE_NUMBER,
+        Rule(lambda value: value >= 1, "Write how many names to remember, at least 1."),
+    ),
+    "NEAR": (FLAG,),
 }
 
 
@@ -64,7 +74,7 @@ class CacheSpec:
     are seconds.
     """
 
-    where: str = CACHE_SETTING
+    where: str
     alias: str | None = None
     client: str | None = None
     store: str | None = None
@@ -73,78 +83,73 @@ class CacheSpec:
     max_entries: int = DEFAULT_MAX_ENTRIES
     near: bool = False
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it names what several processes can share."""
+        return self.alias is not None or self.store is not None
 
-def read_cache(value: object, where: str) -> CacheSpec | None:
-    """Validate what stands at ``where``; None: no memo. Raises ``ConfigurationError``."""
-    if value is None:
-        return CacheSpec()
+
+def mistakes_in_cache(value: object, where: str) -> Iterator[ConfigurationError]:
+    """Yield what is wrong with the description of a memo that stands at ``where``."""
+    value = _written_out(value)
     if value is False:
-        return None
-    if isinstance(value, str):
-        value = {"ALIAS": value}
+        return
     if not isinstance(value, dict):
-        raise ConfigurationError(
+        yield ConfigurationError(
             Mistake.NO_CACHE,
             where,
             f"is {shown(value)}.",
             'Write an alias of CACHES, a dict such as {"TTL": 300}, or False for no '
             "memo.",
         )
-    refuse_unknown_keys(value, CACHE_KINDS, where)
-    require_kinds(value, CACHE_KINDS.items(), where)
-    _require_sense(value, where)
-    return CacheSpec(
-        where=where,
-        alias=value.get("ALIAS"),
-        client=value.get("CLIENT"),
-        store=value.get("STORE"),
-        ttl=float(value.get("TTL", DEFAULT_TTL)),
-        negative_ttl=float(value.get("NEGATIVE_TTL", DEFAULT_NEGATIVE_TTL)),
-        max_entries=value.get("MAX_ENTRIES", DEFAULT_MAX_ENTRIES),
-        near=value.get("NEAR", False),
+        return
+    found = [*unknown(value, CACHE_KEYS, where), *broken(value, CACHE_KEYS, where)]
+    yield from found or _conflicts(value, where)
+
+
+def _written_out(value: object) -> object:
+    """Return the dict that an alias, or nothing, stands for."""
+    return (
+        {"ALIAS": value} if isinstance(value, str) else {} if value is None else value
     )
 
 
-def _require_sense(value: Mapping[str, Any], where: str) -> None:
-    for key in ("TTL", "NEGATIVE_TTL"):
-        # Not "< 0": that is false for what is not a number.
-        if not 0 <= value.get(key, 0) < float("inf"):
-            raise ConfigurationError(
-                Mistake.WRONG_VALUE,
-                f"{where}[{key!r}]",
-                f"is {value[key]!r}.",
-                "Write seconds, 0 for never.",
-            )
-    if value.get("MAX_ENTRIES", 1) < 1:
-        raise ConfigurationError(
-            Mistake.WRONG_VALUE,
-            f"{where}['MAX_ENTRIES']",
-            f"is {value['MAX_ENTRIES']!r}.",
-            "Write how many names to remember, at least 1.",
-        )
+def _conflicts(value: Mapping[str, Any], where: str) -> Iterator[ConfigurationError]:
     alias = value.get("ALIAS")
     if alias is not None and "STORE" in value:
-        raise ConfigurationError(
+        yield ConfigurationError(
             Mistake.ALIAS_AND_STORE,
             where,
             "has both ALIAS and STORE.",
             "Write one of them.",
         )
-    if alias is not None and alias not in caches.settings:
-        raise ConfigurationError(
+    elif alias is not None and alias not in caches.settings:
+        yield ConfigurationError(
             Mistake.UNKNOWN_CACHE,
             where,
             f"names the alias {alias!r}, which CACHES does not have.",
             suggestion(alias, caches.settings, "the aliases are"),
         )
-    for key in ("NEAR", "CLIENT"):
-        if value.get(key) and cache_backend(alias) not in REDIS_BACKENDS:
-            raise ConfigurationError(
+    elif cache_backend(alias) not in REDIS_BACKENDS:
+        for key in [key for key in ("NEAR", "CLIENT") if value.get(key)]:
+            yield ConfigurationError(
                 Mistake.NEEDS_REDIS_ALIAS,
                 f"{where}[{key!r}]",
                 "is set without a Redis alias.",
                 f"Give it an ALIAS whose BACKEND is one of: {', '.join(REDIS_BACKENDS)}.",
             )
+
+
+def read_cache(value: object, where: str) -> CacheSpec | None:
+    """Return what a description without mistakes says; None: no memo."""
+    value = _written_out(value)
+    if not isinstance(value, dict):
+        return None
+    given = {key.lower(): each for key, each in value.items()}
+    lifetimes = {
+        key: float(given[key]) for key in ("ttl", "negative_ttl") if key in given
+    }
+    return CacheSpec(where, **{**given, **lifetimes})
 
 
 # Seconds. Most chains then have one store for all lifetimes.
@@ -228,7 +233,7 @@ def build_memo(
         return Memo(NullStore(), len(backends), ttl=0, negative_ttl=0)
     store: Store
     tally = None
-    if spec.alias is None and spec.store is None:
+    if not spec.is_shared:
         from fallback_storage.cache.stores.local import LocalStore
 
         store = LocalStore(spec.max_entries, clock)
@@ -245,10 +250,10 @@ def build_memo(
     )
 
 
-def refuse_unbuildable(spec: CacheSpec) -> None:
-    """Raise the ``ConfigurationError`` of the first use, if any. Contacts nothing."""
-    if spec.alias is not None or spec.store is not None:
-        _build_bare(spec, "check", time.monotonic).close()
+def mistakes_in_memo(spec: CacheSpec | None) -> Iterator[ConfigurationError]:
+    """Yield what the first use of a memo would raise. Contacts nothing."""
+    if spec is not None and spec.is_shared:
+        yield from raised_by(lambda: _build_bare(spec, "check", time.monotonic).close())
 
 
 def _stamp_seconds(spec: CacheSpec) -> float:
@@ -282,51 +287,42 @@ def _build_bare(spec: CacheSpec, chain: str, clock: Callable[[], float]) -> Stor
 
 
 def _import_client(spec: CacheSpec, path: str) -> Any:
-    try:
-        client = import_string(path)
-    except ImportError as error:
-        raise ConfigurationError(
-            Mistake.BAD_CLIENT,
-            f"{spec.where}['CLIENT']",
-            f"is {path!r}, which cannot be imported.",
-            "Write the dotted path of a function that returns a client of redis-py.",
-        ) from error
+    advice = "Write the dotted path of a function that returns a client of redis-py."
+    client = _imported(spec, "CLIENT", path, advice)
     if not callable(client) and not hasattr(client, "eval"):
-        raise ConfigurationError(
-            Mistake.BAD_CLIENT,
-            f"{spec.where}['CLIENT']",
-            f"is {path!r}, which is neither a function nor a client.",
-            "Write the dotted path of a function that returns a client of redis-py.",
-        )
+        raise _bad(spec, "CLIENT", path, "is neither a function nor a client", advice)
     return client
 
 
 def _build_custom(spec: CacheSpec, path: str, chain: str) -> Store:
     from fallback_storage.cache.stores.base import Store
 
-    try:
-        found = import_string(path)
-    except ImportError as error:
-        raise ConfigurationError(
-            Mistake.BAD_STORE,
-            f"{spec.where}['STORE']",
-            f"is {path!r}, which cannot be imported.",
-            "Write the dotted path of a Store subclass.",
-        ) from error
+    advice = "Write the dotted path of a Store subclass."
+    found = _imported(spec, "STORE", path, advice)
     if not (isinstance(found, type) and issubclass(found, Store)):
-        raise ConfigurationError(
-            Mistake.BAD_STORE,
-            f"{spec.where}['STORE']",
-            f"is {path!r}, which is no Store.",
-            "Subclass fallback_storage.cache.stores.base.Store.",
-        )
+        advice = "Subclass fallback_storage.cache.stores.base.Store."
+        raise _bad(spec, "STORE", path, "is no Store", advice)
     try:
         return found(chain)  # type: ignore[call-arg]
     except Exception as error:
-        raise ConfigurationError(
-            Mistake.BAD_STORE,
-            f"{spec.where}['STORE']",
-            f"is {path!r}, which cannot be built: {type(error).__name__}.",
+        why = f"cannot be built: {type(error).__name__}"
+        advice = (
             "It is called with one argument, the chain's digest, and has to define "
-            "all abstract methods of Store.",
-        ) from error
+            "all abstract methods of Store."
+        )
+        raise _bad(spec, "STORE", path, why, advice) from error
+
+
+def _imported(spec: CacheSpec, key: str, path: str, advice: str) -> Any:
+    try:
+        return import_string(path)
+    except ImportError as error:
+        raise _bad(spec, key, path, "cannot be imported", advice) from error
+
+
+def _bad(
+    spec: CacheSpec, key: str, path: str, why: str, advice: str
+) -> ConfigurationError:
+    mistake = Mistake.BAD_CLIENT if key == "CLIENT" else Mistake.BAD_STORE
+    where = f"{spec.where}[{key!r}]"
+    return ConfigurationError(mistake, where, f"is {path!r}, which {why}.", advice)

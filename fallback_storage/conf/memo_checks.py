@@ -13,8 +13,6 @@ from fallback_storage.cache.stores.alias import (
     cache_params,
 )
 from fallback_storage.chain.fingerprint import is_shareable
-from fallback_storage.conf.memo import refuse_unbuildable
-from fallback_storage.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,15 +29,6 @@ CULLING_BACKENDS = (
     f"{DJANGOS}.db.DatabaseCache",
     f"{DJANGOS}.filebased.FileBasedCache",
 )
-
-
-def mistakes_of(spec: CacheSpec | None) -> Iterator[ConfigurationError]:
-    """Yield what the first use of a memo would raise."""
-    try:
-        if spec is not None:
-            refuse_unbuildable(spec)
-    except ConfigurationError as error:
-        yield error
 
 
 def check_memo(spec: CacheSpec | None, obj: str) -> Iterator[CheckMessage]:
@@ -90,7 +79,7 @@ def check_sharing(
     spec: CacheSpec | None, backends: Sequence[Backend], obj: str
 ) -> Iterator[CheckMessage]:
     """Yield a warning if a memo is meant to be shared, and the chain cannot be."""
-    if spec is None or (spec.alias is None and spec.store is None):
+    if spec is None or not spec.is_shared:
         return
     if cache_backend(spec.alias) in {DUMMY_BACKEND, LOCMEM_BACKEND}:
         return

@@ -11,21 +11,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.conf.settings import aliases, options_of
-from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 SEPARATORS = re.compile(r"[/:@?&=;,\s]+")
 SHORT = 7
-
-_KIND_NAMES: Mapping[type | tuple[type, ...], str] = {
-    bool: "bool: True or False",
-    dict: "dict",
-    int: "whole number",
-    (int, float): "number",
-    str: "string",
-}
 
 
 def shown(value: object) -> str:
@@ -37,11 +29,6 @@ def shown(value: object) -> str:
     return f"a value of type {type(value).__name__}"
 
 
-def is_whole_number(value: object) -> bool:
-    """Whether it is an int; True is one to Python, a slip to us."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def suggestion(word: str, choices: Collection[str], listing: str) -> str:
     """Say what could have been meant, and what there is."""
     close = difflib.get_close_matches(word, choices, n=1)
@@ -49,42 +36,6 @@ def suggestion(word: str, choices: Collection[str], listing: str) -> str:
         close = [choice for choice in choices if choice.lower() == word.lower()]
     meant = f"Did you mean {close[0]!r}? " if close else ""
     return f"{meant}({listing}: {', '.join(sorted(choices)) or 'none'})"
-
-
-def refuse_unknown_keys(
-    entry: Mapping[Any, Any], known: Collection[str], where: str
-) -> None:
-    """Raise ``ConfigurationError`` for the first key that is not known."""
-    for key in entry:
-        if key not in known:
-            raise ConfigurationError(
-                Mistake.UNKNOWN_KEY,
-                where,
-                f"has the unknown key {key!r}.",
-                suggestion(str(key), known, "the keys are"),
-            )
-
-
-def require_kinds(
-    entry: Mapping[str, Any],
-    kinds: Iterable[tuple[str, type | tuple[type, ...]]],
-    where: str,
-) -> None:
-    """Raise ``ConfigurationError`` for the first value of the wrong type."""
-    for key, kind in kinds:
-        if key not in entry:
-            continue
-        value = entry[key]
-        # True is an int to Python, a slip to us.
-        slip = isinstance(value, bool) and kind is not bool
-        if slip or not isinstance(value, kind):
-            raise ConfigurationError(
-                Mistake.WRONG_VALUE,
-                f"{where}[{key!r}]",
-                # OPTIONS may be anything; a key or a name is no secret.
-                f"is {shown(entry[key])}." if kind is not dict else "is not a dict.",
-                f"Write a {_KIND_NAMES[kind]}.",
-            )
 
 
 def shows_a_value(text: str, options: object) -> bool:

@@ -6,16 +6,27 @@ What can be wrong raises ``ConfigurationError`` (an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import storages
 
 from fallback_storage.chain.backend import Backend
-from fallback_storage.conf.backends import entry_mistakes, read_backends
-from fallback_storage.conf.memo import read_cache
-from fallback_storage.conf.messages import is_whole_number, shown, suggestion
+from fallback_storage.conf.backends import (
+    mistakes_in_backends,
+    mistakes_in_entry,
+    read_backends,
+)
+from fallback_storage.conf.memo import mistakes_in_cache, read_cache
+from fallback_storage.conf.rules import (
+    FLAG,
+    WHOLE_NUMBER,
+    Rule,
+    Rules,
+    broken,
+    refuse,
+    unknown,
+)
 from fallback_storage.conf.settings import (
     BACKENDS_SETTING,
     CACHE_SETTING,
@@ -30,7 +41,7 @@ from fallback_storage.conf.settings import (
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from fallback_storage.conf.backends import BackendSpec
     from fallback_storage.conf.memo import CacheSpec
@@ -45,17 +56,21 @@ DEFAULTS: Mapping[str, Any] = {
     "strict": False,
 }
 
-# What an option's value must be, and the advice where it is not.
-VALUES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+SWITCH = Rule(FLAG.holds, "Write True or False.")
+VALUES: Rules = {
     "on_delete": (
-        lambda value: value in ON_DELETE,
-        f"Write one of {', '.join(map(repr, ON_DELETE))}.",
+        Rule(
+            lambda value: value in ON_DELETE,
+            f"Write one of {', '.join(map(repr, ON_DELETE))}.",
+        ),
     ),
-    "promote": (lambda value: isinstance(value, bool), "Write True or False."),
-    "strict": (lambda value: isinstance(value, bool), "Write True or False."),
+    "promote": (SWITCH,),
+    "strict": (SWITCH,),
     "promote_max_size": (
-        lambda value: value is None or (is_whole_number(value) and value >= 0),
-        "Write a number of bytes, or None for no bound.",
+        Rule(
+            lambda value: value is None or (WHOLE_NUMBER.holds(value) and value >= 0),
+            "Write a number of bytes, or None for no bound.",
+        ),
     ),
 }
 
@@ -74,15 +89,7 @@ class Options:
 
 def refuse_unknown_options(options: Mapping[str, Any]) -> None:
     """Raise ``ConfigurationError`` for options that ``FallbackStorage`` has not."""
-    for key in options:
-        if key in DEFAULTS:
-            continue
-        raise ConfigurationError(
-            Mistake.UNKNOWN_OPTION,
-            CHAIN_CLASS,
-            f"has the unknown option {key!r}.",
-            suggestion(key, DEFAULTS, "the options are"),
-        )
+    refuse(unknown(options, DEFAULTS, CHAIN_CLASS, "option"))
 
 
 def without_defaults(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,87 +101,41 @@ def read_options(storage_class: type, given: Mapping[str, Any]) -> Options:
     """Validate the constructor's arguments, completed from the settings.
 
     ``given`` are the arguments of ``FallbackStorage`` that are not defaults. Builds
-    nothing.
+    nothing. Raises ``ConfigurationError``.
     """
-    refuse_unknown_options(given)
-    given = _completed(storage_class, given)
-    specs = _read_chain(given["backends"])
-    for key in VALUES:
-        _require_value(key, given[key])
+    refuse(mistakes_in(storage_class, given))
+    options = _completed(storage_class, given)
     return Options(
-        backends=specs,
-        cache=_read_cache(given["cache"]),
-        on_delete=given["on_delete"],
-        promote=given["promote"],
-        promote_max_size=given["promote_max_size"],
-        strict=given["strict"],
+        backends=read_backends(*_chain_and_place(options["backends"])),
+        cache=read_cache(*_cache_and_place(options["cache"])),
+        **{key: options[key] for key in VALUES},
     )
 
 
-def find_mistakes(
+def mistakes_in(
     storage_class: type, given: Mapping[str, Any]
 ) -> Iterator[ConfigurationError]:
-    """Yield everything that ``read_options`` would raise, were each the only one.
-
-    Without what is wrong with ``FALLBACK_STORAGE_CACHE``: that is nobody's own.
-    """
-    unknown = [key for key in given if key not in DEFAULTS]
-    for key in unknown:
-        yield from _raised_by(refuse_unknown_options, {key: given[key]})
-    known = {key: value for key, value in given.items() if key in DEFAULTS}
-    try:
-        completed = _completed(storage_class, known)
-    except ConfigurationError as error:
-        # Of the alias that is meant: the one whose options these are, if any are.
-        if not unknown:
-            yield error
-            return
-        completed = {**DEFAULTS, **known}
-    # One that is misspelled is not missing.
-    if not unknown or completed["backends"] is not None:
-        chain = completed["backends"]
-        yield from (
-            list(entry_mistakes(*_chain_and_place(chain)))
-            or _raised_by(_read_chain, chain)
-        )
-    for key in VALUES:
-        yield from _raised_by(_require_value, key, completed[key])
-    if completed["cache"] is not None:
-        yield from _raised_by(_read_cache, completed["cache"])
-
-
-def _raised_by(
-    function: Callable[..., object], *args: object
-) -> Iterator[ConfigurationError]:
-    try:
-        function(*args)
-    except ConfigurationError as error:
-        yield error
-
-
-def _completed(storage_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    return {**DEFAULTS, **_options_of_alias(storage_class, given), **given}
-
-
-def _require_value(key: str, value: object) -> None:
-    is_right, advice = VALUES[key]
-    if not is_right(value):
-        raise ConfigurationError(
-            Mistake.WRONG_VALUE, key, f"is {shown(value)}.", advice
-        )
-
-
-def _read_chain(given: object) -> tuple[BackendSpec, ...]:
-    value, where = _chain_and_place(given)
-    if value is None:
-        raise ConfigurationError(
+    """Yield all that is wrong with what ``read_options`` is given."""
+    options = _completed(storage_class, given)
+    misspelled = [*unknown(options, DEFAULTS, CHAIN_CLASS, "option")]
+    yield from misspelled
+    chain, where = _chain_and_place(options["backends"])
+    if chain is not None:
+        yield from mistakes_in_backends(chain, where)
+    elif not misspelled:  # then it is not missing
+        yield ConfigurationError(
             Mistake.NO_CHAIN,
             BACKENDS_SETTING,
             "is not set, and no backends were given.",
             f"Set {BACKENDS_SETTING} to a list of storages, or give "
             "STORAGES['default'] the OPTIONS {'backends': [...]}.",
         )
-    return read_backends(value, where)
+    yield from broken(options, VALUES)
+    yield from mistakes_in_cache(*_cache_and_place(options["cache"]))
+
+
+def _completed(storage_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {**DEFAULTS, **_options_of_alias(storage_class, given), **given}
 
 
 def _chain_and_place(given: object) -> tuple[object, str]:
@@ -183,13 +144,8 @@ def _chain_and_place(given: object) -> tuple[object, str]:
     return given, _place_of(given) or "backends"
 
 
-def _read_cache(given: object) -> CacheSpec | None:
-    return read_cache_setting() if given is None else read_cache(given, "cache")
-
-
-def read_cache_setting() -> CacheSpec | None:
-    """Validate ``FALLBACK_STORAGE_CACHE``, the memo of whoever says nothing of it."""
-    return read_cache(cache_setting(), CACHE_SETTING)
+def _cache_and_place(given: object) -> tuple[object, str]:
+    return (cache_setting(), CACHE_SETTING) if given is None else (given, "cache")
 
 
 def build_backends(options: Options, owner: object) -> tuple[Backend, ...]:
@@ -223,9 +179,7 @@ def _options_of_alias(
     for alias in sorted(aliases(), key=lambda alias: alias != "default"):
         params = aliases()[alias]
         if options_of(params) and class_of(params.get("BACKEND")) is storage_class:
-            options: Mapping[str, Any] = params["OPTIONS"]
-            refuse_unknown_options(options)
-            return options
+            return options_of(params)
     return {}
 
 
@@ -244,12 +198,12 @@ def configured_chains() -> Iterator[tuple[str, type, Mapping[str, Any]]]:
 
 
 def malformed_chains() -> Iterator[ConfigurationError]:
-    """Yield an error for every alias that names the class and is no description."""
+    """Yield a mistake for every alias that names the class and is no description."""
     for alias, params in storages.backends.items():
         if alias in aliases() or not isinstance(params, dict):
             continue
         if is_chain(params.get("BACKEND")):
-            yield from _raised_by(read_backends, [alias], BACKENDS_SETTING)
+            yield from mistakes_in_entry({"ALIAS": alias}, BACKENDS_SETTING)
 
 
 def _place_of(value: object) -> str | None:

@@ -388,6 +388,19 @@ def test_all_that_can_be_found_is_found_at_once():
     ]
 
 
+def test_every_key_of_a_dict_is_looked_at():
+    """Two slips in one entry, or in one memo, are two messages."""
+    wrong = {**S3, "READONLY": True, "NAME": 5, "LAZY_OPEN": 1}
+    messages = found(
+        {"default": chain_of(wrong, cache={"TTLS": 1, "TTL": -1, "NEAR": 1})}
+    )
+    assert [message.id[-4:] for message in messages] == ["E002", "E003", "E003"] * 2
+    client_and_near = memo({"CLIENT": "x.y", "NEAR": True})
+    assert [message.id[-4:] for message in found(client_and_near)] == ["E019"] * 2
+    twice = chain_of(S3, S3, S3)
+    assert [message.id[-4:] for message in found({"default": twice})] == ["E011"] * 2
+
+
 def test_a_misspelled_option_is_not_a_missing_chain():
     """One mistake, one message."""
     options = {"backend": [FAKE], "on_delete": "x"}
