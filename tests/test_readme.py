@@ -11,7 +11,7 @@ from paths import ROOT
 import fallback_storage
 from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
 from fallback_storage.conf.backends import KEYS
-from fallback_storage.conf.memo import CACHE_KEYS, DEFAULT_MAX_ENTRIES
+from fallback_storage.conf.cache import CACHE_KEYS, DEFAULT_MAX_ENTRIES
 from fallback_storage.conf.options import DEFAULTS, ON_DELETE
 
 README = (ROOT / "README.rst").read_text(encoding="utf-8")

@@ -111,7 +111,7 @@ class Backend:
         with forks.build_lock(), self._refusing_cycles():
             storage = self._build()
             # The checks build for nobody, and look for themselves at what is within.
-            for inner in _entries_of(storage) if self.owner else ():
+            for inner in entries_of(storage) if self.owner else ():
                 _ = inner.storage
             return storage
 
@@ -251,7 +251,7 @@ def _django_storage_class() -> type[Storage]:
     return Storage
 
 
-def _entries_of(storage: object) -> Iterator[Backend]:
+def entries_of(storage: object) -> Iterator[Backend]:
     """Yield the chain of a storage that is one."""
     entries = getattr(storage, "backends", None)
     for entry in entries if isinstance(entries, tuple) else ():

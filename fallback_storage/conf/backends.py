@@ -17,7 +17,7 @@ from fallback_storage.conf.messages import (
     shown,
     suggestion,
 )
-from fallback_storage.conf.rules import DICT, FLAG, TEXT, Rules, broken, unknown
+from fallback_storage.conf.rules import DICT, FLAG, TEXT, Rules, mistakes_in
 from fallback_storage.conf.settings import aliases, options_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
@@ -43,26 +43,16 @@ KEYS: Rules = {
 class BackendSpec:
     """One entry of a chain.
 
-    ``alias`` or ``path`` say what it names; both are None for instances and
-    callables. ``given_name``: the name was written, not derived from a class.
+    ``origin``: the class path and the OPTIONS it is built from, if they are known.
+    ``given_name``: the name was written, not derived from a class.
     """
 
     name: str
     where: str
     build: Callable[[], Storage] = field(repr=False)
     policy: Policy = field(default_factory=Policy)
-    alias: str | None = None
-    path: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    origin: tuple[str, Mapping[str, Any]] | None = field(default=None, repr=False)
     given_name: bool = False
-
-    @property
-    def origin(self) -> tuple[str, Mapping[str, Any]] | None:
-        """The class path and the OPTIONS it is built from, if they are known."""
-        if self.alias is not None:
-            params = aliases()[self.alias]
-            return params.get("BACKEND", ""), options_of(params)
-        return (self.path, self.options) if self.path is not None else None
 
 
 def mistakes_in_backends(value: object, where: str) -> Iterator[ConfigurationError]:
@@ -99,8 +89,7 @@ def mistakes_in_entry(entry: Any, where: str) -> Iterator[ConfigurationError]:
         return
     entry = _written_out(entry)
     if isinstance(entry, dict):
-        found = [*unknown(entry, KEYS, where), *broken(entry, KEYS, where)]
-        yield from found or _conflicts(entry, where)
+        yield from mistakes_in(entry, KEYS, where) or _conflicts(entry, where)
     elif not isinstance(entry, Storage) and not callable(entry):
         yield ConfigurationError(
             Mistake.NO_ENTRY,
@@ -209,19 +198,21 @@ def _spec(entry: Any, where: str) -> BackendSpec:
     if not isinstance(entry, dict):
         name = getattr(entry, "__name__", type(entry).__name__)
         return BackendSpec(name, where, partial(build_call, entry, where))
-    alias, path = entry.get("ALIAS"), entry.get("BACKEND", "")
-    options = entry.get("OPTIONS", {})
+    if "ALIAS" in entry:
+        name = entry["ALIAS"]
+        build = partial(build_alias, name, where)
+        origin = aliases()[name]["BACKEND"], options_of(aliases()[name])
+    else:
+        origin = entry["BACKEND"], entry.get("OPTIONS", {})
+        name = origin[0].rpartition(".")[2]
+        build = partial(build_path, *origin, where)
     return BackendSpec(
-        entry.get("NAME", path.rpartition(".")[2] if alias is None else alias),
+        entry.get("NAME", name),
         where,
-        partial(build_path, path, options, where)
-        if alias is None
-        else partial(build_alias, alias, where),
+        build,
         Policy(**{key.lower(): entry[key] for key in POLICY_KEYS if key in entry}),
-        alias=alias,
-        path=path if alias is None else None,
-        options=options,
-        given_name=alias is not None or "NAME" in entry,
+        origin,
+        given_name="ALIAS" in entry or "NAME" in entry,
     )
 
 

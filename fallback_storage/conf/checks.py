@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from fallback_storage.chain.backend import Backend
+from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.fingerprint import hold_the_same
 from fallback_storage.conf.backends import build_call
-from fallback_storage.conf.memo import mistakes_in_cache, mistakes_in_memo, read_cache
+from fallback_storage.conf.cache import mistakes_in_cache, read_cache
+from fallback_storage.conf.memo import mistakes_in_memo
 from fallback_storage.conf.memo_checks import check_memo, check_sharing
 from fallback_storage.conf.options import (
     build_backends,
@@ -35,6 +36,7 @@ from fallback_storage.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from fallback_storage.chain.backend import Backend
     from fallback_storage.conf.options import Options
 
 # What a place in the settings begins with; any other is a place within a backend.
@@ -53,7 +55,7 @@ def check_chains(**kwargs: Any) -> list[CheckMessage]:
         spec = read_cache(*cache)
         unusable = report.add(mistakes_in_memo(spec), CACHE_SETTING)
         if not unusable:
-            report.messages.extend(check_memo(spec, CACHE_SETTING))
+            report.warn(check_memo(spec) if spec else (), CACHE_SETTING)
     report.add(malformed_chains())
     for where, storage_class, given in chains:
         _check_chain(report, where, storage_class, given, with_memo=not unusable)
@@ -90,6 +92,12 @@ class _Report:
             id=mistake.mistake.value,
         )
 
+    def warn(self, warnings: Iterable[CheckMessage], where: str) -> None:
+        """Report warnings of what stands at ``where``."""
+        for warning in warnings:
+            warning.obj = where
+            self.messages.append(warning)
+
 
 def _check_chain(
     report: _Report,
@@ -112,19 +120,21 @@ def _check_chain(
     options = read_options(storage_class, given)
     backends = build_backends(options, owner=None)
     if not report.add(_mistakes_of_first_use(options, backends), where):
-        report.messages.extend(_warnings(where, options, backends))
+        report.warn(_warnings(where, options, backends), where)
 
 
 def _warnings(
     where: str, options: Options, backends: Sequence[Backend]
 ) -> Iterator[CheckMessage]:
-    yield from _check_writing(where, backends)
-    yield from _check_overlay(where, options, backends)
+    writable = [backend for backend in backends if not backend.read_only]
+    yield from _check_writing(writable)
+    yield from _check_overlay(options, backends, writable)
     yield from _check_static_files(where, options, backends)
-    yield from _check_repetition(where, backends)
+    yield from _check_repetition(backends)
     if options.cache and options.cache.where != CACHE_SETTING:
-        yield from check_memo(options.cache, where)
-    yield from check_sharing(options.cache, backends, where)
+        yield from check_memo(options.cache)
+    if options.cache:
+        yield from check_sharing(options.cache, backends)
 
 
 def _arguments(
@@ -153,13 +163,12 @@ def _mistakes_of_first_use(
 
 def _mistakes_of_backend(backend: Backend) -> Iterator[ConfigurationError]:
     try:
-        inner = getattr(backend.storage, "backends", ())
+        within = list(entries_of(backend.storage))
     except ConfigurationError as mistake:
         yield mistake
         return
-    for each in inner if isinstance(inner, tuple) else ():
-        if isinstance(each, Backend):
-            yield from _mistakes_of_backend(each)
+    for inner in within:
+        yield from _mistakes_of_backend(inner)
 
 
 def _placed(mistake: ConfigurationError, where: str) -> ConfigurationError:
@@ -174,14 +183,12 @@ def _placed(mistake: ConfigurationError, where: str) -> ConfigurationError:
 # What works, and is hardly meant
 
 
-def _check_writing(where: str, backends: Sequence[Backend]) -> Iterable[CheckMessage]:
-    writable = [backend for backend in backends if not backend.read_only]
+def _check_writing(writable: Sequence[Backend]) -> Iterator[CheckMessage]:
     unsaid = [backend for backend in writable if backend.policy.read_only is None]
     if not writable:
         yield CheckWarning(
             "Every backend is READ_ONLY: saving and deleting will fail.",
             hint="Put a writable backend into the chain if files are to be saved.",
-            obj=where,
             id="fallback_storage.W002",
         )
     elif len(writable) > 1 and unsaid:
@@ -191,21 +198,18 @@ def _check_writing(where: str, backends: Sequence[Backend]) -> Iterable[CheckMes
             "that fails in one is tried in the next.",
             hint='Write {"ALIAS": ..., "READ_ONLY": True} for what must not be '
             'written, {"READ_ONLY": False} for what may be.',
-            obj=where,
             id="fallback_storage.W001",
         )
 
 
 def _check_overlay(
-    where: str, options: Options, backends: Sequence[Backend]
-) -> Iterable[CheckMessage]:
-    writable = [backend for backend in backends if not backend.read_only]
+    options: Options, backends: Sequence[Backend], writable: Sequence[Backend]
+) -> Iterator[CheckMessage]:
     if options.on_delete == "whiteout" and not writable:
         yield CheckWarning(
             'on_delete is "whiteout", but no backend is writable: there is nowhere to '
             "note what was deleted.",
             hint="Put a writable backend in front of the chain, or leave out on_delete.",
-            obj=where,
             id="fallback_storage.W003",
         )
     elif options.on_delete == "whiteout" and len(writable) == len(backends):
@@ -214,7 +218,6 @@ def _check_overlay(
             "hide.",
             hint='Write {"ALIAS": ..., "READ_ONLY": True} for what must not be '
             'written, or on_delete="all".',
-            obj=where,
             id="fallback_storage.W004",
         )
     if options.promote and (not writable or writable[0] is backends[-1]):
@@ -223,28 +226,24 @@ def _check_overlay(
             f"promote is True, but no backend {lacks}: nothing will be copied.",
             hint="Put a writable backend in front of those that files are copied from, "
             "or leave out promote.",
-            obj=where,
             id="fallback_storage.W005",
         )
 
 
-def _check_repetition(
-    where: str, backends: Sequence[Backend]
-) -> Iterable[CheckMessage]:
+def _check_repetition(backends: Sequence[Backend]) -> Iterator[CheckMessage]:
     for one, other in combinations(backends, 2):
         if hold_the_same(one, other):
             yield CheckWarning(
                 f"The backends {one.name!r} and {other.name!r} hold the same files: "
                 f"{other.name!r} is asked in vain for whatever {one.name!r} has not.",
                 hint="Remove one of them, or correct its OPTIONS.",
-                obj=where,
                 id="fallback_storage.W012",
             )
 
 
 def _check_static_files(
     where: str, options: Options, backends: Sequence[Backend]
-) -> Iterable[CheckMessage]:
+) -> Iterator[CheckMessage]:
     read_only = any(backend.read_only for backend in backends)
     # Whether a copy can be left after a delete, which then keeps the name taken.
     leaves = {"first": len(backends) > 1, "all": read_only}
@@ -254,6 +253,5 @@ def _check_static_files(
             "another backend has a copy, the name is taken and the new file gets "
             "another one.",
             hint="Collect into a plain storage, and leave the chain to media files.",
-            obj=where,
             id="fallback_storage.W013",
         )

@@ -12,21 +12,13 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.storage import storages
 
 from fallback_storage.chain.backend import Backend
+from fallback_storage.conf import rules
 from fallback_storage.conf.backends import (
     mistakes_in_backends,
     mistakes_in_entry,
     read_backends,
 )
-from fallback_storage.conf.memo import mistakes_in_cache, read_cache
-from fallback_storage.conf.rules import (
-    FLAG,
-    WHOLE_NUMBER,
-    Rule,
-    Rules,
-    broken,
-    refuse,
-    unknown,
-)
+from fallback_storage.conf.cache import mistakes_in_cache, read_cache
 from fallback_storage.conf.settings import (
     BACKENDS_SETTING,
     CACHE_SETTING,
@@ -44,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from fallback_storage.conf.backends import BackendSpec
-    from fallback_storage.conf.memo import CacheSpec
+    from fallback_storage.conf.cache import CacheSpec
 
 ON_DELETE = ("first", "all", "whiteout")
 DEFAULTS: Mapping[str, Any] = {
@@ -56,22 +48,20 @@ DEFAULTS: Mapping[str, Any] = {
     "strict": False,
 }
 
-SWITCH = Rule(FLAG.holds, "Write True or False.")
-VALUES: Rules = {
-    "on_delete": (
-        Rule(
-            lambda value: value in ON_DELETE,
-            f"Write one of {', '.join(map(repr, ON_DELETE))}.",
-        ),
-    ),
+DELETING = rules.Rule(
+    lambda value: value in ON_DELETE,
+    f"Write one of {', '.join(map(repr, ON_DELETE))}.",
+)
+SIZE = rules.Rule(
+    lambda value: value is None or (rules.WHOLE_NUMBER.holds(value) and value >= 0),
+    "Write a number of bytes, or None for no bound.",
+)
+SWITCH = rules.Rule(rules.FLAG.holds, "Write True or False.")
+VALUES: rules.Rules = {
+    "on_delete": (DELETING,),
     "promote": (SWITCH,),
     "strict": (SWITCH,),
-    "promote_max_size": (
-        Rule(
-            lambda value: value is None or (WHOLE_NUMBER.holds(value) and value >= 0),
-            "Write a number of bytes, or None for no bound.",
-        ),
-    ),
+    "promote_max_size": (SIZE,),
 }
 
 
@@ -89,7 +79,7 @@ class Options:
 
 def refuse_unknown_options(options: Mapping[str, Any]) -> None:
     """Raise ``ConfigurationError`` for options that ``FallbackStorage`` has not."""
-    refuse(unknown(options, DEFAULTS, CHAIN_CLASS, "option"))
+    rules.refuse(rules.unknown(options, DEFAULTS, CHAIN_CLASS, "option"))
 
 
 def without_defaults(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +93,7 @@ def read_options(storage_class: type, given: Mapping[str, Any]) -> Options:
     ``given`` are the arguments of ``FallbackStorage`` that are not defaults. Builds
     nothing. Raises ``ConfigurationError``.
     """
-    refuse(mistakes_in(storage_class, given))
+    rules.refuse(mistakes_in(storage_class, given))
     options = _completed(storage_class, given)
     return Options(
         backends=read_backends(*_chain_and_place(options["backends"])),
@@ -117,7 +107,7 @@ def mistakes_in(
 ) -> Iterator[ConfigurationError]:
     """Yield all that is wrong with what ``read_options`` is given."""
     options = _completed(storage_class, given)
-    misspelled = [*unknown(options, DEFAULTS, CHAIN_CLASS, "option")]
+    misspelled = [*rules.unknown(options, DEFAULTS, CHAIN_CLASS, "option")]
     yield from misspelled
     chain, where = _chain_and_place(options["backends"])
     if chain is not None:
@@ -130,7 +120,7 @@ def mistakes_in(
             f"Set {BACKENDS_SETTING} to a list of storages, or give "
             "STORAGES['default'] the OPTIONS {'backends': [...]}.",
         )
-    yield from broken(options, VALUES)
+    yield from rules.broken(options, VALUES)
     yield from mistakes_in_cache(*_cache_and_place(options["cache"]))
 
 
@@ -151,15 +141,8 @@ def _cache_and_place(given: object) -> tuple[object, str]:
 def build_backends(options: Options, owner: object) -> tuple[Backend, ...]:
     """Return the chain; its storages are built at their first use."""
     return tuple(
-        Backend(
-            spec.name,
-            spec.build,
-            spec.policy,
-            spec.where,
-            owner=owner,
-            origin=spec.origin,
-        )
-        for spec in options.backends
+        Backend(s.name, s.build, s.policy, s.where, owner=owner, origin=s.origin)
+        for s in options.backends
     )
 
 

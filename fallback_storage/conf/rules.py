@@ -73,15 +73,14 @@ def broken(
                 break
 
 
+def mistakes_in(
+    given: Mapping[Any, Any], rules: Rules, where: str
+) -> list[ConfigurationError]:
+    """Return what is wrong with the keys of a dict that stands at ``where``."""
+    return [*unknown(given, rules, where), *broken(given, rules, where)]
+
+
 def refuse(mistakes: Iterable[ConfigurationError]) -> None:
     """Raise the first mistake, if there is one."""
     for mistake in mistakes:
         raise mistake
-
-
-def raised_by(function: Callable[[], object]) -> Iterator[ConfigurationError]:
-    """Yield the mistake that a call raises, if it does."""
-    try:
-        function()
-    except ConfigurationError as mistake:
-        yield mistake

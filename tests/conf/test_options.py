@@ -292,7 +292,9 @@ def test_a_mistake_in_storages_is_found_at_the_first_use(settings, mistake):
     assert error_of(lambda: default_storage.exists("x")) == message
 
 
-@pytest.mark.parametrize("ttl", [math.nan, math.inf])
+@pytest.mark.parametrize(
+    "ttl", [math.nan, math.inf, 10**400], ids=["nan", "inf", "huge"]
+)
 @pytest.mark.parametrize("key", ["TTL", "NEGATIVE_TTL", "MAX_ENTRIES"])
 def test_no_number_that_passes_breaks_a_request(key, ttl):
     """What is not refused works: infinity is a way to say "for ever"."""

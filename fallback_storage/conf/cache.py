@@ -1,0 +1,115 @@
+"""The option ``cache``: how resolutions are remembered."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache import caches
+
+from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
+from fallback_storage.cache.stores.alias import REDIS_BACKENDS, cache_backend
+from fallback_storage.conf import rules
+from fallback_storage.conf.messages import shown, suggestion
+from fallback_storage.exceptions import ConfigurationError, Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DEFAULT_MAX_ENTRIES = 100_000
+MAX_FLOAT = sys.float_info.max
+# Not "< 0": that is false for what is not a number.
+SECONDS = rules.Rule(lambda n: 0 <= n <= MAX_FLOAT, "Write seconds, 0 for never.")
+NAMES = rules.Rule(lambda n: n >= 1, "Write how many names to remember, at least 1.")
+CACHE_KEYS: rules.Rules = {
+    "ALIAS": (rules.TEXT,),
+    "CLIENT": (rules.TEXT,),
+    "STORE": (rules.TEXT,),
+    "TTL": (rules.NUMBER, SECONDS),
+    "NEGATIVE_TTL": (rules.NUMBER, SECONDS),
+    "MAX_ENTRIES": (rules.WHOLE_NUMBER, NAMES),
+    "NEAR": (rules.FLAG,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSpec:
+    """How resolutions are remembered.
+
+    ``alias``: of ``CACHES``; ``client``: dotted path of what returns a client of
+    redis-py for it; ``store``: dotted path of a store class; neither: process memory.
+    ``near``: process memory in front of a Redis alias. ``ttl`` and ``negative_ttl``
+    are seconds.
+    """
+
+    where: str
+    alias: str | None = None
+    client: str | None = None
+    store: str | None = None
+    ttl: float = DEFAULT_TTL
+    negative_ttl: float = DEFAULT_NEGATIVE_TTL
+    max_entries: int = DEFAULT_MAX_ENTRIES
+    near: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it names what several processes can share."""
+        return self.alias is not None or self.store is not None
+
+
+def mistakes_in_cache(value: object, where: str) -> Iterator[ConfigurationError]:
+    """Yield what is wrong with the description of a memo that stands at ``where``."""
+    value = _written_out(value)
+    if isinstance(value, dict):
+        found = rules.mistakes_in(value, CACHE_KEYS, where)
+        yield from found or _conflicts(value, where)
+    elif value is not False:
+        yield ConfigurationError(
+            Mistake.NO_CACHE,
+            where,
+            f"is {shown(value)}.",
+            'Write an alias of CACHES, a dict such as {"TTL": 300}, or False for no '
+            "memo.",
+        )
+
+
+def _written_out(value: object) -> object:
+    """Return the dict that an alias, or nothing, stands for."""
+    if isinstance(value, str):
+        return {"ALIAS": value}
+    return {} if value is None else value
+
+
+def _conflicts(value: Mapping[str, Any], where: str) -> Iterator[ConfigurationError]:
+    alias = value.get("ALIAS")
+    if alias is not None and "STORE" in value:
+        yield ConfigurationError(
+            Mistake.ALIAS_AND_STORE,
+            where,
+            "has both ALIAS and STORE.",
+            "Write one of them.",
+        )
+    elif alias is not None and alias not in caches.settings:
+        yield ConfigurationError(
+            Mistake.UNKNOWN_CACHE,
+            where,
+            f"names the alias {alias!r}, which CACHES does not have.",
+            suggestion(alias, caches.settings, "the aliases are"),
+        )
+    elif cache_backend(alias) not in REDIS_BACKENDS:
+        for key in [key for key in ("NEAR", "CLIENT") if value.get(key)]:
+            yield ConfigurationError(
+                Mistake.NEEDS_REDIS_ALIAS,
+                f"{where}[{key!r}]",
+                "is set without a Redis alias.",
+                f"Give it an ALIAS whose BACKEND is one of: {', '.join(REDIS_BACKENDS)}.",
+            )
+
+
+def read_cache(value: object, where: str) -> CacheSpec | None:
+    """Return what a description without mistakes says; None: no memo."""
+    value = _written_out(value)
+    if not isinstance(value, dict):
+        return None
+    return CacheSpec(where, **{key.lower(): each for key, each in value.items()})
