@@ -192,53 +192,49 @@ def _specs(value: Any, where: str) -> list[BackendSpec]:
 def _spec(entry: Any, where: str) -> BackendSpec:
     # LazyObject first, here as well.
     if isinstance(entry, LazyObject | Storage):
-        build = partial(build_call, lambda: entry, where)
+        build = partial(build_call, lambda: entry, where, {})
         return BackendSpec(type(entry).__name__, where, build)
     entry = _written_out(entry)
     if not isinstance(entry, dict):
         name = getattr(entry, "__name__", type(entry).__name__)
-        return BackendSpec(name, where, partial(build_call, entry, where))
+        return BackendSpec(name, where, partial(build_call, entry, where, {}))
     if "ALIAS" in entry:
-        name = entry["ALIAS"]
+        name, params = entry["ALIAS"], aliases()[entry["ALIAS"]]
+        path, options = params["BACKEND"], options_of(params)
         build = partial(build_alias, name, where)
-        origin = aliases()[name]["BACKEND"], options_of(aliases()[name])
     else:
-        origin = entry["BACKEND"], entry.get("OPTIONS", {})
-        name = origin[0].rpartition(".")[2]
-        build = partial(build_path, *origin, where)
+        path, options = entry["BACKEND"], entry.get("OPTIONS", {})
+        name = path.rpartition(".")[2]
+        build = partial(
+            build_call, lambda: import_string(path)(**options), where, options
+        )
     return BackendSpec(
         entry.get("NAME", name),
         where,
         build,
         Policy(**{key.lower(): entry[key] for key in POLICY_KEYS if key in entry}),
-        origin,
+        (path, options),
         given_name="ALIAS" in entry or "NAME" in entry,
     )
 
 
 def build_alias(alias: str, where: str) -> Storage:
     """Return the storage of an alias of ``STORAGES``. Raises ``ConfigurationError``."""
-    options = options_of(aliases().get(alias, {}))
-    return build_call(lambda: storages[alias], where, options)
-
-
-def build_path(path: str, options: Mapping[str, Any], where: str) -> Storage:
-    """Return a new storage of a class. Raises ``ConfigurationError``."""
-    return build_call(lambda: import_string(path)(**options), where, options)
+    return build_call(lambda: storages[alias], where, {})
 
 
 def build_call(
-    function: Callable[[], Any], where: str, options: Mapping[str, Any] | None = None
+    function: Callable[[], Any], where: str, options: Mapping[str, Any]
 ) -> Storage:
     """Return the storage that a function returns. Raises ``ConfigurationError``.
 
-    ``options``: what the error must not show.
+    ``options``: what the error must not show, as those of ``STORAGES``.
     """
-    options = options or {}
     try:
         return _checked(_unwrapped(function()), where)
     except Exception as error:  # noqa: BLE001 - whatever a constructor raises
-        raise _build_error(error, options, where) from presentable_cause(error, options)
+        cause = presentable_cause(error, options)
+        raise _build_error(error, cause, where) from cause
 
 
 def _unwrapped(storage: Any) -> Any:
@@ -261,12 +257,10 @@ def _checked(storage: Any, where: str) -> Storage:
     return storage  # type: ignore[no-any-return]
 
 
-def _build_error(
-    error: Exception, options: Mapping[str, Any], where: str
-) -> ConfigurationError:
+def _build_error(error: Exception, cause: object, where: str) -> ConfigurationError:
     if isinstance(error, ConfigurationError):
         return error
-    text = f": {error}" if presentable_cause(error, options) else ""
+    text = f": {error}" if cause else ""
     missing = any(isinstance(each, ImportError) for each in lineage(error))
     return ConfigurationError(
         Mistake.CANNOT_IMPORT if missing else Mistake.CANNOT_BUILD,

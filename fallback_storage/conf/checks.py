@@ -145,7 +145,7 @@ def _arguments(
     if chain_class and storage_class.__init__ is chain_class.__init__:  # type: ignore[misc]
         return given
     # A subclass has OPTIONS of its own; only it can tell what it makes of them.
-    storage = build_call(lambda: storage_class(**given), where)
+    storage = build_call(lambda: storage_class(**given), where, given)
     return getattr(storage, "_given", given)
 
 
