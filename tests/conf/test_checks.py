@@ -10,7 +10,6 @@ from django.test import override_settings
 from fakes import RecordingStorage
 
 from fallback_storage.conf.checks import check_chains
-from fallback_storage.exceptions import Mistake
 from fallback_storage.storage import FallbackStorage
 
 CHAIN = "fallback_storage.storage.FallbackStorage"
@@ -101,70 +100,6 @@ def test_no_writable_backend_is_worth_a_warning(count):
             "Put a writable backend into the chain if files are to be saved.",
         )
     ]
-
-
-MISTAKES = {
-    "empty": (
-        Mistake.EMPTY_CHAIN,
-        chain_of(),
-        "STORAGES['default']['OPTIONS']['backends']: is empty.",
-        "Name at least one storage: the one to ask first.",
-    ),
-    "typo": (
-        Mistake.UNKNOWN_ALIAS,
-        chain_of("locl"),
-        (
-            "STORAGES['default']['OPTIONS']['backends'][0]: names the alias 'locl', "
-            "which STORAGES does not have."
-        ),
-        "Did you mean 'local'? (the aliases are: default, local, staticfiles)",
-    ),
-    "cycle": (
-        Mistake.CYCLE,
-        chain_of("default"),
-        (
-            "STORAGES['default']['OPTIONS']['backends'][0]: leads back to itself: "
-            "default -> default."
-        ),
-        "A chain must end in storages of another kind.",
-    ),
-    "missing-class": (
-        Mistake.CANNOT_IMPORT,
-        chain_of("fakes.NoSuchStorage"),
-        (
-            "STORAGES['default']['OPTIONS']['backends'][0]: cannot be built: "
-            'ImportError: Module "fakes" does not define a "NoSuchStorage" '
-            "attribute/class."
-        ),
-        "Correct its BACKEND and OPTIONS, or install what it needs.",
-    ),
-    "unknown-option": (
-        Mistake.UNKNOWN_OPTION,
-        {"BACKEND": CHAIN, "OPTIONS": {"backend": ["local"]}},
-        f"{CHAIN}: has the unknown option 'backend'.",
-        (
-            "Did you mean 'backends'? "
-            "(the options are: backends, cache, on_delete, promote, promote_max_size, strict)"
-        ),
-    ),
-    "nothing": (
-        Mistake.NO_CHAIN,
-        {"BACKEND": CHAIN},
-        "FALLBACK_STORAGES: is not set, and no backends were given.",
-        (
-            "Set FALLBACK_STORAGES to a list of storages, or give STORAGES['default'] "
-            "the OPTIONS {'backends': [...]}."
-        ),
-    ),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_an_error_before_the_first_request(mistake):
-    """The message of the exception, its advice as the hint."""
-    kind, described, message, hint = MISTAKES[mistake]
-    storages = {"local": {"BACKEND": FAKE}, "default": described}
-    assert found(storages) == [(kind.value, "STORAGES['default']", message, hint)]
 
 
 def test_the_setting_of_the_original_is_checked():

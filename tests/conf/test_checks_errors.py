@@ -277,16 +277,20 @@ DJANGOS = {"E010-itself", "E015-own-options", "E015-own-backends"}
     [case for case in listed(ERRORS) if case.id not in DJANGOS],
 )
 def test_the_first_use_raises_the_same(mistake, storages, where):
-    """With the id in the text, to be looked up."""
+    """With the id in the text, to be looked up; what it advises is the check's hint."""
+    (message,) = found(storages)
     plain = {"staticfiles": {"BACKEND": FAKE}}
     with (
         override_settings(STORAGES={**plain, **storages}, CACHES=CACHES),
         pytest.raises(ConfigurationError) as caught,
     ):
         handler["default"].exists("x")
-    assert caught.value.mistake is mistake
-    assert str(caught.value).endswith(f" ({mistake.value})")
-    assert SECRET not in str(caught.value)
+    error = caught.value
+    assert error.mistake is mistake
+    assert str(error).endswith(f" ({mistake.value})")
+    assert SECRET not in str(error)
+    assert message.msg.endswith(f": {error.found}")
+    assert message.hint == error.instead
 
 
 # The settings

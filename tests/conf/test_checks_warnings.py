@@ -22,13 +22,27 @@ HERE = f"{__name__}."
 # else is said of it.
 
 LOCAL = {"BACKEND": DISK, "OPTIONS": {"location": f"/{SECRET}"}, "READ_ONLY": False}
+W = {"BACKEND": FAKE, "READ_ONLY": False}
+BELOW = "promote is True, but no backend is below the first writable one: nothing will"
+TO_HIDE = (
+    'on_delete is "whiteout", but no backend is READ_ONLY: there is nothing to hide.'
+)
 REDIS_OR_SO = ("redis", {"ALIAS": "redis", "NEAR": True}, "timed", "large-database")
 
 WARNINGS = {
     "W001": {"two": ({"default": chain_of(FAKE, FAKE)}, "'RecordingStorage-2'")},
-    "W002": {"none": ({"default": chain_of(S3)}, "READ_ONLY")},
-    "W005": {"one": ({"default": chain_of(FAKE, promote=True)}, "nothing will be")},
-    "W004": {"one": ({"default": chain_of(FAKE, on_delete="whiteout")}, "to hide")},
+    "W002": {
+        "none": ({"default": chain_of(S3)}, "READ_ONLY"),
+        "all": ({"default": chain_of(S3, on_delete="all")}, "READ_ONLY"),
+    },
+    "W005": {
+        "one": ({"default": chain_of(FAKE, promote=True)}, BELOW),
+        "last": ({"default": chain_of(S3, FAKE, promote=True)}, BELOW),
+    },
+    "W004": {
+        "one": ({"default": chain_of(FAKE, on_delete="whiteout")}, TO_HIDE),
+        "two": ({"default": chain_of(W, W, on_delete="whiteout")}, TO_HIDE),
+    },
     "W006": {"alias": (memo("dummy"), "cache: CACHES['dummy'] is a DummyCache")},
     "W007": {
         "alias": (memo("locmem"), "cache: CACHES['locmem'] is a LocMemCache"),
@@ -169,10 +183,25 @@ def test_warnings(found_id, storages, words):
     assert not message.is_serious()
 
 
-def test_a_whiteout_without_a_writable_backend():
+@pytest.mark.parametrize(
+    ("options", "found_id", "words"),
+    [
+        (
+            {"on_delete": "whiteout"},
+            "W003",
+            (
+                'on_delete is "whiteout", but no backend is writable: there is nowhere to '
+                "note what was deleted."
+            ),
+        ),
+        ({"promote": True}, "W005", "promote is True, but no backend is writable: "),
+    ],
+)
+def test_an_overlay_without_a_writable_backend(options, found_id, words):
     """That no backend is writable is said as well."""
-    ids = [m.id[-4:] for m in found({"default": chain_of(S3, on_delete="whiteout")})]
-    assert ids == ["W002", "W003"]
+    messages = found({"default": chain_of(S3, **options)})
+    assert [message.id[-4:] for message in messages] == ["W002", found_id]
+    assert words in messages[1].msg
 
 
 @pytest.mark.parametrize(
@@ -181,6 +210,11 @@ def test_a_whiteout_without_a_writable_backend():
         *(memo(cache) for cache in (*REDIS_OR_SO, False, None, {"TTL": 9})),
         memo({"TTL": 0, "NEGATIVE_TTL": 0}),
         memo({"STORE": "stores.DictStore"}),
+        {"default": chain_of(W, S3)},
+        {"default": chain_of(W, S3, on_delete="whiteout", promote=True)},
+        {"default": chain_of(S3, W, on_delete="whiteout")},
+        {"default": chain_of(S3, W, W, promote=True)},
+        {"default": chain_of(W, W, on_delete="all", promote=True)},
         {"default": chain_of(MEMORY)},
         {"default": chain_of(MEMORY, cache={"TTL": 9})},
         {"default": chain_of(MEMORY, {"BACKEND": MEMORY, "READ_ONLY": True})},

@@ -204,9 +204,19 @@ MISTAKES = {
         {"ALIAS": "media", "TTL": float("nan")},
         "{}['TTL']: is nan. Write seconds, 0 for never.",
     ),
-    "entries": (
-        {"MAX_ENTRIES": 0},
-        "{}['MAX_ENTRIES']: is 0. Write how many names to remember, at least 1.",
+    "number": (
+        5,
+        (
+            '{}: is 5. Write an alias of CACHES, a dict such as {{"TTL": 300}}, or False '
+            "for no memo."
+        ),
+    ),
+    "key": (
+        {"TTLS": 1},
+        (
+            "{}: has the unknown key 'TTLS'. Did you mean 'TTL'? (the keys are: ALIAS, "
+            "CLIENT, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL)"
+        ),
     ),
 }
 

@@ -351,21 +351,3 @@ def test_a_mistake_in_an_entry_of_fallback_storages(settings):
     assert error_of(FallbackStorage().exists, "x") == (
         f"FALLBACK_STORAGES[1]: has the unknown key 'TYPO'. {KEYS_ARE}"
     )
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ({"TTL": -1}, "['TTL']: is -1. Write seconds, 0 for never."),
-        (
-            {"TTLS": 1},
-            f": has the unknown key 'TTLS'. Did you mean 'TTL'? {CACHE_KEYS_ARE}",
-        ),
-        (5, f": is 5. {WRITE_A_CACHE}"),
-    ],
-)
-def test_a_mistake_in_the_cache_setting(settings, value, message):
-    """The setting is named, not the constructor's argument."""
-    settings.FALLBACK_STORAGE_CACHE = value
-    error = error_of(FallbackStorage, ["local"])
-    assert error == f"FALLBACK_STORAGE_CACHE{message}"
