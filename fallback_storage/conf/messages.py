@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.conf.settings import aliases, options_of
 from fallback_storage.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
 SEPARATORS = re.compile(r"[/:@?&=;,\s]+")
 SHORT = 7
@@ -38,12 +37,8 @@ def suggestion(word: str, choices: Collection[str], listing: str) -> str:
     return f"{meant}({listing}: {', '.join(sorted(choices)) or 'none'})"
 
 
-def shows_a_value(text: str, options: object) -> bool:
-    """Whether a text quotes one of the option values, however deep it lies."""
-    return any(value in text for value in _texts(options))
-
-
-def _texts(value: object) -> Iterable[str]:
+def _texts(value: object) -> Iterator[str]:
+    """Yield what a text must not quote: every value, however deep it lies, and parts."""
     if isinstance(value, dict):
         for inner in value.values():
             yield from _texts(inner)
@@ -66,12 +61,10 @@ def presentable_cause(
     """Return the error to chain to: none, if a traceback of it quotes an option."""
     if isinstance(error, ConfigurationError):
         return error.__cause__
-    secrets = [*_secrets(options)]
-    for params in aliases().values():
-        secrets += _secrets(options_of(params))
-    if any(shows_a_value(text, secrets) for text in _printed(error)):
-        return None
-    return error
+    given = [options, *map(options_of, aliases().values())]
+    secrets = list(_texts([list(_secrets(each)) for each in given]))
+    quotes = any(secret in text for text in _printed(error) for secret in secrets)
+    return None if quotes else error
 
 
 def _secrets(options: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -1,8 +1,4 @@
-"""From settings and constructor arguments to a chain and a memo.
-
-What can be wrong raises ``ConfigurationError`` (an
-``ImproperlyConfigured``) that says where, what was found and what to write instead.
-"""
+"""From settings and constructor arguments to a chain and a memo."""
 
 from __future__ import annotations
 
@@ -26,8 +22,8 @@ from fallback_storage.conf.settings import (
     aliases,
     backends_setting,
     cache_setting,
+    chain_class_of,
     class_of,
-    is_chain,
     options_of,
 )
 from fallback_storage.exceptions import ConfigurationError, Mistake
@@ -169,23 +165,21 @@ def _options_of_alias(
 def configured_chains() -> Iterator[tuple[str, type, Mapping[str, Any]]]:
     """Yield (place, class, arguments) of every chain that the settings describe."""
     from_setting = backends_setting() is not None
-    chain_class = class_of(CHAIN_CLASS)
     for alias, params in aliases().items():
-        found = class_of(params.get("BACKEND"))
-        if found and chain_class and issubclass(found, chain_class):
+        found = chain_class_of(params.get("BACKEND"))
+        if found:
             options = options_of(params)
             from_setting = from_setting and "backends" in options
             yield f"STORAGES[{alias!r}]", found, options
-    if from_setting and chain_class:
+    if from_setting and (chain_class := class_of(CHAIN_CLASS)):
         yield BACKENDS_SETTING, chain_class, {}
 
 
 def malformed_chains() -> Iterator[ConfigurationError]:
     """Yield a mistake for every alias that names the class and is no description."""
     for alias, params in storages.backends.items():
-        if alias in aliases() or not isinstance(params, dict):
-            continue
-        if is_chain(params.get("BACKEND")):
+        path = params.get("BACKEND") if isinstance(params, dict) else None
+        if alias not in aliases() and chain_class_of(path):
             yield from mistakes_in_entry({"ALIAS": alias}, BACKENDS_SETTING)
 
 

@@ -79,7 +79,7 @@ def class_of(path: object) -> type | None:
     return found if isinstance(found, type) else None
 
 
-def is_chain(path: str | None) -> bool:
-    """Whether a class path names FallbackStorage or a subclass."""
-    klass = class_of(path)
-    return klass is not None and issubclass(klass, class_of(CHAIN_CLASS) or ())
+def chain_class_of(path: object) -> type | None:
+    """Return the class that a path names if it is FallbackStorage or a subclass."""
+    found = class_of(path)
+    return found if found and issubclass(found, class_of(CHAIN_CLASS) or ()) else None
