@@ -94,8 +94,7 @@ DESCRIBED = {
 }
 
 
-# Where the memo is shared, a chain's entries are built with the chain, to know whose
-# memo it is.
+# Where the memo is shared, a chain's entries are built with it: its digest is of them.
 @pytest.mark.parametrize("cache", [None, "default"], ids=["alone", "shared"])
 @pytest.mark.parametrize(
     ("described", "alias", "position", "trail"), DESCRIBED.values(), ids=DESCRIBED
