@@ -128,10 +128,6 @@ def test_the_setting_is_checked_beside_an_alias_with_its_own_chain():
     ]
 
 
-class Sub(FallbackStorage):
-    """A chain of a class of its own."""
-
-
 def test_every_alias_is_checked_by_its_own_options():
     """A sound default does not stand for another alias, nor for a subclass."""
     messages = found(
