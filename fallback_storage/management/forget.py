@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.core.management.base import CommandError
 
 from fallback_storage.management.output import OK
-from fallback_storage.management.target import Scope, clean_names, scope_of
+from fallback_storage.management.target import Options, Scope, clean_names, scope_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Mapping
 
-    from fallback_storage.management.output import Output
+    from django.core.management.base import BaseCommand
+
     from fallback_storage.storage import FallbackStorage
 
 HELP = "Forgets what is known of files that were changed behind the storage's back."
@@ -22,21 +22,19 @@ HELP = "Forgets what is known of files that were changed behind the storage's ba
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments."""
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "names", nargs="*", metavar="NAME", default=[], help="The file's name."
-    )
+    which.add_argument("names", nargs="*", default=[], metavar="NAME", help="A file.")
     which.add_argument("--all", action="store_true", help="Every name of this chain.")
 
 
-def handle(storage: FallbackStorage, options: Mapping[str, Any], output: Output) -> int:
+def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> int:
     """Forget, and say so; or say why that has no effect."""
     names = clean_names(options["names"])
     scope = scope_of(storage)
     if scope is Scope.NONE:
-        output.line(f"{scope.value} There is nothing to forget.")
+        command.stdout.write(f"{scope.value} There is nothing to forget.")
         return OK
     if scope is not Scope.SHARED:
-        output.warn(
+        command.stderr.write(
             f"{scope.value} This command cannot reach what running processes remember: "
             "restart them, or wait until it expires (TTL)."
         )
@@ -51,8 +49,6 @@ def handle(storage: FallbackStorage, options: Mapping[str, Any], output: Output)
             "The memo's cache does not answer. Nothing was forgotten for certain: "
             "entries may come back with it until they expire (TTL)."
         )
-    if options["all"]:
-        output.line("Forgotten: every name.")
-    for name in names:
-        output.line(f"Forgotten: {name}")
+    for name in names or ["every name"]:
+        command.stdout.write(f"Forgotten: {name}")
     return OK

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, index_of, is_held
 from fallback_storage.chain.names import memo_key
-from fallback_storage.chain.outcomes import Outcome
-from fallback_storage.management.output import FAILED, OK, Marked
-from fallback_storage.management.target import Scope, clean_names, engine_of, scope_of
+from fallback_storage.management.output import FAILED, OK, print_json
+from fallback_storage.management.target import (
+    Options,
+    Scope,
+    clean_names,
+    engine_of,
+    scope_of,
+)
 from fallback_storage.operations.engine import build_engine
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from django.core.management.base import BaseCommand
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.outcomes import Attempt
-    from fallback_storage.management.output import Output
-    from fallback_storage.operations.engine import Engine
     from fallback_storage.storage import FallbackStorage
 
 HELP = "Shows where files are looked for, what each backend says, and the URL."
@@ -31,53 +36,8 @@ SECRET_PARAMETER = re.compile(
     "sig|cred|token|key|secret|policy|auth|pass|md5|hmac|hash", re.IGNORECASE
 )
 
-STYLES = {
-    Outcome.HELD: "SUCCESS",
-    Outcome.FAILED: "ERROR",
-    Outcome.HIDDEN: "WARNING",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the memo said of a name before anybody was asked.
-
-    ``words``: in words, or None if it knew nothing; ``seconds``: how long it will, or
-    None; ``trouble``: why it said nothing.
-    """
-
-    words: str | None = None
-    seconds: float | None = None
-    trouble: str | None = None
-
-    def __str__(self) -> str:
-        if self.words is None:
-            return self.trouble or "nothing known"
-        left = "age unknown" if self.seconds is None else f"{self.seconds:.0f} s left"
-        return f'"{self.words}", {left}'
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """All that is told of one name. ``entry`` None: the memo was left alone."""
-
-    name: str
-    trail: Sequence[Attempt]
-    held: bool | None
-    hidden: bool
-    entry: Entry | None
-    url: str | None
-    url_error: str | None
-
-    @property
-    def winner(self) -> str | None:
-        """The backend whose file it is."""
-        return next(iter(self.holders), None)
-
-    @property
-    def holders(self) -> list[str]:
-        """The backends that said that they hold it."""
-        return [each.backend for each in self.trail if each.outcome is Outcome.HELD]
+# All that is told of one name, as --json prints it.
+Finding = dict[str, Any]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -91,63 +51,92 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="Print a JSON array.")
 
 
-def handle(storage: FallbackStorage, options: Mapping[str, Any], output: Output) -> int:
+def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> int:
     """Print what is found; 0 if a backend holds each of the names."""
-    names = clean_names(options["names"])
     look = _look_everywhere if options["no_memo"] else _look
-    as_json, missing = [], False
-    for name in names:
-        finding = look(storage, name)
-        missing = missing or not finding.held
-        if options["json"]:
-            as_json.append(_as_json(finding, storage.backends))
-        else:
-            _print(finding, storage.backends, output)
+    findings = []
+    for name in clean_names(options["names"]):
+        findings.append(look(storage, name))
+        if not options["json"]:
+            _print(findings[-1], command)
     if options["json"]:
-        output.json(as_json)
-    return FAILED if missing else OK
-
-
-# Looking
+        print_json(command.stdout, findings)
+    return OK if all(finding["held"] for finding in findings) else FAILED
 
 
 def _look(storage: FallbackStorage, name: str) -> Finding:
-    entry = _entry_of(storage, name)
+    memo = _memo_of(storage, name)  # before anybody is asked
     found = storage.resolve(name)
-    url, error = _url_of(storage, name)
-    return Finding(name, found.trail, found.held, found.hidden, entry, url, error)
+    return {
+        "name": name,
+        "held": found.held,
+        "hidden": found.hidden,
+        **_answers(storage, found.trail),
+        "memo": memo,
+        **_url_of(storage, name),
+    }
 
 
 def _look_everywhere(storage: FallbackStorage, name: str) -> Finding:
-    engine = _without_memo(storage)
-    walk = engine.resolver.ask_all(name)
-    held = any(attempt.outcome is Outcome.HELD for attempt in walk.trail)
-    known = held or (False if walk.certain else None)
-    url, error = _url_of(engine.reader, name)
-    hidden = walk.hidden and not held
-    return Finding(name, walk.trail, known, hidden, None, url, error)
-
-
-def _without_memo(storage: FallbackStorage) -> Engine:
     given = {**storage._given, "cache": False}  # noqa: SLF001
-    return build_engine(storage, given, type(storage).clock, kept=storage.backends)
+    engine = build_engine(storage, given, type(storage).clock, kept=storage.backends)
+    walk = engine.resolver.ask_all(name)
+    answers = _answers(storage, walk.trail)
+    held = answers["winner"] is not None
+    return {
+        "name": name,
+        "held": held or (False if walk.certain else None),
+        "hidden": walk.hidden and not held,
+        **answers,
+        "memo": None,
+        **_url_of(engine.reader, name),
+    }
 
 
-def _entry_of(storage: FallbackStorage, name: str) -> Entry:
-    scope, key = scope_of(storage), memo_key(name)
+def _answers(storage: FallbackStorage, trail: Sequence[Attempt]) -> Finding:
+    """Return whose file it is, and what each backend answered, also if not asked."""
+    names = [backend.name for backend in storage.backends]
+    backends = list(map(_answer, names, chain(trail, repeat(None))))
+    return {"winner": next(_holders(backends), None), "backends": backends}
+
+
+def _answer(backend: str, attempt: Attempt | None) -> Finding:
+    answer = attempt and attempt.outcome.value
+    failure = attempt.exception if attempt and answer == "failed" else None
+    remembered = attempt is not None and attempt.remembered
+    asked = attempt and not remembered and answer != "hidden"
+    return {
+        "backend": backend,
+        "answer": answer,
+        "exception": type(failure).__name__ if failure else None,
+        "remembered": remembered,
+        "milliseconds": round(attempt.seconds * 1000, 3) if attempt and asked else None,
+    }
+
+
+def _holders(backends: Iterable[Finding]) -> Iterator[str]:
+    return (each["backend"] for each in backends if each["answer"] == "held")
+
+
+def _memo_of(storage: FallbackStorage, name: str) -> Finding:
+    """Return what the memo says of a name, for how long yet, or why it says nothing."""
+    entry, seconds_left, trouble = None, None, None
+    scope, key, memo = scope_of(storage), memo_key(name), engine_of(storage).memo
     if scope is Scope.NONE:
-        return Entry(trouble="none (the cache is off)")
-    if key is None:
-        return Entry(trouble="none (directories are not remembered)")
-    memo = engine_of(storage).memo
-    refused = _refusals(memo.stats())
-    code, _ = memo.look_up(key)
-    if _refusals(memo.stats()) > refused:
-        return Entry(trouble="its cache does not answer")
-    if code is None:
-        alone = scope is not Scope.SHARED
-        return Entry(trouble="nothing known in this process" if alone else None)
-    return Entry(_words_of(code, storage.backends), memo.seconds_left(key))
+        trouble = "none (the cache is off)"
+    elif key is None:
+        trouble = "none (directories are not remembered)"
+    else:
+        refused = _refusals(memo.stats())
+        code, _ = memo.look_up(key)
+        if _refusals(memo.stats()) > refused:
+            trouble = "its cache does not answer"
+        elif code is not None:
+            entry = _words_of(code, storage.backends)
+            seconds_left = memo.seconds_left(key)
+        elif scope is not Scope.SHARED:
+            trouble = "nothing known in this process"
+    return {"entry": entry, "seconds_left": seconds_left, "trouble": trouble}
 
 
 def _refusals(stats: Mapping[str, int]) -> int:
@@ -163,12 +152,12 @@ def _words_of(code: int, backends: Sequence[Backend]) -> str:
     return f"held by {backend}" if is_held(code) else f"not above {backend}"
 
 
-def _url_of(source: Any, name: str) -> tuple[str | None, str | None]:
+def _url_of(source: Any, name: str) -> Finding:
     """Return the URL, or the type of the exception that there is instead."""
     try:
-        return _without_secrets(source.url(name)), None
+        return {"url": _without_secrets(source.url(name)), "url_error": None}
     except Exception as error:  # noqa: BLE001 - whatever a backend raises
-        return None, type(error).__name__
+        return {"url": None, "url_error": type(error).__name__}
 
 
 def _without_secrets(url: str) -> str:
@@ -181,91 +170,47 @@ def _without_secrets(url: str) -> str:
     return urlunsplit(parts._replace(netloc=host, query=query, fragment=""))
 
 
-# Printing
+def _print(finding: Finding, command: BaseCommand) -> None:
+    text, style = _summary(finding)
+    command.stdout.write(text, getattr(command.style, style))
+    width = max(len(told["backend"]) for told in finding["backends"])
+    for told in finding["backends"]:
+        answer = told["answer"] or "not asked"
+        text = f"  {told['backend']:<{width}}  {answer:<6}  {_how(told)}"
+        command.stdout.write(text.rstrip())
+    if finding["memo"]:
+        command.stdout.write(f"  memo: {_memo_text(finding['memo'])}")
+    url = finding["url"] or f"none ({finding['url_error']})"
+    command.stdout.write(f"  URL:  {url}")
 
 
-def _print(finding: Finding, backends: Sequence[Backend], output: Output) -> None:
-    output.line(_summary(finding))
-    rows = []
-    for backend, attempt in _lines(finding, backends):
-        rows.append((backend.name, *_cells(attempt)))
-    output.table(rows, indent="  ")
-    if finding.entry is not None:
-        output.line(f"  memo: {finding.entry}")
-    url = finding.url or f"none ({finding.url_error})"
-    output.line(f"  URL:  {url}")
+def _summary(finding: Finding) -> tuple[str, str]:
+    """Return the answer in one line, and its style."""
+    name = finding["name"]
+    if finding["held"]:
+        winner, *others = _holders(finding["backends"])
+        also = f" (and by {', '.join(others)})" if others else ""
+        return f"{name}: held by {winner}{also}", "SUCCESS"
+    if finding["hidden"]:
+        return f"{name}: deleted here, and hidden by a whiteout", "WARNING"
+    if finding["held"] is None:
+        return f"{name}: not decided, for not every backend answered", "ERROR"
+    return f"{name}: held by no backend", "ERROR"
 
 
-def _summary(finding: Finding) -> Marked:
-    name = finding.name
-    if finding.held:
-        others = ", ".join(finding.holders[1:])
-        also = f" (and by {others})" if others else ""
-        return Marked(f"{name}: held by {finding.winner}{also}", "SUCCESS")
-    if finding.hidden:
-        return Marked(f"{name}: deleted here, and hidden by a whiteout", "WARNING")
-    if finding.held is None:
-        return Marked(f"{name}: not decided, for not every backend answered", "ERROR")
-    return Marked(f"{name}: held by no backend", "ERROR")
+def _how(told: Finding) -> str:
+    """Return how an answer came about."""
+    if told["remembered"]:
+        return "from the memo"
+    if told["milliseconds"] is None:
+        return "not asked" if told["answer"] else ""
+    failure = f" ({told['exception']})" if told["exception"] else ""
+    return f"{told['milliseconds']:.2f} ms{failure}"
 
 
-def _lines(
-    finding: Finding, backends: Sequence[Backend]
-) -> list[tuple[Backend, Attempt | None]]:
-    """Return each backend with what it answered; None: it was not asked."""
-    asked = dict(zip(range(len(backends)), finding.trail, strict=False))
-    return [(backend, asked.get(index)) for index, backend in enumerate(backends)]
-
-
-def _cells(attempt: Attempt | None) -> tuple[str, str]:
-    if attempt is None:
-        return "not asked", ""
-    answer: str = attempt.outcome.value
-    if attempt.exception is not None and attempt.outcome is Outcome.FAILED:
-        answer = f"{answer} ({type(attempt.exception).__name__})"
-    if attempt.outcome in STYLES:
-        answer = Marked(answer, STYLES[attempt.outcome])
-    if attempt.remembered:
-        return answer, "from the memo"
-    if attempt.outcome is Outcome.HIDDEN:
-        return answer, "not asked"
-    return answer, f"{attempt.seconds * 1000:.2f} ms"
-
-
-def _as_json(finding: Finding, backends: Sequence[Backend]) -> dict[str, Any]:
-    entry = finding.entry
-    return {
-        "name": finding.name,
-        "held": finding.held,
-        "hidden": finding.hidden,
-        "winner": finding.winner,
-        "backends": [
-            _attempt_as_json(backend, attempt)
-            for backend, attempt in _lines(finding, backends)
-        ],
-        "memo": None
-        if entry is None
-        else {
-            "entry": entry.words,
-            "seconds_left": entry.seconds,
-            "trouble": entry.trouble,
-        },
-        "url": finding.url,
-        "url_error": finding.url_error,
-    }
-
-
-def _attempt_as_json(backend: Backend, attempt: Attempt | None) -> dict[str, Any]:
-    failed = attempt is not None and attempt.outcome is Outcome.FAILED
-    asked = (
-        attempt is not None
-        and not attempt.remembered
-        and attempt.outcome is not Outcome.HIDDEN
-    )
-    return {
-        "backend": backend.name,
-        "answer": attempt.outcome.value if attempt else None,
-        "exception": type(attempt.exception).__name__ if attempt and failed else None,
-        "remembered": attempt.remembered if attempt else False,
-        "milliseconds": round(attempt.seconds * 1000, 3) if attempt and asked else None,
-    }
+def _memo_text(memo: Finding) -> str:
+    if memo["entry"] is None:
+        return memo["trouble"] or "nothing known"
+    left = memo["seconds_left"]
+    left = "age unknown" if left is None else f"{left:.0f} s left"
+    return f'"{memo["entry"]}", {left}'

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
 from fallback_storage.cache.counters import INTERVAL
 from fallback_storage.cache.stores.base import SINCE
-from fallback_storage.management.output import OK
-from fallback_storage.management.target import Scope, engine_of, scope_of
+from fallback_storage.management.output import OK, print_json
+from fallback_storage.management.target import Options, Scope, engine_of, scope_of
 from fallback_storage.operations.engine import counted_by
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Mapping
 
-    from fallback_storage.management.output import Output
+    from django.core.management.base import BaseCommand, OutputWrapper
+
     from fallback_storage.storage import FallbackStorage
 
 HELP = "Shows the counters of the memo and of each backend, of all processes."
@@ -34,9 +36,6 @@ COUNTERS = {
     "store_failures": "failures of the memo's cache",
     "bypassed": "calls that cache was spared after failures",
 }
-MICROSECONDS = 1_000_000
-
-NO_COUNTERS = "But not the counters: only Redis adds them up."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -44,41 +43,39 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="Print a JSON object.")
 
 
-def handle(storage: FallbackStorage, options: Mapping[str, Any], output: Output) -> int:
+def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> int:
     """Print the counters."""
     scope = scope_of(storage)
-    shared = scope is Scope.SHARED
-    found = _read(storage) if shared else None
-    if shared and storage.stats().get("store_failures"):
+    found = _read(storage) if scope is Scope.SHARED else None
+    if scope is Scope.SHARED and storage.stats().get("store_failures"):
         raise CommandError("The memo's cache, which has the counters, does not answer.")
-    why = f"{scope.value} {NO_COUNTERS}" if shared else scope.value
-    alone = f"{why} Counters live in each process; see storage.stats() there."
     if options["json"]:
-        output.json({"shared": found is not None, **(found or {})})
-        if found is None:
-            output.warn(alone)
+        print_json(command.stdout, {"shared": found is not None, **(found or {})})
     elif found is not None:
-        _print(found, output)
-    else:
-        output.line(alone)
+        _print(found, command.stdout)
+    if found is None:
+        # (On the standard output is JSON, and nothing else.)
+        stream = command.stderr if options["json"] else command.stdout
+        stream.write(
+            f"{scope.value} Each process has counters of its own, see storage.stats()."
+        )
     return OK
 
 
 def _read(storage: FallbackStorage) -> dict[str, Any] | None:
     engine = engine_of(storage)
-    keys = {backend.name: list(counted_by(backend)) for backend in engine.backends}
-    wanted = [*COUNTERS, *(key for each in keys.values() for key in each)]
-    published = engine.memo.published(wanted)
+    keys = {backend.name: counted_by(backend) for backend in engine.backends}
+    published = engine.memo.published([*COUNTERS, *chain(*keys.values())])
     if published is None:
         return None
-    since = published.get(SINCE)
     backends = {}
     for name, (calls, failures, microseconds) in keys.items():
         backends[name] = {
             "calls": published.get(calls, 0),
             "failures": published.get(failures, 0),
-            "seconds": published.get(microseconds, 0) / MICROSECONDS,
+            "seconds": published.get(microseconds, 0) / 1_000_000,
         }
+    since = published.get(SINCE)
     return {
         "since": datetime.fromtimestamp(since, UTC).isoformat() if since else None,
         **{name: published.get(name, 0) for name in COUNTERS},
@@ -86,25 +83,17 @@ def _read(storage: FallbackStorage) -> dict[str, Any] | None:
     }
 
 
-def _print(found: Mapping[str, Any], output: Output) -> None:
-    since = found["since"]
-    if since is None:
-        output.line(
-            f"No process has published anything yet; each does every {INTERVAL:.0f} "
-            "seconds, and when it ends."
-        )
+def _print(found: Mapping[str, Any], stdout: OutputWrapper) -> None:
+    if found["since"] is None:
+        stdout.write(f"No process has published anything yet (every {INTERVAL:.0f} s).")
         return
-    output.line(f"Of all processes, since {since}:")
-    output.line()
-    output.table(
-        [(f"{found[key]:,}", words) for key, words in COUNTERS.items()], indent="  "
-    )
-    output.line()
-    rows = []
+    stdout.write(f"Of all processes, since {found['since']}:")
+    for key, words in COUNTERS.items():
+        stdout.write(f"{found[key]:>9,}  {words}")
     for name, counts in found["backends"].items():
-        calls, seconds = counts["calls"], counts["seconds"]
-        each = f"{1000 * seconds / calls:.2f} ms" if calls else "-"
-        failures = f"{counts['failures']:,}"
-        rows.append((name, f"{calls:,}", failures, f"{seconds:.1f}", each))
-    head = ("backend", "calls", "failures", "seconds", "a call")
-    output.table(rows, head, indent="  ")
+        calls, failures, seconds = counts.values()
+        each = 1000 * seconds / max(calls, 1)
+        stdout.write(
+            f"{calls:>9,}  calls of {name}: {failures:,} failed; {seconds:,.1f} s, "
+            f"{each:.2f} ms each"
+        )

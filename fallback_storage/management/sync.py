@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.core.exceptions import SuspiciousOperation
-from django.core.management.base import CommandError
+from django.template.defaultfilters import filesizeformat
 
 from fallback_storage.chain.listing import pages
-from fallback_storage.chain.names import clean_name
-from fallback_storage.exceptions import FallbackStorageError, OperationNotSupportedError
 from fallback_storage.jobs.sync import Result, Step, sync
-from fallback_storage.management.output import FAILED, OK
+from fallback_storage.management.output import FAILED, OK, Progress, reason
+from fallback_storage.management.target import Options, clean_prefixes, engine_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Iterable, Mapping, Sequence
+
+    from django.core.management.base import BaseCommand
 
     from fallback_storage.chain.backend import Backend
-    from fallback_storage.management.output import Output, Progress
     from fallback_storage.storage import FallbackStorage
 
 HELP = (
@@ -31,12 +28,6 @@ HELP = (
     "overwritten or deleted, but see --repair. What a run that was ended has left to "
     "do, the next one does."
 )
-
-# From this verbosity on, every copied file is a line.
-NAMES_FILES = 2
-
-# As disks and buckets are sold.
-STEP = 1000
 
 COUNTS = {
     Result.PRESENT: "already there",
@@ -84,39 +75,27 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def handle(storage: FallbackStorage, options: Mapping[str, Any], output: Output) -> int:
+def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> int:
     """Copy, and say what was done."""
-    prefixes = _clean_prefixes(options["prefixes"])
-    home, *below = _from_home_on(storage.backends)
-    if not below:
-        output.line(
-            f"Nothing to sync: {home.name!r} is the first writable backend, and no "
-            "backend comes after it."
-        )
+    prefixes = clean_prefixes(options["prefixes"])
+    home, *_ = engine_of(storage).writer.require_writable("sync", "")
+    if home is storage.backends[-1]:
+        command.stdout.write(f"Nothing to sync: {home.name!r} has no backend after it.")
         return OK
-    report = Report(output, home, options)
     try:
-        with output.progress("names") as progress:
+        with closing(Report(home, options, command)) as report:
             for prefix in prefixes:
-                _sync(storage, prefix, options, report, progress)
-                if report.stopped:
-                    break
+                if not report.stopped:
+                    _sync(storage, prefix, options, report)
     except KeyboardInterrupt:
-        report.summary()
         raise KeyboardInterrupt(
-            "Interrupted. Every copy that was made is whole; run the same command "
-            "again to go on."
+            "Interrupted. Every copy is whole; run the same command again to go on."
         ) from None
-    report.summary()
-    return report.status
+    return FAILED if report.progress.failed else OK
 
 
 def _sync(
-    storage: FallbackStorage,
-    prefix: str,
-    options: Mapping[str, Any],
-    report: Report,
-    progress: Progress,
+    storage: FallbackStorage, prefix: str, options: Options, report: Report
 ) -> None:
     is_known = not prefix
     steps = sync(
@@ -131,120 +110,60 @@ def _sync(
         for step in steps:
             is_known = True
             report.add(step)
-            progress.advance(note=report.note)
     if not is_known and next(pages(report.home, prefix), None) is None:
-        report.miss(prefix)
+        report.progress.miss(prefix)
 
 
 class Report:
     """What a run has done so far."""
 
-    def __init__(
-        self, output: Output, home: Backend, options: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, home: Backend, options: Options, command: BaseCommand) -> None:
         self.home = home
         self.stopped = False
-        self._output = output
-        self._dry_run = options["dry_run"]
         self._verify = options["verify"]
-        self._names_files = options["verbosity"] >= NAMES_FILES
+        self._names_files = options["dry_run"] or options["verbosity"] > 1
+        self._command = command
+        self.progress = Progress(command.stderr, quiet=not options["verbosity"])
+        self._verb = "Would copy" if options["dry_run"] else "Copied"
         self._counts: Counter[Result] = Counter()
         self._bytes = 0
-        self._misses = 0
 
     def add(self, step: Step) -> None:
         """Count a step, and say what the user has to know of it."""
         self._counts[step.result] += 1
         if step.result is Result.COPIED:
             self._bytes += step.size or 0
-            if self._dry_run or self._names_files:
-                verb = "would copy" if self._dry_run else "copied"
+            if self._names_files:
                 size = "" if step.size is None else f", {_in_bytes(step.size)}"
-                self._output.line(f"{verb}: {step.name} ({step.backend}{size})")
+                text = f"{self._verb}: {step.name} ({step.backend}{size})"
+                self._command.stdout.write(text)
         elif step.result is Result.DIFFERENT:
-            self._output.warn(
-                f"different, kept: {step.name} is another file in "
+            tell = self.progress.fail if self._verify else self._command.stderr.write
+            tell(
+                f"Different, kept: {step.name} is another file in "
                 f"{self.home.name!r} than in {step.backend!r}"
             )
         elif step.result is Result.FAILED:
-            self._tell_failure(step)
-
-    def _tell_failure(self, step: Step) -> None:
-        reason = _reason(step.error)
-        if isinstance(step.error, OperationNotSupportedError):
-            said = str(step.error)
-        elif step.final and step.backend != self.home.name:
-            said = f"The backend {step.backend!r} could not be asked: {reason}."
-        else:
-            said = f"failed: {step.name or 'everything'} ({step.backend}: {reason})"
-        self._output.warn(said)
+            what = step.name or "everything"
+            self.progress.fail(f"Failed: {what} ({step.backend}: {reason(step.error)})")
         if step.final:
             self.stopped = True
-            self._output.warn("Stopped: nothing else would succeed.")
+            self._command.stderr.write("Stopped: nothing else would succeed.")
+        self.progress.update(self._counts.total(), self._copied())
 
-    def miss(self, prefix: str) -> None:
-        """Say that nothing is known of a prefix."""
-        self._misses += 1
-        self._output.warn(
-            f"No backend has files below {prefix + '/'!r}. A prefix is a directory, "
-            "written from the storage's root on."
-        )
-
-    @property
-    def note(self) -> str:
-        """A few words for the line of progress."""
-        copied = self._counts[Result.COPIED]
-        done = "to copy" if self._dry_run else "copied"
-        return f"{copied:,} {done}  {_in_bytes(self._bytes)}"
-
-    @property
-    def status(self) -> int:
-        """The exit status."""
-        differs = self._verify and self._counts[Result.DIFFERENT]
-        bad = self._counts[Result.FAILED] or self._misses or differs
-        return FAILED if bad else OK
-
-    def summary(self) -> None:
+    def close(self) -> None:
         """Print the counts."""
-        verb = "Would copy" if self._dry_run else "Copied"
-        copied = self._counts[Result.COPIED]
-        rest = [
-            f"{word}: {self._counts[result]:,}"
-            for result, word in COUNTS.items()
-            if self._counts[result]
-        ]
-        files = "file" if copied == 1 else "files"
-        self._output.line(
-            f"{verb} {copied:,} {files} ({_in_bytes(self._bytes)}) to "
-            f"{self.home.name!r}" + "".join(f"; {each}" for each in rest) + "."
-        )
+        self.progress.close()
+        done = [f"{self._copied()} to {self.home.name!r}"]
+        for result, words in COUNTS.items():
+            if self._counts[result]:
+                done.append(f"{words}: {self._counts[result]:,}")
+        self._command.stdout.write(f"{'; '.join(done)}.")
 
-
-def _from_home_on(backends: Sequence[Backend]) -> Sequence[Backend]:
-    for index, backend in enumerate(backends):
-        if not backend.read_only:
-            return backends[index:]
-    names = ", ".join(repr(backend.name) for backend in backends)
-    raise CommandError(
-        f"sync has nowhere to write: READ_ONLY is set for {names}. Put a writable "
-        'backend before them, as in "backends": ["local", {"ALIAS": ..., '
-        '"READ_ONLY": True}].'
-    )
-
-
-def _clean_prefixes(prefixes: Iterable[str]) -> list[str]:
-    """Return the directories, without those that lie in another one."""
-    try:
-        cleaned = {clean_name(prefix).rstrip("/") for prefix in prefixes}
-    except SuspiciousOperation as error:
-        raise CommandError(str(error)) from error
-    if not cleaned or "" in cleaned:
-        return [""]
-    return [
-        prefix
-        for prefix in sorted(cleaned)
-        if not any(prefix.startswith(f"{other}/") for other in cleaned)
-    ]
+    def _copied(self) -> str:
+        count = self._counts[Result.COPIED]
+        files = "file" if count == 1 else "files"
+        return f"{self._verb} {count:,} {files} ({_in_bytes(self._bytes)})"
 
 
 def _jobs(text: str) -> int:
@@ -254,22 +173,6 @@ def _jobs(text: str) -> int:
     return jobs
 
 
-def _reason(error: Exception | None) -> str:
-    """Return what may be said of an error: its type, and what the system calls it."""
-    kind = type(error).__name__
-    if isinstance(error, FallbackStorageError):
-        # Ours tell nothing that they were not meant to.
-        return f"{kind}: {getattr(error, 'strerror', None) or error}"
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"{kind}: {os.strerror(error.errno)}"
-    return kind
-
-
-def _in_bytes(size: float) -> str:
-    if size < STEP:
-        return "1 byte" if size == 1 else f"{size} bytes"
-    units = iter(("kB", "MB", "GB", "TB"))
-    unit = ""
-    while size >= STEP and unit != "TB":
-        size, unit = size / STEP, next(units)
-    return f"{size:.1f} {unit}"
+def _in_bytes(size: int) -> str:
+    # (Django binds the unit to the number by a space that not every terminal knows.)
+    return filesizeformat(size).replace("\xa0", " ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import SuspiciousOperation
@@ -15,7 +15,7 @@ from fallback_storage.chain.fingerprint import is_shareable
 from fallback_storage.chain.names import clean_name
 from fallback_storage.conf.backends import build_alias
 from fallback_storage.conf.options import configured_chains, read_options
-from fallback_storage.conf.settings import CACHE_SETTING, aliases, class_of
+from fallback_storage.conf.settings import CACHE_SETTING, aliases, class_of, is_chain
 from fallback_storage.exceptions import ConfigurationError
 from fallback_storage.storage import FallbackStorage
 
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from fallback_storage.operations.engine import Engine
 
-HOW_TO = (
-    'Give one alias of STORAGES the BACKEND "fallback_storage.storage.FallbackStorage".'
-)
+# What Django makes of a command line.
+Options: TypeAlias = "Mapping[str, Any]"
+
+HOW_TO = 'Give one the BACKEND "fallback_storage.storage.FallbackStorage".'
+ADVICE = f"Name a cache that all processes share in {CACHE_SETTING}."
 
 
 def storage_of(alias: str | None) -> FallbackStorage:
@@ -36,41 +38,58 @@ def storage_of(alias: str | None) -> FallbackStorage:
     ``FALLBACK_STORAGES`` describes. Raises ``CommandError`` where there is no chain.
     """
     found = aliases()
-    if alias is not None:
-        if alias not in found:
-            raise CommandError(f"STORAGES has no alias {alias!r}. {_advice()}")
-        storage = _chain_of(alias)
-        if storage is None:
-            path = found[alias].get("BACKEND")
-            raise CommandError(
-                f"STORAGES[{alias!r}] is no FallbackStorage but {path}. {_advice()}"
-            )
-        return storage
-    for storage in _chains().values():
-        return storage
-    for _, chain_class, _ in configured_chains():
-        chain: FallbackStorage = chain_class()
-        return chain
-    raise CommandError(
-        f"No alias of STORAGES is a FallbackStorage (found: {_listed(found)}). {HOW_TO}"
-    )
+    if alias is None:
+        for storage in _chains().values():
+            return storage
+        for _, chain_class, _ in configured_chains():
+            chain: FallbackStorage = chain_class()
+            return chain
+        problem = "No alias of STORAGES is a FallbackStorage"
+    elif alias not in found:
+        problem = f"STORAGES has no alias {alias!r}"
+    else:
+        named = _chain_of(alias)
+        if named is not None:
+            return named
+        path = found[alias].get("BACKEND")
+        problem = f"STORAGES[{alias!r}] is no FallbackStorage but {path}"
+    chains, others = (", ".join(map(repr, sorted(each))) for each in (_chains(), found))
+    if chains:
+        raise CommandError(f"{problem}. Write one of: {chains}.")
+    raise CommandError(f"{problem} (found: {others or 'none'}). {HOW_TO}")
 
 
 def clean_names(names: Iterable[str]) -> list[str]:
-    """Return the canonical spelling of names of files.
+    """Return the canonical spelling of names of files, each once.
 
     Raises ``CommandError`` for one that the storage would refuse.
     """
-    cleaned = []
-    for name in names:
-        try:
-            clean = clean_name(name)
-        except SuspiciousOperation as error:
-            raise CommandError(str(error)) from error
-        if not clean:
-            raise CommandError(f"{name!r} is the storage's root, not a file.")
-        cleaned.append(clean)
-    return list(dict.fromkeys(cleaned))
+    cleaned = list(dict.fromkeys(map(_clean, names)))
+    if "" in cleaned:
+        raise CommandError("A name is empty: that is the storage's root, not a file.")
+    return cleaned
+
+
+def clean_prefixes(prefixes: Iterable[str]) -> list[str]:
+    """Return directories without those that lie in another one; ``""`` is everything.
+
+    Raises ``CommandError`` for one that the storage would refuse.
+    """
+    cleaned = dict.fromkeys(_clean(prefix).rstrip("/") for prefix in prefixes)
+    if not cleaned or "" in cleaned:
+        return [""]
+    return [
+        prefix
+        for prefix in cleaned
+        if not any(prefix.startswith(f"{other}/") for other in cleaned)
+    ]
+
+
+def _clean(name: str) -> str:
+    try:
+        return clean_name(name)
+    except SuspiciousOperation as error:
+        raise CommandError(str(error)) from error
 
 
 def _chains() -> Mapping[str, FallbackStorage]:
@@ -80,7 +99,7 @@ def _chains() -> Mapping[str, FallbackStorage]:
         try:
             storage = _chain_of(alias)
         except ConfigurationError:
-            if _is_chain(aliases()[alias].get("BACKEND")):
+            if is_chain(aliases()[alias].get("BACKEND")):
                 raise
             continue  # what is wrong with other storages is not our business
         if storage is not None:
@@ -99,23 +118,6 @@ def _chain_of(alias: str) -> FallbackStorage | None:
         _ = storage.__class__  # sets it up
         storage = storage._wrapped  # noqa: SLF001
     return storage if isinstance(storage, FallbackStorage) else None
-
-
-def _is_chain(path: object) -> bool:
-    found = class_of(path)
-    return found is not None and issubclass(found, FallbackStorage)
-
-
-def _advice() -> str:
-    chains = _chains()
-    return f"Write one of: {_listed(chains)}." if chains else HOW_TO
-
-
-def _listed(found: Iterable[str]) -> str:
-    return ", ".join(map(repr, sorted(found))) or "none"
-
-
-ADVICE = f"Name a cache that all processes share in {CACHE_SETTING}."
 
 
 class Scope(enum.Enum):
@@ -138,14 +140,11 @@ def engine_of(storage: FallbackStorage) -> Engine:
 def scope_of(storage: FallbackStorage) -> Scope:
     """Return who shares the memo of a chain."""
     engine = engine_of(storage)
-    given = storage._given  # noqa: SLF001
-    spec = read_options(type(storage), given).cache
+    spec = read_options(type(storage), storage._given).cache  # noqa: SLF001
     if spec is None or not engine.memo.remembers:
         return Scope.NONE
     cache_class = class_of(cache_backend(spec.alias)) if spec.alias else None
-    if not engine.memo.is_shared or (
-        cache_class is not None and issubclass(cache_class, LocMemCache)
-    ):
+    if not engine.memo.is_shared or issubclass(cache_class or object, LocMemCache):
         return Scope.PROCESS
     if not all(map(is_shareable, engine.backends)):
         return Scope.CHAIN

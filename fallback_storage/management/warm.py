@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING
 
-from django.core.exceptions import SuspiciousOperation
 from django.core.management.base import CommandError
 
-from fallback_storage.chain.names import clean_name
-from fallback_storage.exceptions import FallbackStorageError, OperationNotSupportedError
-from fallback_storage.jobs.warm import Progress, warm
-from fallback_storage.management.output import FAILED, OK
-from fallback_storage.management.target import Scope, scope_of
+from fallback_storage.exceptions import OperationNotSupportedError
+from fallback_storage.jobs import warm as job
+from fallback_storage.management.output import FAILED, OK, Progress, reason
+from fallback_storage.management.target import (
+    Options,
+    Scope,
+    clean_prefixes,
+    scope_of,
+)
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from fallback_storage.management import output as printing
+    from django.core.management.base import BaseCommand
+
     from fallback_storage.storage import FallbackStorage
 
 HELP = (
@@ -51,124 +56,95 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def handle(
-    storage: FallbackStorage, options: Mapping[str, Any], output: printing.Output
-) -> int:
+def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> int:
     """Fill the memo, and say how far."""
     scope = scope_of(storage)
     if scope is not Scope.SHARED:
-        raise CommandError(
-            f"{scope.value} What this command would remember ends with its process."
-        )
-    run = _Run(storage, options)
+        raise CommandError(f"{scope.value} What warm remembers ends with its process.")
+    run = _Run(storage, options, command)
     try:
-        with output.progress("names") as progress:
-            run.through(output, progress)
+        with closing(run.progress):
+            run.list_all()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Interrupted. {run.how_to_go_on()}") from None
-    except CommandError:
-        raise
+        raise KeyboardInterrupt(f"Interrupted {run.what_is_left()}") from None
     except Exception as error:
-        raise CommandError(f"{run.said_of(error)} {run.how_to_go_on()}") from error
-    return run.finish(output)
+        said = reason(error).rstrip(".")
+        raise CommandError(f"{said}, {run.what_is_left()}") from error
+    return run.finish()
 
 
 class _Run:
     """What is to be listed, and how far that is."""
 
-    def __init__(self, storage: FallbackStorage, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, storage: FallbackStorage, options: Options, command: BaseCommand
+    ) -> None:
+        self.progress = Progress(command.stderr, quiet=not options["verbosity"])
         self._storage = storage
         self._alias = options["storage"]
-        self._prefixes = _clean(options["prefixes"]) or [""]
+        self._command = command
+        self._prefixes = clean_prefixes(options["prefixes"])
         self._backends = _chosen(storage, options["backends"])
-        self._all = [backend.name for backend in storage.backends]
-        (self._after,) = _clean([options["after"]])
-        self._at = Progress(self._backends[0], self._after)
-        self._prefix = self._prefixes[0]
-        self._totals = dict.fromkeys(("names", "filled", "known", "unsure"), 0)
-        self._trouble = ""
-        self._status = OK
+        (after,) = clean_prefixes([options["after"]])
+        first = self._backends[0]
+        # By prefix and backend, in the order in which they are listed.
+        self._parts = {(self._prefixes[0], first): job.Progress(first, after)}
 
-    def through(self, output: printing.Output, progress: printing.Progress) -> None:
+    def list_all(self) -> None:
         for prefix in self._prefixes:
-            self._prefix = prefix
-            if not self._lists(prefix, output, progress) and prefix:
-                self._status = FAILED
-                output.warn(
-                    f"No backend has files below {prefix + '/'!r}. A prefix is a "
-                    "directory, written from the storage's root on."
-                )
+            self._list(prefix)
+            ends = [at.after for part, at in self._parts.items() if part[0] == prefix]
+            if prefix and not any(ends):
+                self.progress.miss(prefix)
 
-    def _lists(
-        self, prefix: str, output: printing.Output, progress: printing.Progress
-    ) -> bool:
-        """List a prefix in all backends; return whether that is known to any."""
-        before = self._totals["names"]
-        is_known = bool(self._after)  # perhaps nothing is left of it
+    def _list(self, prefix: str) -> None:
         listed: list[str] = []
         for backend in self._backends:
-            after, self._after = self._after, ""
-            self._at = Progress(backend, after)
+            part = prefix, backend
+            after = self._parts.setdefault(part, job.Progress(backend, "")).after
             try:
-                self._list(backend, after, listed, progress)
+                for at in job.warm(
+                    self._storage, prefix, backend=backend, after=after, listed=listed
+                ):
+                    self._parts[part] = at
+                    self.progress.update(self._total("names"), backend)
                 listed.append(backend)
             except OperationNotSupportedError as error:
-                self._status = FAILED
-                output.warn(f"{error} It is left out.")
-        return is_known or self._totals["names"] > before
+                self.progress.fail(f"{error} It is left out.")
 
-    def _list(
-        self,
-        backend: str,
-        after: str,
-        listed: Sequence[str],
-        progress: printing.Progress,
-    ) -> None:
-        for at in warm(
-            self._storage, self._prefix, backend=backend, after=after, listed=listed
-        ):
-            for key in self._totals:
-                self._totals[key] += getattr(at, key) - getattr(self._at, key)
-            self._trouble = at.trouble or self._trouble
-            progress.advance(at.names - self._at.names, note=backend)
-            self._at = at
+    def _total(self, count: str) -> int:
+        return sum(getattr(at, count) for at in self._parts.values())
 
-    def finish(self, output: printing.Output) -> int:
+    def finish(self) -> int:
         """Print what was done; return the exit status."""
-        names, filled, known, unsure = self._totals.values()
-        output.line(
+        names, filled = self._total("names"), self._total("filled")
+        known, unsure = self._total("known"), self._total("unsure")
+        self._command.stdout.write(
             f"Remembered {filled:,} of {names:,} names; {known:,} were up to date."
         )
         if unsure:
-            self._status = FAILED
-            output.warn(
+            *_, trouble = filter(None, (at.trouble for at in self._parts.values()))
+            self.progress.fail(
                 f"{unsure:,} names are not remembered, or not renewed, since a backend "
-                f"before theirs could not be asked ({self._trouble})."
+                f"before theirs could not be asked ({trouble})."
             )
         others = names - filled - known - unsure
         if others > 0:
-            output.warn(
-                f"{others:,} names are not remembered: they were deleted here, written "
-                "to meanwhile, are in a backend with ALWAYS_PROBE, or the cache did "
-                "not keep them."
+            self._command.stderr.write(
+                f"{others:,} names are not remembered: deleted here, written to meanwhile, "
+                "in a backend with ALWAYS_PROBE, or not kept by the cache."
             )
-        return self._status
+        return FAILED if self.progress.failed else OK
 
-    def said_of(self, error: Exception) -> str:
-        """Return a sentence without what an exception may tell of a configuration."""
-        if isinstance(error, FallbackStorageError):
-            return str(error)
-        name = type(error).__name__
-        return f"The backend {self._at.backend!r} could not be listed: {name}."
-
-    def how_to_go_on(self) -> str:
-        """Return a sentence with the command lines for what is left."""
-        left = self._backends[self._backends.index(self._at.backend) :]
-        rest = self._prefixes[self._prefixes.index(self._prefix) + 1 :]
-        lines = [self._command_line([self._prefix], left, self._at.after)]
+    def what_is_left(self) -> str:
+        """Return the end of a sentence: where it was, and how to go on."""
+        *_, (prefix, backend) = self._parts
+        left = self._backends[self._backends.index(backend) :]
+        rest = self._prefixes[self._prefixes.index(prefix) + 1 :]
+        lines = [self._command_line([prefix], left, self._parts[prefix, backend].after)]
         if rest:
             lines.append(self._command_line(rest, self._backends))
-        return f"To go on: {' && '.join(lines)}"
+        return f"while listing {backend!r}. To go on: {' && '.join(lines)}"
 
     def _command_line(
         self, prefixes: Sequence[str], backends: Sequence[str], after: str = ""
@@ -176,7 +152,7 @@ class _Run:
         words = ["manage.py", "fallback_storage", "warm", *filter(None, prefixes)]
         if self._alias:
             words.append(f"--storage={self._alias}")
-        if list(backends) != self._all:
+        if len(backends) < len(self._storage.backends):
             words += [f"--backend={name}" for name in backends]
         if after:
             words += [f"--after={after}"]
@@ -191,10 +167,3 @@ def _chosen(storage: FallbackStorage, names: Sequence[str] | None) -> list[str]:
             listed = ", ".join(map(repr, known))
             raise CommandError(f"No backend is named {name!r}. Write one of: {listed}.")
     return [name for name in known if not names or name in names]
-
-
-def _clean(names: Sequence[str]) -> list[str]:
-    try:
-        return list(dict.fromkeys(clean_name(name).rstrip("/") for name in names))
-    except SuspiciousOperation as error:
-        raise CommandError(str(error)) from error

@@ -13,22 +13,12 @@ def backends():
     return [RecordingStorage("local"), RecordingStorage("production", {"a": b"1"})]
 
 
-@pytest.fixture
-def shared(settings, tmp_path):
-    settings.CACHES = {
-        "media": {
-            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
-            "LOCATION": tmp_path / "cache",
-        }
-    }
-
-
 @pytest.mark.parametrize(
     ("args", "said", "forgotten"),
     [
         (["a"], ["Forgotten: a"], {"a"}),
         (["./a", "x/../b", "a"], ["Forgotten: a", "Forgotten: b"], {"a", "b"}),
-        (["--all"], ["Forgotten: every name."], {"a", "b", "c"}),
+        (["--all"], ["Forgotten: every name"], {"a", "b", "c"}),
     ],
     ids=["a", "spellings", "all"],
 )
@@ -94,13 +84,6 @@ def test_a_cache_that_does_not_answer(settings, backends, what, valkey):
     done = run("forget", what)
     assert (done.status, done.out) == (1, "")
     assert "does not answer" in done.err
-
-
-@pytest.mark.parametrize("name", ["../a", "/a", ""])
-def test_a_name_that_is_refused(settings, backends, name):
-    configure(settings, *backends)
-    done = run("forget", "a", name)
-    assert (done.status, done.out) == (1, "")
 
 
 def test_names_or_all(settings, backends):

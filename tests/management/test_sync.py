@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pty
 import re
 import signal
 
@@ -14,8 +13,6 @@ from django.core.files.storage import FileSystemStorage
 from fakes import RecordingStorage
 from management.running import CHAIN, configure, run, run_alone, start, write_settings
 from overlay.parts import Guard, InPlace, read_only, staging_left, writable
-
-from fallback_storage.management.sync import _in_bytes
 
 FILES = {"a/x.txt": b"x" * 1500, "a/y.txt": b"y", "z.txt": b""}
 SECRET = "hunter2-hunter2"
@@ -42,11 +39,17 @@ def files(home):
 
 def test_everything(chain, home):
     done = run("sync")
-    assert (done.status, done.lines) == (0, ["Copied 3 files (1.5 kB) to 'home'."])
+    assert (done.status, done.lines) == (0, ["Copied 3 files (1.5 KB) to 'home'."])
     assert files(home) == set(FILES)
     done = run("sync", "--verify", "--jobs", "2")
     assert done.lines == ["Copied 0 files (0 bytes) to 'home'; already there: 3."]
     assert done.status == 0
+
+
+def test_progress_goes_to_the_error_output(chain):
+    line = r"3 names  .*/s  0:00:0\d  Copied 3 files \(1\.5 KB\)\n"
+    assert re.fullmatch(line, run("sync").err)
+    assert run("sync", "--verbosity", "0").err == ""
 
 
 @pytest.mark.parametrize(
@@ -62,13 +65,13 @@ def test_everything(chain, home):
 )
 def test_prefixes(chain, home, prefixes, copied):
     assert run("sync", *prefixes).lines == [
-        f"Copied {copied} files (1.5 kB) to 'home'."
+        f"Copied {copied} files (1.5 KB) to 'home'."
     ]
 
 
 def test_a_prefix_in_another_one_is_not_looked_at_twice(chain, production):
     production.files["a/b/z.txt"] = b"z"
-    assert run("sync", "a/b", "a").lines == ["Copied 3 files (1.5 kB) to 'home'."]
+    assert run("sync", "a/b", "a").lines == ["Copied 3 files (1.5 KB) to 'home'."]
     assert production.count("listdir", "a/b") == 1
 
 
@@ -76,9 +79,9 @@ def test_a_dry_run_says_what_would_be_copied(chain, home):
     home._save("z.txt", ContentFile(b""))
     done = run("sync", "--dry-run")
     assert done.lines == [
-        "would copy: a/x.txt (production, 1.5 kB)",
-        "would copy: a/y.txt (production, 1 byte)",
-        "Would copy 2 files (1.5 kB) to 'home'; already there: 1.",
+        "Would copy: a/x.txt (production, 1.5 KB)",
+        "Would copy: a/y.txt (production, 1 byte)",
+        "Would copy 2 files (1.5 KB) to 'home'; already there: 1.",
     ]
     assert done.status == 0
     assert files(home) == {"z.txt"}
@@ -86,9 +89,9 @@ def test_a_dry_run_says_what_would_be_copied(chain, home):
 
 def test_every_file_on_demand(chain):
     assert run("sync", "a", "-v", "2").lines == [
-        "copied: a/x.txt (production, 1.5 kB)",
-        "copied: a/y.txt (production, 1 byte)",
-        "Copied 2 files (1.5 kB) to 'home'.",
+        "Copied: a/x.txt (production, 1.5 KB)",
+        "Copied: a/y.txt (production, 1 byte)",
+        "Copied 2 files (1.5 KB) to 'home'.",
     ]
 
 
@@ -108,7 +111,7 @@ def test_a_difference_alone_is_no_failure(settings, home, tmp_path):
     configure(settings, writable(home), read_only(lower))
     done = run("sync")
     assert "different, kept: 1" in done.out
-    assert "different, kept: a.txt" in done.err
+    assert "Different, kept: a.txt" in done.err
     assert done.status == 0
     assert run("sync", "--verify").status == 1
 
@@ -133,7 +136,7 @@ def test_what_was_deleted_here_is_counted(settings, home, production):
     )
     chain.delete("z.txt")
     done = run("sync")
-    assert done.lines == ["Copied 2 files (1.5 kB) to 'home'; deleted here: 1."]
+    assert done.lines == ["Copied 2 files (1.5 KB) to 'home'; deleted here: 1."]
     assert done.status == 0
 
 
@@ -144,9 +147,9 @@ def test_a_failure_is_a_line_without_the_text_of_its_error(chain, home, producti
 
     production.before("_open", fail)
     done = run("sync")
-    assert "failed: a/y.txt (production: ConnectionResetError)\n" in done.err
+    assert "Failed: a/y.txt (production: ConnectionResetError)\n" in done.err
     assert SECRET not in done.out + done.err
-    assert done.lines == ["Copied 2 files (1.5 kB) to 'home'; failed: 1."]
+    assert done.lines == ["Copied 2 files (1.5 KB) to 'home'; failed: 1."]
     assert done.status == 1
     assert files(home) == {"a/x.txt", "z.txt"}
 
@@ -155,8 +158,8 @@ def test_a_source_that_cannot_be_reached(chain, production):
     production.fail("listdir", ConnectionRefusedError(errno.ECONNREFUSED, SECRET))
     done = run("sync")
     assert done.err.startswith(
-        "The backend 'production' could not be asked: ConnectionRefusedError: "
-        "Connection refused.\nStopped: nothing else would succeed.\n"
+        "Failed: everything (production: ConnectionRefusedError: Connection refused)\n"
+        "Stopped: nothing else would succeed.\n"
     )
     assert SECRET not in done.out + done.err
     assert done.status == 1
@@ -165,7 +168,7 @@ def test_a_source_that_cannot_be_reached(chain, production):
 def test_a_source_that_cannot_list(chain, production):
     production.unsupported.add("listdir")
     done = run("sync", "a", "z")
-    assert done.err.startswith("The backend 'production' cannot list")
+    assert "The backend 'production' cannot list" in done.err
     # No second prefix is tried.
     assert done.err.count("Stopped") == 1
     assert done.status == 1
@@ -176,7 +179,7 @@ def test_a_home_that_cannot_be_reached(settings, production):
     home.fail("exists", OSError(SECRET))
     configure(settings, writable(home), read_only(production))
     done = run("sync")
-    assert "failed: a/x.txt (home: OSError)" in done.err
+    assert "Failed: a/x.txt (home: OSError)" in done.err
     assert "Stopped" in done.err
     assert done.status == 1
 
@@ -195,7 +198,7 @@ def test_an_unknown_prefix(chain, home):
     """Known is what any backend has, the home included."""
     done = run("sync", "none", "a")
     assert "No backend has files below 'none/'." in done.err
-    assert done.lines == ["Copied 2 files (1.5 kB) to 'home'."]
+    assert done.lines == ["Copied 2 files (1.5 KB) to 'home'."]
     assert done.status == 1
     home._save("mine/x.txt", ContentFile(b"x"))
     assert run("sync", "mine").status == 0
@@ -206,26 +209,19 @@ def test_an_empty_chain_is_in_order(settings, home):
     assert run("sync").status == 0
 
 
-def test_a_prefix_outside_of_the_storage(chain, production):
-    done = run("sync", "../a")
-    assert (done.status, done.out) == (1, "")
-    assert "path traversal" in done.err
-    assert production.calls == []
-
-
 def test_no_writable_backend(settings, production):
     configure(settings, read_only(production))
     done = run("sync")
     assert (done.status, done.out) == (1, "")
     assert "READ_ONLY is set for 'production'" in done.err
-    assert "Put a writable backend before" in done.err
+    assert "Put a writable backend into the chain" in done.err
     assert production.calls == []
 
 
 def test_nothing_after_the_home(settings, home, production):
     configure(settings, read_only(production), writable(home))
     done = run("sync")
-    assert "Nothing to sync: 'home' is the first writable backend" in done.out
+    assert "Nothing to sync: 'home' has no backend after it." in done.out
     assert done.status == 0
     assert production.calls == []
 
@@ -267,8 +263,7 @@ def test_ctrl_c(tmp_path, jobs):
     assert process.returncode == 130
     assert re.fullmatch(r"Copied \d files? \(.*\) to 'home'.*\.\n", out)
     assert err.splitlines()[-1] == (
-        "Interrupted. Every copy that was made is whole; run the same command again "
-        "to go on."
+        "Interrupted. Every copy is whole; run the same command again to go on."
     )
     assert "Traceback" not in err
     assert not home.exists("a/y.txt")
@@ -287,36 +282,6 @@ def test_a_reader_that_has_seen_enough(tmp_path):
         done = run_alone(tmp_path, "sync", "-v", "2", stdout=writing)
     finally:
         os.close(writing)
-    assert done.status == 141
-    assert "Traceback" not in done.err
+    assert (done.status, done.err) == (141, "")
     assert all(home.size(name) == len(FILES[name]) for name in files(home))
     assert staging_left(home.location) == []
-
-
-def test_a_terminal_shows_how_far_it_is(tmp_path):
-    project(tmp_path, recording())
-    upper, lower = pty.openpty()
-    try:
-        done = run_alone(tmp_path, "sync", stderr=lower)
-        shown = os.read(upper, 10_000).decode()
-    finally:
-        os.close(upper)
-        os.close(lower)
-    assert done.status == 0
-    assert re.search(r"3 names  .*/s  0:00:0\d  3 copied  1\.5 kB *\r\n$", shown)
-
-
-@pytest.mark.parametrize(
-    ("size", "said"),
-    [
-        (0, "0 bytes"),
-        (1, "1 byte"),
-        (999, "999 bytes"),
-        (1000, "1.0 kB"),
-        (2_500_000, "2.5 MB"),
-        (3e9, "3.0 GB"),
-        (4e15, "4000.0 TB"),
-    ],
-)
-def test_sizes(size, said):
-    assert _in_bytes(size) == said

@@ -146,4 +146,5 @@ def test_a_name_that_is_refused(settings, shared, args, name):
     done = run(*args, name)
     assert (done.status, done.out) == (1, "")
     assert done.err.count("\n") == 1
+    assert "backend" not in done.err
     assert not any(backend.count() for backend in backends)

@@ -51,10 +51,14 @@ def test_nothing_to_list():
     """Nothing on the standard output, which is names."""
     done = run("whiteouts", "list", "music/")
     assert (done.status, done.out) == (0, "")
-    assert done.err == "No name that begins with 'music/' is hidden.\n"
+    assert done.err == "No hidden name begins with 'music/'.\n"
     run("whiteouts", "remove", "--all")
     done = run("whiteouts")
-    assert (done.status, done.out, done.err) == (0, "", "Nothing is hidden.\n")
+    assert (done.status, done.out, done.err) == (
+        0,
+        "",
+        "No hidden name begins with ''.\n",
+    )
 
 
 def test_remove(storage):
@@ -89,13 +93,6 @@ def test_remove_what_is_not_hidden(storage):
     assert done.status == 1
     assert done.err == "x is not hidden.\n"
     assert done.lines == ["a shows again, from production."]
-
-
-@pytest.mark.parametrize("name", ["../a", "/a", ""])
-def test_a_name_that_is_refused(storage, name):
-    done = run("whiteouts", "remove", "a", name)
-    assert (done.status, done.out) == (1, "")
-    assert sorted(storage.hidden()) == NAMES
 
 
 @pytest.mark.parametrize("args", [(), ("list",), ("remove", "a"), ("remove", "--all")])
