@@ -15,7 +15,12 @@ from fallback_storage.chain.fingerprint import is_shareable
 from fallback_storage.chain.names import clean_name
 from fallback_storage.conf.backends import build_alias
 from fallback_storage.conf.options import configured_chains, read_options
-from fallback_storage.conf.settings import CACHE_SETTING, aliases, class_of, is_chain
+from fallback_storage.conf.settings import (
+    CACHE_SETTING,
+    aliases,
+    chain_class_of,
+    class_of,
+)
 from fallback_storage.exceptions import ConfigurationError
 from fallback_storage.storage import FallbackStorage
 
@@ -99,7 +104,7 @@ def _chains() -> Mapping[str, FallbackStorage]:
         try:
             storage = _chain_of(alias)
         except ConfigurationError:
-            if is_chain(aliases()[alias].get("BACKEND")):
+            if chain_class_of(aliases()[alias].get("BACKEND")):
                 raise
             continue  # what is wrong with other storages is not our business
         if storage is not None:
