@@ -69,6 +69,7 @@ def test_every_file_of_the_checkout_is_installed(distribution):
     assert wanted <= {str(file) for file in distribution.files}
 
 
+@pytest.mark.slow
 def test_optional_libraries_are_not_imported():
     code = "\n".join(
         [
@@ -84,6 +85,7 @@ def test_optional_libraries_are_not_imported():
     assert done.stdout.split() == []
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_no_stray_folders(tmp_path, project):
     pytest.importorskip("hatchling")
     subprocess.run(

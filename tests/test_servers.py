@@ -20,6 +20,8 @@ from servers import (
     free_ports,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def redis_client(valkey):

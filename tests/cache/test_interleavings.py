@@ -319,7 +319,12 @@ SCENARIOS = {
 
 
 @pytest.mark.parametrize(
-    ("actors", "evictions", "how"), SCENARIOS.values(), ids=SCENARIOS.keys()
+    ("actors", "evictions", "how"),
+    [
+        # The first takes as long as all the others.
+        pytest.param(*each, id=name, marks=pytest.mark.slow if not number else ())
+        for number, (name, each) in enumerate(SCENARIOS.items())
+    ],
 )
 def test_no_interleaving_shows_a_stale_entry(actors, evictions, how):
     """Nothing older than a finished write is ever visible, whoever goes when."""
@@ -346,6 +351,7 @@ def test_the_search_finds_what_is_wrong_with_simpler_schemes(
     assert explore(actors, evictions, make, **how).stale is not None
 
 
+@pytest.mark.slow
 def test_a_resent_add_after_an_eviction_is_the_known_limit():
     """A client that resends commands, and evictions just then: a late fill counts."""
     assert explore([read, read, write], 1, resends=True).stale is not None

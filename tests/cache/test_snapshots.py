@@ -129,6 +129,7 @@ def _child(token, queue):
     queue.put(snapshots.begin(token, lambda: 0.0).peek("a") is None)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_starts_without(clock, token):
     """Even if a thread of its parent was adding one just then."""

@@ -291,6 +291,7 @@ def check_case(memo, backends, on_delete, steps, names, refused, ttls):
     check_equality(backends, on_delete, steps, names, ttls, memo)
 
 
+@pytest.mark.slow
 @property_of(150)
 def test_many_names_are_answered_as_one_after_the_other(
     quiet, backends, on_delete, steps, names, refused, ttls
@@ -307,6 +308,7 @@ def test_so_they_are_with_a_shared_memo(
     check_case(shared_memo, backends, on_delete, steps, names, refused, ttls)
 
 
+@pytest.mark.slow
 @property_of(100)
 def test_a_prefetch_changes_no_answer(
     quiet, backends, on_delete, steps, names, refused, ttls

@@ -197,6 +197,7 @@ PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
 PATHS = st.one_of(PATHS, st.integers(0, 60).map("crowd/{:02}".format))
 
 
+@pytest.mark.slow
 @hypothesis_settings(
     max_examples=300, deadline=None, suppress_health_check=list(HealthCheck)
 )

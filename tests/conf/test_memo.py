@@ -400,6 +400,7 @@ def test_a_near_tier_serves_from_memory_and_hears_of_writes(valkey_alias, tmp_pa
     assert near.exists("f") is False
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_forked_child_has_stores_of_its_own():
     """A preloaded worker's: what they note of their server is not the parent's."""
@@ -525,6 +526,7 @@ assert found == [0, 1], found
 """
 
 
+@pytest.mark.slow
 def test_a_changed_cache_while_no_storage_lives():
     """The next instance uses the new cache, though none was there to be told."""
     # In a process of its own: models of the tests' own app keep theirs alive.

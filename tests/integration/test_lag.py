@@ -15,6 +15,8 @@ from paths import SUPPORT
 from fallback_storage.cache.entry import held
 from fallback_storage.cache.stores.redis import RedisStore
 
+pytestmark = pytest.mark.slow
+
 LISTENER = SUPPORT / "coherence" / "listener.py"
 CHANGES = int(500 * SCALE)
 LISTENERS = 4

@@ -18,6 +18,8 @@ from servers import CountingProxy, S3Server, run_or_skip
 
 from fallback_storage.storage import FallbackStorage
 
+pytestmark = pytest.mark.slow
+
 s3_storage = pytest.importorskip("storages.backends.s3")
 client_error = pytest.importorskip("botocore.exceptions").ClientError
 

@@ -14,6 +14,8 @@ from fakes import RecordingStorage
 
 from fallback_storage.storage import FallbackStorage
 
+pytestmark = pytest.mark.slow
+
 HOST = "127.0.0.1"
 ROUNDS = 20
 # What the guard allows: a time-out of 0.25 s, or 1 s of slow answers, and some margin

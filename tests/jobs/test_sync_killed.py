@@ -15,6 +15,8 @@ from synced import content, errors, results
 from fallback_storage.exceptions import PartialCopyError
 from fallback_storage.jobs.sync import Result, sync
 
+pytestmark = pytest.mark.slow
+
 PRESENT = dict.fromkeys(killed.NAMES, Result.PRESENT)
 
 

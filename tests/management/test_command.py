@@ -48,6 +48,7 @@ def project(folder, *backends, **options):
 # Command lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args", [(), ("nonsense",), ("resolve",), ("forget",)], ids=str
 )
@@ -76,6 +77,7 @@ def test_djangos_options_stand_where_one_likes(settings):
         assert "\x1b[" not in run(*args).out
 
 
+@pytest.mark.slow
 def test_every_subcommand_is_there_and_says_what_it_does():
     done = subprocess.run(
         [*COMMAND, "--help"],
@@ -98,6 +100,7 @@ def test_every_subcommand_is_there_and_says_what_it_does():
 # Errors
 
 
+@pytest.mark.slow
 def test_a_wrong_configuration_is_one_line(tmp_path):
     project(tmp_path, {"BACKEND": "not.there", "OPTIONS": {"secret": SECRET}})
     done = run_alone(tmp_path, "resolve", "a")
@@ -139,6 +142,7 @@ def test_a_traceback_on_demand(settings):
 # How it ends
 
 
+@pytest.mark.slow
 def test_status_and_streams_of_a_process(tmp_path):
     """What was asked for on the standard output, in full; complaints on the other."""
     project(tmp_path, local(tmp_path))
@@ -161,6 +165,7 @@ def hide_many(folder):
         (hidden / f"{number:04d}-{'x' * 60}.jpg").touch()
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough(tmp_path):
     """``| head -1``: no complaint, and the status of a program that SIGPIPE ended."""
     project(tmp_path, local(tmp_path), on_delete="whiteout")
@@ -181,6 +186,7 @@ def test_a_reader_that_has_seen_enough(tmp_path):
     assert (tmp_path / "status").read_text() == "141\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "closed", "out", "err"),
     [
@@ -203,6 +209,7 @@ def test_nobody_reads_at_all(tmp_path, args, closed, out, err):
     assert (done.status, done.out, done.err) == (141, out, err)
 
 
+@pytest.mark.slow
 def test_ctrl_c(tmp_path):
     """One line, and the status of a program that SIGINT ended."""
     project(tmp_path, {"BACKEND": "management.blocking.Blocking"})
@@ -214,6 +221,7 @@ def test_ctrl_c(tmp_path):
     assert (out, err) == ("", "Interrupted.\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_a_terminal(tmp_path):
     """The terminal shows "^C" first: the message begins on a line of its own."""
     project(tmp_path, {"BACKEND": "management.blocking.Blocking"})
@@ -241,6 +249,7 @@ def test_ctrl_c_in_a_program_that_calls_the_command(settings):
         run("resolve", "a")
 
 
+@pytest.mark.slow
 def test_no_colours_off_a_terminal(tmp_path):
     project(tmp_path, local(tmp_path))
     env = {**environment(tmp_path), "DJANGO_COLORS": "dark"}
@@ -249,6 +258,7 @@ def test_no_colours_off_a_terminal(tmp_path):
         assert "\x1b" not in done.out + done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["café.jpg", "\x1b[31mred", "bad\udc80"])
 def test_a_terminal_that_knows_little_ascii(tmp_path, name):
     """A name is printed so that it neither fails nor commands the terminal."""

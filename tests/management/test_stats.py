@@ -64,6 +64,7 @@ def test_what_was_counted(settings, cache, backends):
     assert 0 < local["seconds"] < 1
 
 
+@pytest.mark.slow
 def test_processes_add_up(settings, tmp_path, cache):
     """Each publishes what it counted when it ends, and no process what another did."""
     for name in ("local", "production"):

@@ -243,6 +243,7 @@ def recording(path="fakes.RecordingStorage", **options):
     return {"BACKEND": path, "OPTIONS": {"files": FILES, **options}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["0", "-1", "two", "1.5"])
 def test_a_wrong_number_of_jobs(tmp_path, jobs):
     project(tmp_path, recording())
@@ -251,6 +252,7 @@ def test_a_wrong_number_of_jobs(tmp_path, jobs):
     assert "is not a number from 1 on" in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "4"])
 def test_ctrl_c(tmp_path, jobs):
     """What is half copied is dropped, what was done is told, and how to go on."""
@@ -273,6 +275,7 @@ def test_ctrl_c(tmp_path, jobs):
     assert files(home) == set(FILES)
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough(tmp_path):
     """``| head``: the copies that were under way are whole, or are not."""
     home = project(tmp_path, recording())

@@ -242,6 +242,7 @@ def test_ctrl_c(chain, monkeypatch):
 # In a process of its own
 
 
+@pytest.mark.slow
 def test_for_another_process(tmp_path):
     root = tmp_path / "files"
     root.mkdir()

@@ -4,13 +4,12 @@ The model is a dictionary for each backend and the set of hidden names. The read
 backends are guards: one call that could change them ends the test. The writable ones
 fail now and then, before they did anything or half way.
 
-A state machine of hypothesis; ``HYPOTHESIS_PROFILE=thorough`` makes it search longer.
+A state machine of hypothesis; see ``support/proofs.py`` for how long it searches.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import posixpath
 import shutil
 import tempfile
@@ -18,7 +17,6 @@ from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -33,25 +31,10 @@ from overlay.parts import (
     staging_left,
     writable,
 )
+from proofs import examples, searching
 
 from fallback_storage.exceptions import AllBackendsFailed, FallbackStorageError
 from fallback_storage.storage import FallbackStorage
-
-settings.register_profile(
-    "overlay",
-    max_examples=300,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=bool(os.environ.get("CI")),
-    suppress_health_check=list(HealthCheck),
-)
-settings.register_profile(
-    "overlay-thorough",
-    settings.get_profile("overlay"),
-    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "5000")),
-    stateful_step_count=50,
-    derandomize=False,
-)
 
 # Of each backend: "h" the home, "w" another writable one, "g" a guard.
 SHAPES = ["hg", "hg", "gh", "hgg", "hwg", "ghg", "gwg", "hgw", "h"]
@@ -383,8 +366,7 @@ def quiet():
     logger.setLevel(level)
 
 
-def test_every_answer_is_that_of_the_model():
+@examples(300)
+def test_every_answer_is_that_of_the_model(examples):
     """Whatever is done and whatever fails, guards are not changed and nobody is told wrong."""
-    thorough = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-    profile = settings.get_profile("overlay-thorough" if thorough else "overlay")
-    run_state_machine_as_test(Overlay, settings=profile)
+    run_state_machine_as_test(Overlay, settings=searching(examples, steps=40))

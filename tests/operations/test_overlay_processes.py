@@ -15,6 +15,8 @@ from overlay.worker import Worker
 from fallback_storage.operations import staging
 from fallback_storage.storage import FallbackStorage
 
+pytestmark = pytest.mark.slow
+
 MEGABYTES_20 = 20 * 1024 * 1024
 
 

@@ -156,6 +156,7 @@ def open_home():
         yield FileSystemStorage(root)
 
 
+@pytest.mark.slow
 def test_where_only_a_directory_may_be_written_to(open_home):
     """It is staged beside the file; a save works where it does without this package."""
     uploads = Path(open_home.location, "uploads")
@@ -168,6 +169,7 @@ def test_where_only_a_directory_may_be_written_to(open_home):
     assert list((uploads / staging.STAGING_FOLDER).iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o777, 0o755])
 def test_what_root_has_run_keeps_nobody_out(open_home, mode):
     """The folder for staging belongs to whom the files' folder belongs."""

@@ -1,6 +1,6 @@
 """Any sequence of operations answers as the same chain without a memo does.
 
-A state machine of hypothesis. ``HYPOTHESIS_PROFILE=thorough`` makes it search longer.
+A state machine of hypothesis; see ``support/proofs.py`` for how long it searches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 from fakes import RecordingStorage
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -27,25 +26,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from proofs import examples, searching
 
 from fallback_storage.exceptions import AllBackendsFailed
 from fallback_storage.storage import FallbackStorage
-
-settings.register_profile(
-    "oracle",
-    max_examples=150,
-    stateful_step_count=30,
-    deadline=None,
-    derandomize=bool(os.environ.get("CI")),
-    suppress_health_check=list(HealthCheck),
-)
-settings.register_profile(
-    "thorough",
-    settings.get_profile("oracle"),
-    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "5000")),
-    stateful_step_count=50,
-    derandomize=False,
-)
 
 METHODS = (
     "exists", "_open", "_save", "delete", "listdir", "size", "url", "path",
@@ -413,8 +397,7 @@ def quiet():
     logger.setLevel(level)
 
 
-def test_the_memo_changes_no_answer():
+@examples(150)
+def test_the_memo_changes_no_answer(examples):
     """Values and exceptions are those of the chain without a memo."""
-    thorough = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-    profile = settings.get_profile("thorough" if thorough else "oracle")
-    run_state_machine_as_test(Oracle, settings=profile)
+    run_state_machine_as_test(Oracle, settings=searching(examples, steps=30))

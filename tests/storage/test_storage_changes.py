@@ -181,6 +181,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_child_starts_afresh():
     """A preloaded worker: its locks are free though threads of the parent held them.

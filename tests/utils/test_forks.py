@@ -9,9 +9,12 @@ from __future__ import annotations
 import threading
 import weakref
 
+import pytest
 from forked import needs_fork, run
 
 from fallback_storage.utils import forks
+
+pytestmark = pytest.mark.slow
 
 
 @needs_fork
