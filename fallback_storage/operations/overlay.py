@@ -28,6 +28,7 @@ from fallback_storage.exceptions import TornCopyError
 from fallback_storage.operations import staging
 from fallback_storage.operations.files import SPOOL_MEMORY
 from fallback_storage.operations.partial import Claim
+from fallback_storage.operations.rootlock import exclusive
 from fallback_storage.signals import Promotion, promoted, send
 from fallback_storage.utils.locks import changing, copying
 from fallback_storage.utils.logs import warner
@@ -79,10 +80,10 @@ class Overlay:
         under way could bring a deleted file back.
         """
         with changing(name):
-            if not self._guards:
+            if not (self._guards and staging.can_stage(self.home.storage)):
                 yield
                 return
-            with staging.exclusive(self.home.storage, name):
+            with exclusive(self.home.storage):
                 yield
 
     def shown(
@@ -214,7 +215,6 @@ class Overlay:
                 os.utime(path, (moment, moment))
             with self.exclusive(name):
                 self._refuse_deleted(name, holder)
-                staging.make_directories(home, name)
                 try:
                     staging.publish(home, path, name, replace=False)
                 except FileExistsError:

@@ -18,6 +18,7 @@ from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.exceptions import NoAvailableNameError, ReadOnlyBackendError
 from fallback_storage.operations import staging
+from fallback_storage.operations.directories import has_directory, make_directories
 from fallback_storage.operations.files import AnyFile, Guarded, WrittenFile, rewindable
 from fallback_storage.operations.naming import NAME_TRIES
 from fallback_storage.operations.partial import Claim
@@ -94,7 +95,6 @@ class Writer:
     def _save_whole(self, storage: Any, name: str, content: Any) -> str:
         """Save so that no reader, and no restart, finds half a file."""
         with staging.staged(storage, content, name) as path:
-            staging.make_directories(storage, name)
             replace = getattr(storage, "_allow_overwrite", False)
             for _ in range(NAME_TRIES):
                 try:
@@ -148,8 +148,12 @@ class Writer:
         walk = Walk("delete", name)
         backends = self.require_writable("delete", name)
         try:
+            # Asked before, for others wait as long as the name is held.
+            hidden = self._must_hide(name)
             with self._overlay.exclusive(name):
-                hidden = self._hide(name)
+                if hidden and self._overlay.whiteouts is not None:
+                    # Before anything is deleted: what a crash leaves is still there.
+                    self._overlay.whiteouts.add(name)
                 for backend in backends:
                     done = walk.ask(backend, "delete", name) is not NOTHING
                     if done and not self._delete_all:
@@ -164,19 +168,15 @@ class Writer:
         if walk.failed or not (done or hidden):
             raise walk.error()
 
-    def _hide(self, name: str) -> bool:
-        """Write a whiteout, before anything is deleted, if a read-only backend needs it.
+    def _must_hide(self, name: str) -> bool:
+        """Whether a whiteout is there already, or a read-only backend needs one.
 
         One that fails to answer may hold the file.
         """
         whiteouts = self._overlay.whiteouts
-        if whiteouts is None:
-            return False
-        covered = sorted(whiteouts.covered)
-        hide = whiteouts.hides(name) or self._may_hold(name, covered)
-        if hide:
-            whiteouts.add(name)
-        return hide
+        return whiteouts is not None and (
+            whiteouts.hides(name) or self._may_hold(name, sorted(whiteouts.covered))
+        )
 
     # Whiteouts
 
@@ -244,10 +244,10 @@ class Writer:
 
     def _make_room(self, name: str, home: Any) -> None:
         """Make the directory of a file that is there, but held further down."""
-        if staging.has_directory(home, name):
+        if has_directory(home, name):
             return
         if self._namer.find(name).last is Outcome.HELD:
-            staging.make_directories(home, name)
+            make_directories(home, name)
 
     def require_writable(self, operation: str, name: str) -> Sequence[Backend]:
         """Return the writable backends. Raises ``ReadOnlyBackendError`` for none."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from django.core.files import locks
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from fakes import SOME_TIME, RecordingStorage
@@ -22,8 +24,6 @@ from fallback_storage.exceptions import (
     ReadOnlyBackendError,
 )
 from fallback_storage.jobs.sync import Result, sync
-from fallback_storage.operations import staging
-from fallback_storage.operations.partial import is_idle
 from fallback_storage.storage import FallbackStorage
 
 
@@ -178,10 +178,11 @@ def test_a_copy_and_a_delete_of_another_process_exclude_each_other(tmp_path):
     locked = []
 
     def look(name):
-        number = sum(name.encode()) % staging.LOCK_FILES
-        path = Path(home.path(f".fallback-staging/lock-{number:02}"))
-        with path.open("rb") as file:
-            locked.append(not is_idle(file))
+        descriptor = os.open(home.location, os.O_RDONLY)
+        try:
+            locked.append(not locks.lock(descriptor, locks.LOCK_EX | locks.LOCK_NB))
+        finally:
+            os.close(descriptor)
 
     other.before("exists", look)
     assert results(sync(chain, "a")) == dict.fromkeys(

@@ -9,10 +9,17 @@ import os
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
-from overlay.parts import content_of, digest, read_only, staging_left, writable
+from overlay.parts import (
+    content_of,
+    digest,
+    need_unnamed_files,
+    read_only,
+    staging_left,
+    writable,
+)
 from overlay.worker import Worker
 
-from fallback_storage.operations import staging
+from fallback_storage.operations import drafts
 from fallback_storage.storage import FallbackStorage
 
 pytestmark = pytest.mark.slow
@@ -56,13 +63,20 @@ def files_in(root):
 
 
 @pytest.mark.parametrize(
-    "when", [[], [".fallback-staging/[!l]*", "{name}"], ["{name}"]], ids=str
+    ("unnamed", "when"),
+    [
+        (True, []),
+        (True, ["{name}"]),
+        (False, ["*/.fallback-staging/*", "{name}"]),
+        (False, ["{name}"]),
+    ],
+    ids=str,
 )
-def test_a_delete_wins_over_two_copies_of_a_large_file(places, when):
+def test_a_delete_wins_over_two_copies_of_a_large_file(places, unnamed, when):
     """No half file is ever seen, the file stays deleted, and has no second name."""
     home, production = places
     before = {}
-    with workers(places, 4) as (one, two, deleter, watcher):
+    with workers(places, 4, unnamed=unnamed) as (one, two, deleter, watcher):
         for number in range(3):
             name = f"pictures/large-{number}.bin"
             content = os.urandom(1024) * (MEGABYTES_20 // 1024)
@@ -103,10 +117,8 @@ def test_processes_that_copy_one_file_agree(places):
             worker.tell("read", "large.bin")
         assert [worker.hear() for worker in crew] == [whole] * 3
     assert (home / "large.bin").read_bytes() == content
-    left = {
-        name for name in files_in(home) if not name.startswith(".fallback-staging/lock")
-    }
-    assert left == {"large.bin"}
+    assert files_in(home) == {"large.bin"}
+    assert staging_left(home) == []
 
 
 def test_a_save_and_a_delete_at_once_end_as_one_after_the_other(places, chain):
@@ -152,28 +164,36 @@ def test_a_whiteout_is_seen_by_all_processes(places, chain):
         assert later.hear() == ["d/a.txt"]
 
 
-def test_a_save_that_is_killed_leaves_no_part(places, chain):
+@pytest.fixture(params=[True, False])
+def unnamed(request, tmp_path):
+    """Whether the worker writes to files without a name."""
+    if request.param:
+        need_unnamed_files(tmp_path)
+    return request.param
+
+
+def test_a_save_that_is_killed_leaves_no_part(places, chain, unnamed):
     """The name is free after a restart, and a new save takes it."""
-    with workers(places, 1) as (worker,):
+    with workers(places, 1, unnamed=unnamed) as (worker,):
         worker.tell("save_half", "a.txt")
         assert worker.hear() == "half"
         worker.kill()
     assert not chain.exists("a.txt")
     assert chain.listdir("") == ([], [])
-    assert len(staging_left(places[0])) == 1
+    assert len(staging_left(places[0])) == (0 if unnamed else 2)
     assert chain.save("a.txt", ContentFile(b"all of it")) == "a.txt"
     assert content_of(chain, "a.txt") == b"all of it"
 
 
-def test_a_copy_that_is_killed_leaves_no_part(places, chain):
+def test_a_copy_that_is_killed_leaves_no_part(places, chain, unnamed):
     """The next reader gets all of it, and the copy is made then."""
     (places[1] / "a.txt").write_bytes(b"all of production's")
-    with workers(places, 1) as (worker,):
+    with workers(places, 1, unnamed=unnamed) as (worker,):
         worker.tell("read_half", "a.txt")
         assert worker.hear() == "half"
         worker.kill()
     assert not (places[0] / "a.txt").exists()
-    assert len(staging_left(places[0])) == 1
+    assert len(staging_left(places[0])) == (0 if unnamed else 2)
     assert chain.size("a.txt") == len(b"all of production's")
     assert content_of(chain, "a.txt") == b"all of production's"
     assert (places[0] / "a.txt").read_bytes() == b"all of production's"
@@ -181,16 +201,16 @@ def test_a_copy_that_is_killed_leaves_no_part(places, chain):
 
 def test_what_killed_processes_left_is_swept_when_it_is_old(places, chain, monkeypatch):
     """A day later, not before: another process may still be writing it."""
-    with workers(places, 1) as (worker,):
+    with workers(places, 1, unnamed=False) as (worker,):
         worker.tell("save_half", "a.txt")
         assert worker.hear() == "half"
         worker.kill()
     left = staging_left(places[0])
     # Copies carry the time of their original, which is no sign of age.
-    os.utime(places[0] / ".fallback-staging" / left[0], (0, 0))
+    os.utime(places[0] / left[-1], (0, 0))
     chain.save("b.txt", ContentFile(b"b"))
     assert staging_left(places[0]) == left
     chain.delete("b.txt")
-    monkeypatch.setattr(staging, "ABANDONED", -1)
+    monkeypatch.setattr(drafts, "ABANDONED", -1)
     chain.save("b.txt", ContentFile(b"b"))
     assert staging_left(places[0]) == []

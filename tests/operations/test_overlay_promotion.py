@@ -11,7 +11,7 @@ import pytest
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage
 from fakes import SOME_TIME, RecordingStorage
-from overlay.parts import Guard, content_of, staging_left
+from overlay.parts import Guard, content_of, staging_left, without
 from overlay.sources import (
     CONTENT,
     HOMES,
@@ -88,17 +88,17 @@ def test_a_source_that_knows_no_time_is_copied(disk):
 
 
 def test_a_copy_has_the_permissions_of_a_saved_file(tmp_path):
-    """As the storage says, for the file and for new directories; what is staged too."""
+    """As the storage says, for the file and for new directories."""
     disk = FileSystemStorage(
         tmp_path / "home", file_permissions_mode=0o640, directory_permissions_mode=0o750
     )
     chain = make(disk, Source(), on_delete="whiteout")
-    chain.delete("other.txt")  # makes the files to lock
+    chain.delete("other.txt")  # makes the root, to lock it
     chain.open(NAME).close()
     root = tmp_path / "home"
     assert (root / NAME).stat().st_mode & 0o777 == 0o640
-    for folder in ("d", staging.STAGING_FOLDER):
-        assert (root / folder).stat().st_mode & 0o777 == 0o750
+    for folder in (root, root / "d"):
+        assert folder.stat().st_mode & 0o777 == 0o750
 
 
 @pytest.mark.parametrize("size", [0, len(CONTENT) - 1, len(CONTENT), None])
@@ -218,10 +218,7 @@ def test_a_file_in_the_way_of_a_directory_does_not_stop_reading(disk):
 def test_a_disk_without_hard_links_gets_copies(disk, monkeypatch):
     """FAT and some network shares have none. Taken names are respected all the same."""
 
-    def refuse(*args, **kwargs):
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
+    without(monkeypatch, "link", errno.EPERM)
     chain = make(disk, Source())
     assert content_of(chain, NAME) == CONTENT
     assert files_of(disk) == [NAME]

@@ -15,9 +15,16 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from fakes import RecordingStorage
-from overlay.parts import content_of, read_only, writable
+from overlay.parts import (
+    FailingFiles,
+    content_of,
+    read_only,
+    staging_left,
+    without_unnamed_files,
+    writable,
+)
 
-from fallback_storage.operations import staging
+from fallback_storage.operations import drafts, staging
 from fallback_storage.storage import FallbackStorage
 
 NOBODY = 65534
@@ -50,22 +57,12 @@ def test_a_storage_with_paths_of_its_own_loses_no_file(tmp_path, monkeypatch):
     """Our folder would be one of its others: nothing is staged there, or swept."""
     flat = Flat(tmp_path / "flat")
     flat.save("photos/old.jpg", ContentFile(b"old"))
-    monkeypatch.setattr(staging, "ABANDONED", -60)
+    monkeypatch.setattr(drafts, "ABANDONED", -60)
     save(flat, "photos/new.jpg")
     left = sorted(path.name for path in Path(flat.location).iterdir())
     assert left == ["new.jpg", "old.jpg"]
     assert not staging.can_stage(flat)
     assert staging.can_stage(Same(tmp_path / "same"))
-
-
-def test_only_what_is_called_like_a_staged_file_is_swept(home, monkeypatch):
-    save(home, "a")
-    folder = Path(home.location) / staging.STAGING_FOLDER
-    (folder / "notes.txt").touch()
-    (folder / ("0" * 32)).touch()
-    monkeypatch.setattr(staging, "ABANDONED", -60)
-    save(home, "b")
-    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
 class OnDisk(File):
@@ -97,8 +94,48 @@ def test_a_failed_save_keeps_the_upload(home, tmp_path, name):
     assert content_of(chain, saved) == b"precious"
 
 
+def test_an_upload_is_moved(tmp_path):
+    """It is the same file, and is given its permissions where it is to be."""
+    upload = tmp_path / "upload"
+    upload.write_bytes(b"precious")
+    upload.chmod(0o600)
+    before = upload.stat()
+    there = []
+
+    class Looking(FileSystemStorage):
+        def _ensure_location_group_id(self, full_path):
+            there.append((upload.exists(), Path(full_path)))
+            super()._ensure_location_group_id(full_path)
+
+    home = Looking(tmp_path / "home", file_permissions_mode=0o644)
+    with upload.open("rb") as opened:
+        FallbackStorage([writable(home)]).save("d/a.jpg", OnDisk(opened, str(upload)))
+    saved = tmp_path / "home" / "d" / "a.jpg"
+    assert there == [(False, saved)]
+    after = saved.stat()
+    assert (after.st_ino, after.st_mtime) == (before.st_ino, before.st_mtime)
+    assert after.st_mode & 0o777 == 0o644
+    assert after.st_nlink == 1
+    assert staging_left(home.location) == []
+
+
+def test_an_upload_whose_permissions_cannot_be_set_is_moved_back(tmp_path):
+    """It belongs to somebody else, say."""
+    upload = tmp_path / "upload"
+    upload.write_bytes(b"precious")
+    home = FailingFiles(tmp_path / "home")
+    home.down = {"_save"}
+    second = RecordingStorage("second")
+    chain = FallbackStorage([writable(home), writable(second, "second")])
+    with upload.open("rb") as opened:
+        assert chain.save("a.jpg", OnDisk(opened, str(upload))) == "a.jpg"
+    assert second.files == {"a.jpg": b"precious"}
+    assert upload.read_bytes() == b"precious"
+    assert list(Path(home.location).iterdir()) == []
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_below_a_bind_mount(home, monkeypatch, overwrite):
+def test_below_a_bind_mount(home, tmp_path, monkeypatch, overwrite):
     """One file system, two mounts (a container's volume): nothing is moved across."""
     if overwrite:
         if "allow_overwrite" not in FileSystemStorage.__init__.__code__.co_varnames:
@@ -107,7 +144,7 @@ def test_below_a_bind_mount(home, monkeypatch, overwrite):
 
     def moving(function):
         def move(source, target, **kwargs):
-            if Path(source).parent == Path(home.location, staging.STAGING_FOLDER):
+            if Path(source).parent == tmp_path:
                 raise OSError(errno.EXDEV, "Invalid cross-device link")
             return function(source, target, **kwargs)
 
@@ -115,10 +152,15 @@ def test_below_a_bind_mount(home, monkeypatch, overwrite):
 
     for name in ("link", "rename", "replace"):
         monkeypatch.setattr(os, name, moving(getattr(os, name)))
-    assert save(home, "photos/a.jpg", b"whole") == "photos/a.jpg"
-    assert content_of(home, "photos/a.jpg") == b"whole"
-    left = Path(home.location).rglob(f"{staging.STAGING_FOLDER}/*")
-    assert [path for path in left if not path.name.startswith("lock-")] == []
+    upload = tmp_path / "upload"
+    upload.write_bytes(b"whole")
+    with upload.open("rb") as opened:
+        saved = FallbackStorage([writable(home)]).save(
+            "photos/a.jpg", OnDisk(opened, str(upload))
+        )
+    assert content_of(home, saved) == b"whole"
+    assert not upload.exists()
+    assert staging_left(home.location) == []
 
 
 def as_nobody(function):
@@ -157,8 +199,11 @@ def open_home():
 
 
 @pytest.mark.slow
-def test_where_only_a_directory_may_be_written_to(open_home):
+@pytest.mark.parametrize("unnamed", [True, False])
+def test_where_only_a_directory_may_be_written_to(open_home, monkeypatch, unnamed):
     """It is staged beside the file; a save works where it does without this package."""
+    if not unnamed:
+        without_unnamed_files(monkeypatch)
     uploads = Path(open_home.location, "uploads")
     uploads.mkdir()
     uploads.chmod(0o777)
@@ -166,19 +211,23 @@ def test_where_only_a_directory_may_be_written_to(open_home):
     assert (uploads / "a.jpg").read_bytes() == b"1"
     chain = FallbackStorage([writable(open_home)])
     assert chain.listdir("uploads") == ([], ["a.jpg"])
-    assert list((uploads / staging.STAGING_FOLDER).iterdir()) == []
+    assert staging_left(open_home.location) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o777, 0o755])
-def test_what_root_has_run_keeps_nobody_out(open_home, mode):
+def test_what_root_has_run_keeps_nobody_out(open_home, monkeypatch, mode):
     """The folder for staging belongs to whom the files' folder belongs."""
+    without_unnamed_files(monkeypatch)
     Path(open_home.location).chmod(mode)
     if mode == 0o755:
         os.chown(open_home.location, NOBODY, NOBODY)
     umask = os.umask(0o022)
     try:
-        save(open_home, "by-root.jpg")
+        with staging.staged(open_home, ContentFile(b"1"), "by-root.jpg"):
+            # It is there for as long as root's save takes.
+            assert len(staging_left(open_home.location)) == 2
+            assert as_nobody(lambda: save(open_home, "meanwhile.jpg"))
         assert as_nobody(lambda: save(open_home, "by-nobody.jpg"))
     finally:
         os.umask(umask)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 from pathlib import Path
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, Storage
 from fakes import RecordingStorage
+
+from fallback_storage.operations.drafts import draft, is_unnamed
 
 # All that may be called of a storage that is only read. What a later Django adds
 # counts as changing until somebody has read what it does.
@@ -79,7 +82,10 @@ class Failing:
 
     def __getattribute__(self, attribute):
         found = super().__getattribute__(attribute)
-        if attribute in STORAGE_API and attribute in self.down:
+        # What is saved whole is not saved with ``_save``; this is its last step before
+        # the file gets its name.
+        method = "_save" if attribute == "_ensure_location_group_id" else attribute
+        if method in STORAGE_API and method in self.down:
             return _broken(self, attribute, found)
         return found
 
@@ -142,12 +148,35 @@ def writable(storage, name="home"):
 
 
 def staging_left(root):
-    """What lies in the staging directory of a home, but for the files to lock."""
-    folder = Path(root) / ".fallback-staging"
-    if not folder.is_dir():
-        return []
-    names = [path.name for path in folder.iterdir()]
-    return [name for name in names if not name.startswith("lock-")]
+    """Our folders in a home, and what lies in them."""
+    return sorted(
+        path.relative_to(root).as_posix()
+        for path in Path(root).rglob("*")
+        if ".fallback-staging" in path.parts
+    )
+
+
+def need_unnamed_files(directory):
+    """Skip the test where there are none."""
+    import pytest
+
+    with draft(str(directory)) as path:
+        if not is_unnamed(path):
+            pytest.skip("this file system has no unnamed files")
+
+
+def without_unnamed_files(monkeypatch):
+    """As on a system that has none: macOS, some file systems."""
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+
+
+def without(monkeypatch, function, number):
+    """Let a function of ``os`` fail as where the file system does not have it."""
+
+    def refuse(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, function, refuse)
 
 
 def content_of(storage, name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import time
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from django.core.files.storage import FileSystemStorage
 from fakes import RecordingStorage
 from overlay.parts import Guard, InPlace, read_only, writable
 
-from fallback_storage.operations import staging
 from fallback_storage.storage import FallbackStorage
 
 NAME = "d/a.txt"
@@ -63,15 +63,12 @@ class FullDisk(FileSystemStorage):
 
     full = True
 
-    def __getattribute__(self, attribute):
-        if attribute == "_save" and self.full:
-            return self.save_half
-        return super().__getattribute__(attribute)
-
-    def save_half(self, name, content):
-        data = b"".join(content.chunks())
-        FileSystemStorage._save(self, name, ContentFile(data[:5]))
-        raise FULL
+    def _ensure_location_group_id(self, full_path):
+        """The last that is done before a file gets its name."""
+        if self.full:
+            os.truncate(full_path, 5)
+            raise FULL
+        super()._ensure_location_group_id(full_path)
 
 
 class FullDiskInPlace(InPlace):
@@ -124,13 +121,10 @@ def wait_until(condition):
 
 
 def files_of(home):
-    """The names in a home, but for the files to lock."""
+    """The names in a home."""
     if isinstance(home, RecordingStorage):
         return sorted(home.files)
     root = Path(home.location)
-    names = [
-        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
-    ]
     return sorted(
-        name for name in names if not name.startswith(f"{staging.STAGING_FOLDER}/lock-")
+        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
     )

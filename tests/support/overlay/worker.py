@@ -176,7 +176,10 @@ def main(home, production, options):
     import django
 
     django.setup()
-    work = Work(home, production, json.loads(options))
+    options = json.loads(options)
+    if not options.pop("unnamed", True):
+        vars(os).pop("O_TMPFILE", None)
+    work = Work(home, production, options)
     say("ready")
     while line := sys.stdin.readline():
         command, *args = json.loads(line)

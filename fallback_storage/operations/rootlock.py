@@ -1,0 +1,84 @@
+"""A lock on a storage's directory, against other processes of this machine.
+
+The directory itself is locked: there is no file to keep for it. It is the one of the
+whole storage, which does not come and go with the files: all processes mean the same.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.core.files import locks
+
+from fallback_storage.operations.directories import in_directory
+from fallback_storage.utils.logs import warner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The directories that a thread has locked: it must not wait for itself.
+_held = threading.local()
+
+
+@contextmanager
+def exclusive(storage: Any) -> Iterator[bool]:
+    """Lock the directory of a ``FileSystemStorage``; yield whether that could be done.
+
+    What there is to do is done without a lock, too, as it is without this package.
+    """
+    try:
+        # Made if it is missing: else one process finds nothing to delete and to lock,
+        # while another makes it for a copy.
+        descriptor = in_directory(storage, "x", lambda: _open(storage.location))
+    except OSError as error:
+        _warn(storage.location, error)
+        yield False
+        return
+    try:
+        with _locked(descriptor, storage.location) as locked:
+            yield locked
+    finally:
+        os.close(descriptor)
+
+
+def _open(directory: str) -> int:
+    return os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+
+
+@contextmanager
+def _locked(descriptor: int, directory: str) -> Iterator[bool]:
+    found = os.fstat(descriptor)
+    place = found.st_dev, found.st_ino  # a directory may be reached by two paths
+    held: set[tuple[int, int]] = _held.__dict__.setdefault("places", set())
+    if place in held:
+        yield True
+        return
+    try:
+        locked = bool(locks.lock(descriptor, locks.LOCK_EX))
+    except OSError as error:  # some network file systems
+        _warn(directory, error)
+        locked = False
+    if not locked:
+        yield False
+        return
+    held.add(place)
+    try:
+        yield True
+    finally:
+        held.discard(place)
+        # Closing is not enough: a child that was forked meanwhile has it open as well.
+        locks.unlock(descriptor)
+
+
+def _warn(directory: str, error: OSError) -> None:
+    warner.warn(
+        ("unlocked", directory),
+        "%s cannot be locked (%s): a file may come back that one process deletes while"
+        " another copies it; and if there are no hard links either, a file that is saved"
+        " is empty for a moment",
+        directory,
+        error.strerror or type(error).__name__,
+    )
