@@ -113,7 +113,9 @@ class _Watch:
         sys.addaudithook(self)
 
     def __call__(self, event, args):
-        if event in STARTS and os.getpid() == self.pid:
+        # (ldconfig: by ctypes, which looks for a library.)
+        own = os.getpid() == self.pid and "ldconfig" not in str(args[:1])
+        if event in STARTS and own:
             self.started.append(f"{event}{args[:2]}")
 
 

@@ -18,9 +18,9 @@ from overlay.parts import (
     writable,
 )
 
+from fallback_storage.chain.names import STAGING_FOLDER
 from fallback_storage.operations import drafts
 from fallback_storage.operations.drafts import (
-    FOLDER,
     draft,
     in_folder,
     is_unnamed,
@@ -72,7 +72,7 @@ def test_a_system_without_proc_gets_the_folder(tmp_path, monkeypatch):
     """Nothing without a name can be given one there."""
     monkeypatch.setattr(drafts, "DESCRIPTORS", f"{tmp_path}/no-proc/")
     with draft(str(tmp_path)) as path:
-        assert Path(path).parent == tmp_path / FOLDER
+        assert Path(path).parent == tmp_path / STAGING_FOLDER
     assert save(tmp_path) == "d/a.txt"
     assert staging_left(tmp_path) == []
 
@@ -88,7 +88,7 @@ def test_a_directory_that_is_not_there_is_said_so(tmp_path):
 
 def test_the_folder_is_made_again_when_another_process_removes_it(tmp_path):
     """It was empty: there is a moment between making it and the first file in it."""
-    folder = tmp_path / FOLDER
+    folder = tmp_path / STAGING_FOLDER
     removed = []
 
     def make(path):
@@ -119,7 +119,7 @@ def test_the_folder_stays_while_another_draft_is_in_it(tmp_path):
     with draft(str(tmp_path), named=True) as first:
         with draft(str(tmp_path), named=True) as second:
             assert first != second
-        assert [Path(first)] == list((tmp_path / FOLDER).iterdir())
+        assert [Path(first)] == list((tmp_path / STAGING_FOLDER).iterdir())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,7 +128,7 @@ def test_the_folder_stays_while_another_draft_is_in_it(tmp_path):
 
 def test_only_ours_is_swept(tmp_path, monkeypatch):
     """Also the files that earlier versions locked; the folder goes when it is empty."""
-    folder = tmp_path / FOLDER
+    folder = tmp_path / STAGING_FOLDER
     folder.mkdir()
     for name in ("0" * 32, "lock-07", "lock-63", "notes.txt", "lock-007", "A" * 32):
         (folder / name).touch()
@@ -147,7 +147,7 @@ def test_only_ours_is_swept(tmp_path, monkeypatch):
 @pytest.mark.parametrize("place", ["", "d"])
 def test_a_save_sweeps_the_folders_that_it_passes(tmp_path, monkeypatch, place):
     """That of earlier versions at the root, and that beside the file."""
-    folder = tmp_path / place / FOLDER
+    folder = tmp_path / place / STAGING_FOLDER
     folder.mkdir(parents=True)
     (folder / ("0" * 32)).touch()
     save(tmp_path)

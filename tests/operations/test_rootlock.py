@@ -88,6 +88,7 @@ def test_threads_wait_for_each_other(home):
     assert order == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_a_child_that_was_forked_meanwhile_does_not_keep_it(home):
     """It has the directory open as well."""
     read, write = os.pipe()
