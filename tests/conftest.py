@@ -113,9 +113,11 @@ class _Watch:
         sys.addaudithook(self)
 
     def __call__(self, event, args):
-        # (ldconfig: by ctypes, which looks for a library.)
-        own = os.getpid() == self.pid and "ldconfig" not in str(args[:1])
-        if event in STARTS and own:
+        if event not in STARTS or os.getpid() != self.pid:
+            return
+        # (ctypes looks for libraries so: GDAL, when a template engine loads all tags.)
+        program = Path(str(args[0])).name if args else ""
+        if program not in {"ldconfig", "gcc", "ld", "objdump"}:
             self.started.append(f"{event}{args[:2]}")
 
 

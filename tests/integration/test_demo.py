@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -78,11 +79,13 @@ class Demo:
 
 
 @pytest.fixture
-def start(tmp_path):
+def start():
     """Start a demo with such options; it ends with the test."""
-    directory = tmp_path / "tmp"
-    directory.mkdir()
     with contextlib.ExitStack() as stack:
+        # Not tmp_path: the path of a socket may have 107 characters.
+        parent = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        directory = parent / "tmp"
+        directory.mkdir()
 
         def start(*options):
             demo = Demo(directory, options)

@@ -121,12 +121,12 @@ def test_a_part_is_told_with_what_to_do(settings, tmp_path, production):
     home._save("a/x.txt", ContentFile(b"x" * 700))
     configure(settings, writable(home), read_only(production))
     done = run("sync")
-    assert done.lines == ["Copied 2 files (1\xa0byte) to 'home'; failed: 1."]
+    assert done.lines == ["Copied 2 files (1 byte) to 'home'; failed: 1."]
     assert "Failed: a/x.txt (home: only the first 700" in done.err
     assert "--repair replaces it" in done.err
     assert done.status == 1
     done = run("sync", "--repair")
-    assert done.lines == ["Copied 1 file (1.5\xa0KB) to 'home'; already there: 2."]
+    assert done.lines == ["Copied 1 file (1.5 KB) to 'home'; already there: 2."]
     assert (done.status, home.size("a/x.txt")) == (0, 1500)
 
 
