@@ -30,7 +30,6 @@ from django.dispatch import Signal
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +53,7 @@ class Promotion:
     seconds: float
 
 
-class WatchedSignal(Signal):
-    """A signal that tells when receivers come and go.
-
-    For what must cost nothing, not even a look at the receivers, without any.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.watchers: list[Callable[[], object]] = []
-
-    def connect(self, *args: Any, **kwargs: Any) -> None:
-        """Connect a receiver; see Django's ``Signal.connect``."""
-        super().connect(*args, **kwargs)
-        self._tell()
-
-    def disconnect(self, *args: Any, **kwargs: Any) -> bool:
-        """Disconnect a receiver; see Django's ``Signal.disconnect``."""
-        try:
-            return super().disconnect(*args, **kwargs)
-        finally:
-            self._tell()
-
-    def send_robust(self, *args: Any, **kwargs: Any) -> list[tuple[Any, Any]]:
-        """Send to all receivers; see Django's ``Signal.send_robust``."""
-        answers = super().send_robust(*args, **kwargs)
-        if not self.receivers:
-            self._tell()  # the last one was not disconnected, but is no more
-        return answers
-
-    def _tell(self) -> None:
-        for watcher in self.watchers:
-            watcher()
-
-
-resolved = WatchedSignal()
+resolved = Signal()
 called = Signal()
 backend_failed = Signal()
 promoted = Signal()

@@ -34,6 +34,7 @@ from fallback_storage.conf.options import (
 )
 from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
 from fallback_storage.operations.engine import build_engine
+from fallback_storage.signals import resolved
 from fallback_storage.utils import forks
 from fallback_storage.utils.locks import choices, saving
 
@@ -199,7 +200,7 @@ class FallbackStorage(Storage):
         remembered; with ``strict`` its exception is raised if no other holds the file.
         """
         engine = self._engine or self._get_engine()
-        code = engine.peek(name)  # type: ignore[arg-type]
+        code = None if resolved.receivers else engine.peek(name)  # type: ignore[arg-type]
         if code is not None:
             if code & 1:
                 return True
@@ -229,7 +230,8 @@ class FallbackStorage(Storage):
         arguments go to the holder's ``url``, if that takes them.
         """
         engine = self._engine or self._get_engine()
-        code = None if args or kwargs else engine.peek(name)  # type: ignore[arg-type]
+        known = not (args or kwargs or resolved.receivers)
+        code = engine.peek(name) if known else None  # type: ignore[arg-type]
         if code is not None:
             # In a page of pictures this is all that happens.
             last = len(engine.backends) - 1

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage import signals
 from fallback_storage.cache.memo import Memo
 from fallback_storage.chain.batch import BatchResolver
 from fallback_storage.chain.resolver import Resolver
@@ -18,7 +15,6 @@ from fallback_storage.operations.naming import Namer
 from fallback_storage.operations.overlay import Overlay
 from fallback_storage.operations.read import Reader
 from fallback_storage.operations.write import Writer
-from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,13 +23,12 @@ if TYPE_CHECKING:
     from fallback_storage.conf.options import Options
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False)
 class Engine:
     """A chain, its memo, and what works on them.
 
-    ``peek`` answers from process memory: a code (``cache.entry``) or None. While
-    somebody listens to ``signals.resolved`` it never does: what it would answer is
-    told nobody.
+    ``peek`` answers from process memory: a code (``cache.entry``) or None. What it
+    answers is told nobody who listens to ``signals.resolved``.
     """
 
     backends: tuple[Backend, ...]
@@ -44,13 +39,7 @@ class Engine:
     namer: Namer
     overlay: Overlay
     batch: BatchResolver
-    quick_peek: Callable[[str], int | None]
     peek: Callable[[str], int | None]
-
-    def tune(self) -> None:
-        """Choose ``peek``."""
-        listened_to = bool(signals.resolved.receivers)
-        self.peek = _know_nothing if listened_to else self.quick_peek
 
     def stats(self) -> dict[str, Any]:
         """Return the counters of all parts."""
@@ -85,7 +74,7 @@ def build_engine(
     writer = Writer(backends, overlay, namer, delete_all=options.on_delete != "first")
     # What a live backend holds is never answered from memory.
     live = any(backend.always_probe for backend in backends)
-    engine = Engine(
+    return Engine(
         backends=backends,
         memo=memo,
         resolver=resolver,
@@ -94,11 +83,8 @@ def build_engine(
         namer=namer,
         overlay=overlay,
         batch=BatchResolver(backends, memo, resolver, overlay.whiteouts),
-        quick_peek=_know_nothing if live else memo.quick_peek,
-        peek=_know_nothing,
+        peek=_know_nothing if live else memo.quick_peek,
     )
-    _engines.add(engine)
-    return engine
 
 
 def counted_by(backend: Backend) -> dict[str, int]:
@@ -126,30 +112,3 @@ def _build_overlay(options: Options, backends: tuple[Backend, ...]) -> Overlay:
 
 def _know_nothing(name: str) -> int | None:
     return None
-
-
-class _Engines:
-    """The engines of this process, to be told when somebody listens or no longer does."""
-
-    def __init__(self) -> None:
-        self.after_fork()
-        forks.register(self)
-        signals.resolved.watchers.append(self.tune)
-
-    def after_fork(self) -> None:
-        """Storages build new engines."""
-        self._lock = threading.RLock()
-        self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-    def add(self, engine: Engine) -> None:
-        with self._lock:
-            self._engines.add(engine)
-            engine.tune()
-
-    def tune(self) -> None:
-        with self._lock:
-            for engine in self._engines:
-                engine.tune()
-
-
-_engines = _Engines()
