@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from django.core.files.base import File
 
@@ -31,7 +31,11 @@ CHUNK = 64 * 1024
 
 
 class FileView(AnyFile):
-    """A file object in front of another, which answers what is not answered here."""
+    """A file object in front of another, which answers what is not answered here.
+
+    Also what Django's ``File`` would answer by itself, and not as other files do: an
+    unnamed one is false, and so a file in front of it passes for closed.
+    """
 
     def __init__(self, viewed: Any, file: Any = None) -> None:
         self._viewed = viewed
@@ -45,6 +49,27 @@ class FileView(AnyFile):
             raise AttributeError(attribute)
         return getattr(self._viewed, attribute)
 
+    def __bool__(self) -> bool:
+        return bool(self._viewed)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._viewed)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed."""
+        return bool(self._viewed.closed)
+
+    @property
+    def size(self) -> int:
+        """The size in bytes, of now."""
+        return int(self._viewed.size)
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
+        """Open the file again, as it does that itself."""
+        self._viewed.open(mode, *args, **kwargs)
+        return self
+
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
         """Yield the file's own chunks: it may make them as it goes."""
         yield from self._viewed.chunks(*() if chunk_size is None else (chunk_size,))
@@ -56,7 +81,7 @@ class Guarded(FileView):
     Attributes that a storage may look for (``content_type``, ``charset``, ...) are
     those of the original. ``movable``: FileSystemStorage may move the original's
     temporary file away, as it does without this package; only for the first attempt.
-    ``file`` replaces what is read. ``begin`` is called when it is read first.
+    ``begin`` is called when it is read first.
     """
 
     def __init__(
@@ -64,12 +89,11 @@ class Guarded(FileView):
         original: Any,
         *,
         movable: bool,
-        file: Any = None,
         begin: Callable[[], None] | None = None,
     ) -> None:
         self._movable = movable
         self._begin: Callable[[], None] | None = None
-        super().__init__(original, file)
+        super().__init__(original)
         self._begin = begin
 
     @property
@@ -91,14 +115,31 @@ class Guarded(FileView):
             _ = self.file  # to move it is to read it
         return super().__getattr__(attribute)
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.file)
+
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """Yield the original's own chunks, unless something else is read."""
-        if self.file is self._viewed:
-            return super().chunks(chunk_size)
-        return File.chunks(self, chunk_size)
+        """Yield the original's own chunks."""
+        _ = self.file
+        return super().chunks(chunk_size)
 
     def close(self) -> None:
         """Leave the original open: it is its owner's, and may be needed again."""
+
+
+class _Spooled(FileView):
+    """Content that can be read once, from the copy that was made of it then."""
+
+    closed = AnyFile.closed
+    size = AnyFile.size
+    open = AnyFile.open
+    chunks = AnyFile.chunks
+    __iter__ = AnyFile.__iter__
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute == "temporary_file_path":
+            raise AttributeError(attribute)
+        return super().__getattr__(attribute)
 
 
 def is_seekable(content: Any) -> bool:
@@ -124,7 +165,7 @@ def rewindable(content: Any) -> Iterator[Any]:
         for chunk in content.chunks():
             spool.write(_as_bytes(chunk))
         spool.seek(0)
-        yield Guarded(content, movable=False, file=spool)
+        yield _Spooled(content, spool)
 
 
 def is_cut_short(partial: Any, content: Any) -> bool:
@@ -197,16 +238,14 @@ class ReadFile(FileView):
         if not self._is_written:
             raise io.UnsupportedOperation("The file was opened for reading.")
 
-    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> ReadFile:
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
         """Open the file again, where that may be done in this mode."""
         if mode is None or not set(mode) & set("wax+"):
-            self.file.open(mode, *args, **kwargs)
-            return self
+            return super().open(mode, *args, **kwargs)
         self.file.close()
         self.file = self._viewed = self._write(self._name, mode)
         self._is_written = True
         self.name, self.mode = self.file.name, mode
-        self.__dict__.pop("size", None)
         return self
 
 
@@ -217,11 +256,6 @@ class WrittenFile(FileView):
         super().__init__(file)
         self._name = name
         self._show = show
-
-    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> WrittenFile:
-        """Open the file again, as the backend's file object does."""
-        self._viewed.open(mode, *args, **kwargs)
-        return self
 
     def close(self) -> None:
         """Close the file and forget what was known of its name."""

@@ -278,3 +278,77 @@ def test_spooled_content_can_be_read_many_times(size):
 def test_only_a_true_beginning_is_cut_short(partial, whole, cut):
     """All of it, more than it, or anything else is not a part of what was saved."""
     assert files.is_cut_short(ContentFile(partial), ContentFile(whole)) is cut
+
+
+# What stands in front of a file answers as the file itself does
+
+
+def closed():
+    content = ContentFile(b"a\nb", "x")
+    content.close()
+    return content
+
+
+ORIGINALS = {
+    "unnamed": lambda: ContentFile(b"a\nb"),
+    "named": lambda: ContentFile(b"a\nb", "x"),
+    "empty": lambda: ContentFile(b""),
+    "plain": lambda: File(io.BytesIO(b"a\nb")),
+    "plain-named": lambda: File(io.BytesIO(b"a\nb"), "x"),
+    "upload": lambda: memory_upload(b"a\nb"),
+    "pipe": lambda: File(Pipe(b"a\nb"), "x"),
+    "closed": closed,
+}
+VIEWS = {
+    "saved": lambda original: files.Guarded(original, movable=True),
+    "read": lambda original: files.ReadFile(original, "x", None),
+    "written": lambda original: files.WrittenFile(original, "x", lambda: None),
+}
+QUESTIONS = {
+    "bool": bool,
+    "len": len,
+    "size": lambda file: file.size,
+    "lines": list,
+    "chunks": lambda file: list(file.chunks(2)),
+    "name": lambda file: file.name,
+    "mode": lambda file: file.mode,
+    "closed": lambda file: file.closed,
+    "readable": lambda file: file.readable(),
+    "seekable": lambda file: file.seekable(),
+    "read-again": lambda file: (file.read(1), file.open(None).read()),
+    "or": lambda file: (file or io.BytesIO()).read(),
+}
+
+
+def answer(ask, file):
+    try:
+        return ask(file)
+    except Exception as error:
+        return type(error)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("original", ORIGINALS)
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_answers_as_the_file_does(view, original, question):
+    """An unnamed file is false on some versions of Django, and ContentFile never is."""
+    make, ask = ORIGINALS[original], QUESTIONS[question]
+    assert answer(ask, VIEWS[view](make())) == answer(ask, make())
+
+
+class Hasty(RecordingStorage):
+    """Takes "no content" for none, as an HTTP client's ``data or {}`` does."""
+
+    def _save(self, name, content):
+        return super()._save(name, content or ContentFile(b""))
+
+    def _open(self, name, mode="rb"):
+        return super()._open(name, mode) or ContentFile(b"")
+
+
+def test_content_without_a_name_is_content():
+    """Django's own ContentFile is true without one; so is what a storage is given."""
+    hasty = Hasty("hasty")
+    chain = FallbackStorage([hasty])
+    chain.save("x", ContentFile(b"data"))
+    assert hasty.files == {"x": b"data"}

@@ -89,6 +89,7 @@ def test_threads_wait_for_each_other(home):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_child_that_was_forked_meanwhile_does_not_keep_it(home):
     """It has the directory open as well."""
     read, write = os.pipe()

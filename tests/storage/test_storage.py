@@ -126,6 +126,7 @@ def test_a_subclass_is_configured_by_its_own_alias(settings):
     assert labels(Fixed()) == ["fixed"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(django.VERSION >= (5, 1), reason="removed in Django 5.1")
 def test_the_setting_of_django_4(tmp_path):
     """``DEFAULT_FILE_STORAGE`` with ``FALLBACK_STORAGES``, as the original documents."""
