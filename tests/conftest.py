@@ -7,10 +7,11 @@ running and empty when the test begins.
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import shutil
-import sys
+import subprocess
 import warnings
 import weakref
 from pathlib import Path
@@ -86,16 +87,10 @@ def _remove_media_root():
         shutil.rmtree(root, ignore_errors=True)
 
 
-# --- Real servers -------------------------------------------------------------
-
-
 # --- Slow tests ---------------------------------------------------------------
 
 # Whoever takes one of these is slow, by itself or by way of another fixture.
 SLOW_FIXTURES = frozenset({"memcached_server", "s3_server", "valkey_server"})
-
-# What a test must not do without saying that it is slow.
-STARTS = frozenset({"os.fork", "os.posix_spawn", "subprocess.Popen"})
 
 
 def pytest_collection_modifyitems(items):
@@ -104,33 +99,37 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
 
 
-class _Watch:
-    """Sees processes being started, in this one."""
-
-    def __init__(self):
-        self.started = []
-        self.pid = os.getpid()
-        sys.addaudithook(self)
-
-    def __call__(self, event, args):
-        if event not in STARTS or os.getpid() != self.pid:
-            return
-        # (ctypes looks for libraries so: GDAL, when a template engine loads all tags.)
-        program = Path(str(args[0])).name if args else ""
-        if program not in {"ldconfig", "gcc", "ld", "objdump"}:
-            self.started.append(f"{event}{args[:2]}")
+# What the test that runs has started. (ctypes looks for libraries by the help of those
+# programs: for GDAL, when a template engine loads all tags.)
+started = []
+HELPERS = frozenset({"ldconfig", "gcc", "ld", "objdump"})
 
 
-watch = _Watch()
+def _watched(function):
+    """Note what is started. (Not by an audit hook: it lets coverage's threads race.)"""
+
+    @functools.wraps(function)
+    def noting(*args, **kwargs):
+        command = args[1] if len(args) > 1 else [function.__name__]
+        if Path(str(command[0])).name not in HELPERS:
+            started.append(command)
+        return function(*args, **kwargs)
+
+    return noting
+
+
+subprocess.Popen.__init__ = _watched(subprocess.Popen.__init__)
+if hasattr(os, "fork"):
+    os.fork = _watched(os.fork)
 
 
 @pytest.fixture(autouse=True)
 def quick(request):
     """A test that starts a process carries the mark ``slow``."""
-    watch.started.clear()
+    started.clear()
     yield
-    if watch.started and not request.node.get_closest_marker("slow"):
-        pytest.fail(f"Mark it slow, it starts a process: {watch.started[0]}")
+    if started and not request.node.get_closest_marker("slow"):
+        pytest.fail(f"Mark it slow, it starts a process: {started[0]}")
 
 
 @pytest.fixture(autouse=True)
@@ -156,6 +155,9 @@ def own_memos():
     for memo in list(memos):
         if memo not in before:
             memos.discard(memo)
+
+
+# --- Real servers -------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
