@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.resources
+import json
 import subprocess
 import sys
 import tarfile
@@ -19,11 +20,15 @@ OPTIONAL = ("boto3", "botocore", "debug_toolbar", "django_redis", "redis", "stor
 
 @pytest.fixture(scope="module")
 def distribution():
-    """The installed package; a checkout that is merely on sys.path has none."""
+    """The installed package, from its wheel; not a checkout that stands in for it."""
     try:
-        return importlib.metadata.distribution(NAME)
+        found = importlib.metadata.distribution(NAME)
     except importlib.metadata.PackageNotFoundError:
         pytest.skip(f"{NAME} is not installed here; tox installs it")
+    origin = json.loads(found.read_text("direct_url.json") or "{}")
+    if origin.get("dir_info", {}).get("editable"):
+        pytest.skip(f"{NAME} is installed as a checkout; tox installs the wheel")
+    return found
 
 
 @pytest.fixture(scope="module")
