@@ -108,7 +108,15 @@ class Backend:
         what is within a chain is built with it, and whoever is being built already is
         a part of itself.
         """
-        with forks.build_lock(), self._refusing_cycles():
+        with forks.build_lock():
+            # Another thread may have built it while this one waited.
+            if "storage" not in self.__dict__:
+                self.__dict__["storage"] = self._build_whole()
+            storage: Storage = self.__dict__["storage"]
+            return storage
+
+    def _build_whole(self) -> Storage:
+        with self._refusing_cycles():
             storage = self._build()
             # The checks build for nobody, and look for themselves at what is within.
             for inner in entries_of(storage) if self.owner else ():

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import enum
 import errno
-import inspect
 from dataclasses import dataclass
-from typing import NamedTuple
+from traceback import walk_tb
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 class Outcome(enum.StrEnum):
@@ -49,6 +52,7 @@ class Attempt(NamedTuple):
 
 # Errors of the caller or of the configuration: asking another backend would hide them.
 RAISE_AT_ONCE = (SuspiciousOperation, ImproperlyConfigured)
+INTERRUPTIONS = (KeyboardInterrupt, SystemExit)
 
 # A name with a component too long, or below a file, cannot be there; ``exists`` of
 # FileSystemStorage answers False to both.
@@ -89,25 +93,23 @@ def classify(exception: Exception) -> Outcome:
 
 
 def _raise_interruption_of(exception: Exception) -> None:
-    # Clean-up may fail for being interrupted: Django's save unlocks its file, which is
-    # closed already if Ctrl-C came just when it was opened.
-    context = exception.__context__
-    while context is not None:
-        is_interruption = not isinstance(context, Exception | GeneratorExit)
-        if is_interruption and not _is_being_handled(context):
-            raise context
-        context = context.__context__
+    """Raise the Ctrl-C, or the worker's end, in whose place an exception was raised.
 
-
-def _is_being_handled(exception: BaseException) -> bool:
-    """Whether the function that caught it is still running, so that it is no news."""
-    trace = exception.__traceback__
-    frame = inspect.currentframe() if trace else None
-    while trace and frame:
-        if frame is trace.tb_frame:
-            return True
-        frame = frame.f_back
-    return False
+    Clean-up may fail for being interrupted: Django's save unlocks its file, which is
+    closed already if Ctrl-C came just when it was opened. Not what somebody has caught
+    and translated (``raise ... from``), nor what was handled outside of the backend's
+    call: no function that the exception came through was interrupted then.
+    """
+    frames: set[FrameType] = set()
+    seen: set[int] = set()
+    each: BaseException | None = exception if exception.__context__ else None
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        trace = each.__traceback__
+        if isinstance(each, INTERRUPTIONS) and trace and trace.tb_frame in frames:
+            raise each
+        frames.update(frame for frame, _ in walk_tb(trace))
+        each = None if each.__suppress_context__ else each.__context__
 
 
 def _says_not_found(exception: Exception) -> bool:

@@ -14,6 +14,7 @@ from fallback_storage.chain.backend import Policy
 from fallback_storage.conf.messages import (
     lineage,
     presentable_cause,
+    quoted,
     shown,
     suggestion,
 )
@@ -148,7 +149,7 @@ def _mistakes_in_alias(alias: str, where: str) -> Iterator[ConfigurationError]:
         yield ConfigurationError(
             Mistake.UNKNOWN_ALIAS,
             where,
-            f"names the alias {alias!r}, which STORAGES does not have.",
+            f"names the alias {quoted(alias)}, which STORAGES does not have.",
             suggestion(alias, aliases(), "the aliases are"),
         )
 

@@ -11,7 +11,7 @@ from django.core.cache import caches
 from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
 from fallback_storage.cache.stores.alias import REDIS_BACKENDS, cache_backend
 from fallback_storage.conf import rules
-from fallback_storage.conf.messages import shown, suggestion
+from fallback_storage.conf.messages import quoted, shown, suggestion
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _conflicts(value: Mapping[str, Any], where: str) -> Iterator[ConfigurationEr
         yield ConfigurationError(
             Mistake.UNKNOWN_CACHE,
             where,
-            f"names the alias {alias!r}, which CACHES does not have.",
+            f"names the alias {quoted(alias)}, which CACHES does not have.",
             suggestion(alias, caches.settings, "the aliases are"),
         )
     elif cache_backend(alias) not in REDIS_BACKENDS:

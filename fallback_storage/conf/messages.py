@@ -19,12 +19,17 @@ SEPARATORS = re.compile(r"[/:@?&=;,\s]+")
 SHORT = 7
 
 
+def quoted(text: str) -> str:
+    """Quote what was written, but for what may be an address with a password in it."""
+    return "(an address)" if "://" in text or "@" in text else repr(text)
+
+
 def shown(value: object) -> str:
     """Describe a value that stands where it does not belong, without its secrets."""
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
     if isinstance(value, str):
-        return f"the string {value!r}"
+        return f"the string {quoted(value)}"
     return f"a value of type {type(value).__name__}"
 
 
@@ -46,6 +51,7 @@ def _texts(value: object) -> Iterator[str]:
         for inner in value:
             yield from _texts(inner)
     elif isinstance(value, bytes):
+        yield repr(value)[2:-1]
         yield from _texts(value.decode(errors="replace"))
     elif value is not None and not isinstance(value, bool) and str(value):
         text = str(value)

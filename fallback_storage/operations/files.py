@@ -63,7 +63,10 @@ class FileView(AnyFile):
     @property
     def size(self) -> int:
         """The size in bytes, of now."""
-        return int(self._viewed.size)
+        if hasattr(self._viewed, "size"):
+            return int(self._viewed.size)
+        # A plain file of Python's.
+        return int(AnyFile.size.func(self))  # type: ignore[attr-defined]
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
         """Open the file again, as it does that itself."""

@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Any
 from django.core.files import locks
 
 from fallback_storage.operations.directories import in_directory
+from fallback_storage.utils.locks import NameLocks
 from fallback_storage.utils.logs import warner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Within this process they wait for a lock of Python's: what the system blocks is the
+# thread, and where threads are green (gevent), the one that holds the lock with it.
+_in_turn = NameLocks()
 
 # The directories that a thread has locked: it must not wait for itself.
 _held = threading.local()
@@ -56,21 +61,22 @@ def _locked(descriptor: int, directory: str) -> Iterator[bool]:
     if place in held:
         yield True
         return
-    try:
-        locked = bool(locks.lock(descriptor, locks.LOCK_EX))
-    except OSError as error:  # some network file systems
-        _warn(directory, error)
-        locked = False
-    if not locked:
-        yield False
-        return
-    held.add(place)
-    try:
-        yield True
-    finally:
-        held.discard(place)
-        # Closing is not enough: a child that was forked meanwhile has it open as well.
-        locks.unlock(descriptor)
+    with _in_turn.hold(f"{place}"):
+        try:
+            locked = bool(locks.lock(descriptor, locks.LOCK_EX))
+        except OSError as error:  # some network file systems
+            _warn(directory, error)
+            locked = False
+        if not locked:
+            yield False
+            return
+        held.add(place)
+        try:
+            yield True
+        finally:
+            held.discard(place)
+            # Closing is not enough: a child that was forked meanwhile has it open, too.
+            locks.unlock(descriptor)
 
 
 def _warn(directory: str, error: OSError) -> None:

@@ -151,7 +151,10 @@ def _move(storage: Any, path: str, final: str, *, replace: bool) -> None:
     except FileNotFoundError:
         pass  # deleted already
     except BaseException:
-        os.replace(final, path)
+        if os.path.lexists(path):  # it could be linked, and not be removed
+            os.unlink(final)
+        else:
+            os.replace(final, path)
         raise
 
 

@@ -22,6 +22,7 @@ from fallback_storage.operations.directories import has_directory, make_director
 from fallback_storage.operations.files import AnyFile, Guarded, WrittenFile, rewindable
 from fallback_storage.operations.naming import NAME_TRIES
 from fallback_storage.operations.partial import Claim
+from fallback_storage.utils.locks import changing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -122,10 +123,11 @@ class Writer:
         try:
             if not above and not whiteouts.hides(name):
                 return
+            held_above = self._may_hold(name, above)
             with self._overlay.exclusive(name):
                 if not backend.storage.exists(name):
                     return  # deleted meanwhile: it stays hidden
-                if self._may_hold(name, above):
+                if held_above:
                     whiteouts.add(name)
                 else:
                     whiteouts.remove(name)
@@ -148,15 +150,14 @@ class Writer:
         walk = Walk("delete", name)
         backends = self.require_writable("delete", name)
         try:
-            # Asked before, for others wait as long as the name is held.
             hidden = self._must_hide(name)
-            with self._overlay.exclusive(name):
+            with changing(name):
                 if hidden and self._overlay.whiteouts is not None:
                     # Before anything is deleted: what a crash leaves is still there.
-                    self._overlay.whiteouts.add(name)
-                for backend in backends:
-                    done = walk.ask(backend, "delete", name) is not NOTHING
-                    if done and not self._delete_all:
+                    with self._overlay.exclusive(name):
+                        self._overlay.whiteouts.add(name)
+                for backend in self._in_order_of_deleting(backends):
+                    if self._delete_from(backend, walk) and not self._delete_all:
                         walk.log_failures(f"deleted from {backend.name!r}")
                         return
         finally:
@@ -164,9 +165,22 @@ class Writer:
                 invalidation.invalidate_all()
             else:
                 invalidation.invalidate(affected(name))
+        if self._delete_all:
+            walk.trail.insert(0, walk.trail.pop())  # the order of the chain
         done = any(attempt.outcome is Outcome.HELD for attempt in walk.trail)
         if walk.failed or not (done or hidden):
             raise walk.error()
+
+    def _in_order_of_deleting(self, backends: Sequence[Backend]) -> Sequence[Backend]:
+        # The home last: a copy that was made of another's file meanwhile goes, too.
+        return (*backends[1:], backends[0]) if self._delete_all else backends
+
+    def _delete_from(self, backend: Backend, walk: Walk) -> bool:
+        if backend is not self._overlay.home:
+            return walk.ask(backend, "delete", walk.name) is not NOTHING
+        # Other processes wait no longer than that takes here, and for no network.
+        with self._overlay.exclusive(walk.name):
+            return walk.ask(backend, "delete", walk.name) is not NOTHING
 
     def _must_hide(self, name: str) -> bool:
         """Whether a whiteout is there already, or a read-only backend needs one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import urllib.error
@@ -290,3 +291,51 @@ def test_a_failure_while_an_interruption_is_handled_is_a_failure():
     except KeyboardInterrupt:
         FallbackStorage([first, second]).save("x", ContentFile(b"!"))
     assert second.files == {"x": b"!"}
+
+
+def translated(how):
+    """A backend's error that stands for what it caught: a time-out, a program's end."""
+    try:
+        try:
+            raise how
+        except BaseException as caught:
+            raise TimeoutError from caught
+    except TimeoutError as error:
+        return error
+
+
+class Remembering(RecordingStorage):
+    """A circuit breaker: raises again what was raised before."""
+
+    last = None
+
+    def _save(self, name, content):
+        if self.last is not None:
+            raise self.last
+        try:
+            raise ConnectionError("down")
+        except ConnectionError as error:
+            self.last = error
+            raise
+
+
+@pytest.mark.parametrize("how", [asyncio.CancelledError(), SystemExit(2)])
+def test_what_a_backend_has_caught_and_translated_is_its_failure(how):
+    first, second = RecordingStorage("first"), RecordingStorage("second")
+    first.fail("_save", translated(how))
+    FallbackStorage([first, second]).save("x", ContentFile(b"data"))
+    assert second.files == {"x": b"data"}
+
+
+def test_what_was_handled_long_ago_is_no_interruption():
+    """The context of an error that is raised again is that of its first time."""
+    chain = FallbackStorage([Remembering("first"), RecordingStorage("second")])
+
+    def view():
+        try:
+            raise SystemExit
+        except SystemExit:
+            return chain.save("x", ContentFile(b"1"))
+
+    assert view() == "x"
+    assert chain.save("y", ContentFile(b"2")) == "y"

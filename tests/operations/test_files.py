@@ -352,3 +352,10 @@ def test_content_without_a_name_is_content():
     chain = FallbackStorage([hasty])
     chain.save("x", ContentFile(b"data"))
     assert hasty.files == {"x": b"data"}
+
+
+def test_a_plain_file_of_a_read_only_backend_has_a_size(tmp_path):
+    """Not every storage opens a File of Django's."""
+    (tmp_path / "x").write_bytes(b"data")
+    with (tmp_path / "x").open("rb") as opened:
+        assert files.ReadFile(opened, "x", None).size == 4

@@ -11,13 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from django.core.files import locks
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
+from fakes import RecordingStorage
 from overlay.parts import Guard, content_of, staging_left, without
 from overlay.sources import CONTENT, NAME, Source, files_of, make
 
 from fallback_storage.operations.rootlock import exclusive
+from fallback_storage.storage import FallbackStorage
 from fallback_storage.utils.logs import warner
+
+FILES = "django.core.files.storage.FileSystemStorage"
 
 
 @pytest.fixture
@@ -171,3 +176,38 @@ def test_without_links_and_locks_a_failed_rename_leaves_no_name(
         chain.save("b.txt", ContentFile(b"b"))
     assert files_of(home) == []
     assert staging_left(home.location) == []
+
+
+def test_the_threads_of_a_process_do_not_wait_in_the_system(home, monkeypatch):
+    """It would block the thread; a green one takes the one that has the lock along."""
+    asked = []
+
+    def enter():
+        with exclusive(home):
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        with exclusive(home):
+            monkeypatch.setattr(locks, "lock", lambda *args: asked.append(args) or True)
+            waiting = pool.submit(enter)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.2)
+            assert asked == []
+        waiting.result(20)
+    assert len(asked) == 1
+
+
+def test_a_delete_elsewhere_holds_up_no_other(home):
+    """Only what is done in the home is done under its lock."""
+    home.save("a", ContentFile(b"1"))
+    other, seen = RecordingStorage("other", {"a": b"1"}), []
+    other.before("delete", lambda name: seen.append(is_locked(home.location)))
+    chain = FallbackStorage(
+        [
+            {"NAME": "home", "BACKEND": FILES, "OPTIONS": {"location": home.location}},
+            other,
+        ],
+        on_delete="all",
+    )
+    chain.delete("a")
+    assert (seen, other.files, home.exists("a")) == ([False], {}, False)

@@ -320,3 +320,24 @@ def test_a_worker_that_is_stopped_leaves_no_part(tmp_path):
     with pytest.raises(SystemExit):
         chain.save("a.bin", Stopping(io.BytesIO(b"halfof it"), "a.bin"))
     assert not home.exists("a.bin")
+
+
+def test_an_upload_that_can_be_linked_and_not_removed_leaves_no_name(
+    tmp_path, monkeypatch
+):
+    """As another user's file in a directory with a sticky bit."""
+    upload = tmp_path / "upload"
+    upload.write_bytes(b"whole")
+    unlink = os.unlink
+
+    def refuse(path, **kwargs):
+        if str(path) == str(upload):
+            raise PermissionError(errno.EPERM, "not yours")
+        unlink(path, **kwargs)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    home = FileSystemStorage(tmp_path / "home", file_permissions_mode="wrong")
+    with upload.open("rb") as opened, pytest.raises(TypeError):
+        FallbackStorage([writable(home)]).save("a.jpg", OnDisk(opened, str(upload)))
+    assert list(Path(home.location).iterdir()) == []
+    assert upload.read_bytes() == b"whole"

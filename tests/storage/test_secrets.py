@@ -297,3 +297,13 @@ def test_a_chain_at_work_shows_nothing(settings, caplog, kind):
     for storage in failing:
         storage.heal()
     assert_silent(repr(chain.resolve("x")), str(chain.resolve("x")))
+
+
+@pytest.mark.parametrize("place", ["entry", "cache"])
+def test_an_address_where_a_name_belongs_is_not_shown(place):
+    """It may hold a password."""
+    address = f"redis://:{SECRET}@host:6379/0"
+    options = {"entry": {"backends": [address]}, "cache": {"cache": address}}[place]
+    with pytest.raises(ConfigurationError) as caught:
+        FallbackStorage(**{"backends": ["default"], **options})
+    assert SECRET not in str(caught.value)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from fakes import RecordingStorage
 
 from fallback_storage.storage import FallbackStorage
@@ -342,3 +343,26 @@ def test_whoever_comes_after_a_write_sees_it(tmp_path, settings, seed):
         sys.setswitchinterval(interval)
     assert [worker.error for worker in workers] == [None] * 6
     assert history.stale() == []
+
+
+def test_threads_that_use_a_chain_first_build_its_storages_once():
+    """Those that wait meanwhile get what was built: files in memory are not lost."""
+    waiting, built = threading.Barrier(2), []
+
+    def build():
+        with suppress(threading.BrokenBarrierError):
+            waiting.wait(0.5 if built else 5)  # until the other thread is on its way
+        built.append(InMemoryStorage())
+        return built[-1]
+
+    chain = FallbackStorage([build], cache=False)
+    backend = chain.backends[0]
+
+    def second():
+        waiting.wait(5)
+        return backend.storage
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.submit(lambda: backend.storage), pool.submit(second)
+        assert one.result() is other.result()
+    assert len(built) == 1
