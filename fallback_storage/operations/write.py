@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -152,12 +153,9 @@ class Writer:
         try:
             hidden = self._must_hide(name)
             with changing(name):
-                if hidden and self._overlay.whiteouts is not None:
-                    # Before anything is deleted: what a crash leaves is still there.
-                    with self._overlay.exclusive(name):
-                        self._overlay.whiteouts.add(name)
                 for backend in self._in_order_of_deleting(backends):
-                    if self._delete_from(backend, walk) and not self._delete_all:
+                    done = self._delete_from(backend, walk, hidden=hidden)
+                    if done and not self._delete_all:
                         walk.log_failures(f"deleted from {backend.name!r}")
                         return
         finally:
@@ -175,12 +173,16 @@ class Writer:
         # The home last: a copy that was made of another's file meanwhile goes, too.
         return (*backends[1:], backends[0]) if self._delete_all else backends
 
-    def _delete_from(self, backend: Backend, walk: Walk) -> bool:
-        if backend is not self._overlay.home:
-            return walk.ask(backend, "delete", walk.name) is not NOTHING
-        # Other processes wait no longer than that takes here, and for no network.
-        with self._overlay.exclusive(walk.name):
-            return walk.ask(backend, "delete", walk.name) is not NOTHING
+    def _delete_from(self, backend: Backend, walk: Walk, *, hidden: bool) -> bool:
+        name, whiteouts = walk.name, self._overlay.whiteouts
+        # In the home others wait for this, and for no network.
+        is_home = backend is self._overlay.home
+        with self._overlay.exclusive(name) if is_home else nullcontext():
+            if hidden and whiteouts is not None:
+                # Before it is deleted, for what a crash leaves has to be still there;
+                # and each time: what was saved meanwhile has removed the whiteout.
+                whiteouts.add(name)
+            return walk.ask(backend, "delete", name) is not NOTHING
 
     def _must_hide(self, name: str) -> bool:
         """Whether a whiteout is there already, or a read-only backend needs one.
