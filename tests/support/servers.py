@@ -33,8 +33,6 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-import pytest
-
 HOST = "127.0.0.1"
 START_SECONDS = 30
 STOP_SECONDS = 15
@@ -616,6 +614,8 @@ def _in_ci():
 
 def run_or_skip(server):
     """Yield a server that runs while a fixture lives. Missing: a skip, in CI a failure."""
+    import pytest  # the benchmarks start servers without it
+
     try:
         server.start()
     except MissingServerError as exc:
