@@ -315,7 +315,7 @@ class FallbackStorage(Storage):
         """
         clean = clean_name(content.name if name is None else name)
         self._get_engine().writer.require_writable("save", clean)
-        with saving(clean), choices.scope():
+        with saving(clean), choices.scope(max_length):
             return super().save(clean, content, max_length=max_length)
 
     def delete(self, name: StrPath) -> None:

@@ -17,7 +17,7 @@ from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain.flat_listing import Listed, flat_pages, lists_flat
 from fallback_storage.chain.listing import reads_as_stored
-from fallback_storage.operations.files import CHUNK
+from fallback_storage.operations.partial import CHUNK
 
 if TYPE_CHECKING:
     from fallback_storage.chain.backend import Backend

@@ -27,7 +27,6 @@ else:
 
 # Bytes that spooled content may take in memory; the rest goes to a temporary file.
 SPOOL_MEMORY = 5 * 1024 * 1024
-CHUNK = 64 * 1024
 
 
 class FileView(AnyFile):
@@ -166,39 +165,13 @@ def rewindable(content: Any) -> Iterator[Any]:
         return
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_MEMORY) as spool:
         for chunk in content.chunks():
-            spool.write(_as_bytes(chunk))
+            spool.write(as_bytes(chunk))
         spool.seek(0)
         yield _Spooled(content, spool)
 
 
-def is_cut_short(partial: Any, content: Any) -> bool:
-    """Whether the bytes of ``partial`` are a beginning of ``content``, not all of it.
-
-    Both are open file objects; ``content`` is read from its start.
-    """
-    content.seek(0)
-    chunks = content.chunks()
-    expected = b""
-    while found := partial.read(CHUNK):
-        while len(expected) < len(found):
-            chunk = next(chunks, None)
-            if chunk is None:
-                return False
-            expected += _as_bytes(chunk)
-        if not expected.startswith(found):
-            return False
-        expected = expected[len(found) :]
-    return bool(expected) or _goes_on(chunks)
-
-
-def _goes_on(chunks: Iterator[Any]) -> bool:
-    try:
-        return next(chunks, None) is not None
-    except Exception:  # noqa: BLE001 - what cannot be read on was cut off there
-        return True
-
-
-def _as_bytes(chunk: bytes | str) -> bytes:
+def as_bytes(chunk: bytes | str) -> bytes:
+    """Return what is stored of a chunk."""
     return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
 
 

@@ -23,7 +23,7 @@ from fallback_storage.operations.directories import has_directory, make_director
 from fallback_storage.operations.files import AnyFile, Guarded, WrittenFile, rewindable
 from fallback_storage.operations.naming import NAME_TRIES
 from fallback_storage.operations.partial import Claim
-from fallback_storage.utils.locks import changing
+from fallback_storage.utils.locks import changing, choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,6 +60,9 @@ class Writer:
     def save(self, name: str, content: Any) -> str:
         """Save to the first writable backend that succeeds; return the name it gave.
 
+        Where a failed attempt may have left something under the name that cannot be
+        removed, the next backend is given another one: it would not be read there.
+
         Raises ``ReadOnlyBackendError`` if no backend is writable, else what
         ``Walk.error`` says if all failed.
         """
@@ -83,8 +86,9 @@ class Writer:
                         self._show(saved, backend, strict=False)
                         walk.log_failures(f"saved to {backend.name!r}")
                         return saved  # type: ignore[no-any-return]
-                    if claim.begun or walk.last is Outcome.FAILED:
-                        claim.remove_partial(source)
+                    tried = claim.begun or walk.last is Outcome.FAILED
+                    if tried and not claim.remove_partial(source):
+                        name = self._namer.available_name(name, choices.max_length)
         finally:
             invalidation.invalidate(affected(*written))
         raise walk.error()
@@ -104,7 +108,7 @@ class Writer:
                 except FileExistsError:
                     # Somebody took the name since it was chosen: FileSystemStorage
                     # would look for another one in its own files alone.
-                    name = self._namer.available_name(name, None)
+                    name = self._namer.available_name(name, choices.max_length)
                 else:
                     return name
         raise NoAvailableNameError(name, NAME_TRIES)

@@ -66,16 +66,26 @@ class Choices:
         self._mine = threading.local()
 
     @contextmanager
-    def scope(self) -> Iterator[None]:
-        """Let go in the end of what this thread chooses in between."""
-        outer = getattr(self._mine, "names", None)
-        names = self._mine.names = set()
+    def scope(self, max_length: int | None = None) -> Iterator[None]:
+        """Let go in the end of what this thread chooses in between.
+
+        ``max_length``: characters that a name may have which has to be chosen anew.
+        """
+        mine = self._mine
+        outer = getattr(mine, "names", None), self.max_length
+        names: set[str] = set()
+        mine.names, mine.max_length = names, max_length
         try:
             yield
         finally:
             for name in names:
                 self.drop(name)
-            self._mine.names = outer
+            mine.names, mine.max_length = outer
+
+    @property
+    def max_length(self) -> int | None:
+        """How many characters a name may have in this scope; None: no bound."""
+        return getattr(self._mine, "max_length", None)
 
     def take(self, name: str) -> bool:
         """Choose a name; false if another thread has. Outside a scope nothing is kept."""

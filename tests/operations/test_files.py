@@ -19,6 +19,7 @@ from fakes import RecordingStorage
 from halfway import HalfBucket, HalfDisk, stored
 
 from fallback_storage.operations import files
+from fallback_storage.operations.partial import Found, compare
 from fallback_storage.storage import FallbackStorage
 
 NAME = "a/b/picture.jpg"
@@ -277,7 +278,9 @@ def test_spooled_content_can_be_read_many_times(size):
 )
 def test_only_a_true_beginning_is_cut_short(partial, whole, cut):
     """All of it, more than it, or anything else is not a part of what was saved."""
-    assert files.is_cut_short(ContentFile(partial), ContentFile(whole)) is cut
+    found = compare(ContentFile(partial), ContentFile(whole))
+    assert (found is Found.PART) is cut
+    assert (found is Found.WHOLE) is (partial == files.as_bytes(whole))
 
 
 # What stands in front of a file answers as the file itself does

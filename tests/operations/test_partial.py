@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import traceback
+import zlib
 from pathlib import Path
 
 import pytest
@@ -152,18 +153,108 @@ def test_another_writers_object_is_never_removed(theirs):
 
 
 @pytest.mark.parametrize("method", ["exists", "_open", "delete"])
-def test_a_part_that_cannot_be_removed_is_logged(caplog, method):
-    """The save goes on, and whoever runs the site learns what lies where."""
+def test_a_part_that_cannot_be_removed_is_not_read(caplog, method):
+    """The save goes on under another name, and the log says what lies where."""
     first, second = HalfBucket(), RecordingStorage("second")
     chain = FallbackStorage([first, second])
     error = ConnectionError("secret-endpoint is down")
     # Up while the name is chosen, down afterwards.
     first.before("_save", lambda name: first.fail(method, error))
-    assert chain.save(NAME, ContentFile(b"all of it")) == NAME
-    assert second.files == {NAME: b"all of it"}
+    saved = chain.save(NAME, ContentFile(b"all of it"))
+    first.heal(method)
+    assert saved != NAME
+    assert stored(chain, saved) == b"all of it"
+    assert second.files == {saved: b"all of it"}
     assert f"save({NAME!r})" in caplog.text
     assert "could not be removed: ConnectionError" in caplog.text
     assert "secret-endpoint" not in caplog.text
+
+
+# Storages that write in a way of their own
+
+
+class OwnDisk(FileSystemStorage):
+    """Creates the file, then copies the content into it; the disk is full half way."""
+
+    header = b""
+    after = 3
+
+    def _save(self, name, content):
+        path = Path(self.path(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.write(self.header)
+            for chunk in Cut(
+                content, self.after, OSError(errno.ENOSPC, "full")
+            ).chunks():
+                file.write(self.form(chunk))
+        return name
+
+    def form(self, chunk):
+        return chunk
+
+
+class Unbuffered(OwnDisk):
+    """What it creates is there, and empty, when it begins to read."""
+
+    def form(self, chunk):
+        assert not stored(FileSystemStorage(self.location), NAME)
+        return chunk
+
+
+class Compressing(OwnDisk):
+    """What it stores is no beginning of what it was given."""
+
+    def form(self, chunk):
+        return zlib.compress(chunk)
+
+
+class WithHeader(OwnDisk):
+    header = b"v1\n"
+
+
+class Undeletable(OwnDisk):
+    """A delete that fails without an error."""
+
+    def delete(self, name):
+        pass
+
+
+@pytest.mark.parametrize("after", [0, 3])
+@pytest.mark.parametrize("kind", [OwnDisk, Unbuffered])
+def test_a_part_is_removed_whoever_created_its_file(tmp_path, kind, after):
+    """Not only where Django's own _save created it, which locks it meanwhile."""
+    first, second = kind(tmp_path), RecordingStorage("second")
+    first.after = after
+    chain = FallbackStorage([first, second])
+    saved = chain.save(NAME, ContentFile(b"all of it"))
+    assert stored(chain, saved) == b"all of it"
+    if after:
+        assert saved == NAME
+        assert not first.exists(NAME)
+
+
+@pytest.mark.parametrize("kind", [Compressing, WithHeader, Undeletable])
+def test_what_may_be_anothers_stays_and_its_name_goes_to_no_other_backend(
+    tmp_path, kind
+):
+    """Else what is read under the name would be the part."""
+    first, second = kind(tmp_path), RecordingStorage("second")
+    chain = FallbackStorage([first, second])
+    saved = chain.save(NAME, ContentFile(b"all of it"))
+    assert saved != NAME
+    assert stored(chain, saved) == b"all of it"
+    assert list(second.files) == [saved]
+
+
+def test_the_other_name_has_no_more_characters_than_were_asked_for(tmp_path):
+    """A FileField's max_length is that of its column."""
+    first, second = Compressing(tmp_path), RecordingStorage("second")
+    chain = FallbackStorage([first, second])
+    saved = chain.save(NAME, ContentFile(b"all of it"), max_length=len(NAME) + 3)
+    assert saved != NAME
+    assert len(saved) <= len(NAME) + 3
+    assert stored(chain, saved) == b"all of it"
 
 
 # Content whose own reading fails
