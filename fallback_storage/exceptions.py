@@ -95,6 +95,22 @@ class FileNotInAnyBackendError(FallbackStorageError, FileNotFoundError):
         return type(self), (self.operation, self.filename, self.trail)
 
 
+class ContradictoryAnswerError(FallbackStorageError, OSError):
+    """Raised when a backend says "no such file", and then that the file is there."""
+
+    def __init__(self, backend: str, operation: str, name: str) -> None:
+        super().__init__(
+            f"{operation}({name!r}): the backend {backend!r} found no such file, and then "
+            "said that it is there."
+        )
+        self.backend = backend
+        self.operation = operation
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.backend, self.operation, self.name)
+
+
 class AllBackendsFailed(FallbackStorageError, ExceptionGroup[Exception]):
     """Raised when no backend succeeded and more than one of them failed.
 

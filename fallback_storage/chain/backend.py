@@ -7,22 +7,18 @@ import threading
 import weakref
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from django.utils.functional import cached_property
 
-from fallback_storage.chain.profiles import (
-    CONCURRENT_CLASSES,
-    DELETES_TREES_CLASSES,
-    LAZY_OPEN_CLASSES,
-)
+from fallback_storage.chain.profiles import Profile, class_path, profile_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.signals import called, send
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from django.core.files.storage import Storage
 
@@ -41,15 +37,14 @@ class Policy:
 
     ``read_only``: never written to; None means that the configuration did not say,
     and the backend is writable. ``always_probe``: the memo never answers for it.
-    ``lazy_open``: ``open`` succeeds for missing files, so it is probed first; None
-    means "decide by the class". ``concurrent``: it may be asked from several threads
-    at once by one request; None means "decide by the class".
+    ``absent_on_403``: a server that refuses to tell has no such file.
+    ``profile``: overrides of what is known of its class.
     """
 
     read_only: bool | None = None
     always_probe: bool = False
-    lazy_open: bool | None = None
-    concurrent: bool | None = None
+    absent_on_403: bool = False
+    profile: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BackendError(Exception):
@@ -89,6 +84,8 @@ class Backend:
         self.policy = policy
         self.read_only = bool(policy.read_only)
         self.always_probe = policy.always_probe
+        # False once its server has refused to list.
+        self.may_list = True
         self.calls = 0
         self.failures = 0
         self.seconds = 0.0
@@ -118,10 +115,21 @@ class Backend:
     def _build_whole(self) -> Storage:
         with self._refusing_cycles():
             storage = self._build()
+            self._refuse_vain_option(storage)
             # The checks build for nobody, and look for themselves at what is within.
             for inner in entries_of(storage) if self.owner else ():
                 _ = inner.storage
             return storage
+
+    def _refuse_vain_option(self, storage: Storage) -> None:
+        if self.policy.absent_on_403 and not self._profile_of(storage).is_denied:
+            raise ConfigurationError(
+                Mistake.WRONG_VALUE,
+                f"{self.where}['ABSENT_ON_403']",
+                f"is True, but of {class_path(storage.__class__)} it is not known what a "
+                "403 means.",
+                "Leave it out, or write a function for IS_DENIED into PROFILE.",
+            )
 
     @contextmanager
     def _refusing_cycles(self) -> Iterator[None]:
@@ -164,24 +172,18 @@ class Backend:
         return "_exists_live" if is_chain else "exists"
 
     @cached_property
-    def lazy_open(self) -> bool:
-        """Whether ``open`` tells nothing about existence."""
-        if self.policy.lazy_open is not None:
-            return self.policy.lazy_open
-        return self.is_one_of(LAZY_OPEN_CLASSES)
+    def profile(self) -> Profile:
+        """Return what is known of the storage's class, as its entry corrects it."""
+        return self._profile_of(self.storage)
 
-    @cached_property
-    def concurrent(self) -> bool:
-        """Whether one request may ask it from several threads."""
-        if self.policy.concurrent is not None:
-            return self.policy.concurrent
-        return self.is_one_of(CONCURRENT_CLASSES)
+    def _profile_of(self, storage: Storage) -> Profile:
+        return replace(profile_of(storage), **self.policy.profile)
 
     @property
     def deletes_trees(self) -> bool:
         """Whether ``delete`` of a directory deletes the files in it as well."""
         # One that was never built has deleted nothing.
-        return "storage" in self.__dict__ and self.is_one_of(DELETES_TREES_CLASSES)
+        return "storage" in self.__dict__ and self.profile.deletes_trees
 
     def implements(self, operation: str) -> bool:
         """Whether the storage has its own ``operation``; Django's base has stubs."""
@@ -244,13 +246,6 @@ class Backend:
                 "failures": self.failures,
                 "seconds": self.seconds,
             }
-
-    def is_one_of(self, class_paths: Collection[str]) -> bool:
-        """Whether the storage's class, or a base of it, is one of these paths."""
-        return any(
-            f"{klass.__module__}.{klass.__qualname__}" in class_paths
-            for klass in self.storage.__class__.__mro__
-        )
 
 
 def _django_storage_class() -> type[Storage]:

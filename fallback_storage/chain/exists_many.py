@@ -26,7 +26,8 @@ from django.core.files.storage import FileSystemStorage
 from fallback_storage.chain.flat_listing import flat_pages, lists_flat
 from fallback_storage.chain.listing import PAGE_SIZE
 from fallback_storage.chain.names import memo_key
-from fallback_storage.chain.outcomes import Attempt, Outcome, classify
+from fallback_storage.chain.outcomes import Attempt, Outcome, classify, http_status
+from fallback_storage.chain.second_look import FORBIDDEN
 from fallback_storage.chain.walk import Walk
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def probe_walks(backend: Backend, walks: Sequence[Walk]) -> None:
     pending = {walk.name: walk for walk in walks}
     if len(pending) > 1 and _is_plain_directory(backend):
         _look_into_directories(backend, pending)
-    elif len(pending) >= WORTH_LISTING and lists_flat(backend):
+    elif len(pending) >= WORTH_LISTING and backend.may_list and lists_flat(backend):
         _list(backend, pending)
     _ask(backend, [walk for walk in walks if walk.name in pending])
 
@@ -180,6 +181,8 @@ def _list_group(
     except Exception as error:  # noqa: BLE001 - the questions will tell what is wrong
         backend.count(0.0, failed=True)
         classify(error)  # raises what must not be passed over
+        # It would be refused for the next names, too.
+        backend.may_list = http_status(error) != FORBIDDEN
         return True
     absent = [name for name in names if name in pending]
     _decide(backend, pending, absent, Outcome.ABSENT, 0.0)
@@ -212,7 +215,7 @@ def _decide(
 
 
 def _ask(backend: Backend, walks: Sequence[Walk]) -> None:
-    if not backend.concurrent:
+    if not backend.profile.concurrent:
         for walk in walks:
             walk.probe(backend)
         return

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.crypto import salted_hmac
 
+from fallback_storage.chain.profiles import class_path
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -36,11 +38,6 @@ PLACES = (
     "_host",
     "_root_path",
 )
-
-IN_PROCESS_CLASS = "django.core.files.storage.memory.InMemoryStorage"
-
-# Its place says all of what it holds; what else it is built with does not matter.
-FILE_SYSTEM_CLASS = "django.core.files.storage.filesystem.FileSystemStorage"
 
 
 def fingerprint(backends: Iterable[Backend], *, whiteouts: bool = False) -> str:
@@ -80,7 +77,7 @@ def hold_the_same(one: Backend, other: Backend) -> bool:
     (klass, origin, places), (other_class, other_origin, other_places) = described
     # Without a place nothing is certain: each may be a world of its own.
     placed = any(place for _, place in places) and places == other_places
-    same_made = origin == other_origin or klass == FILE_SYSTEM_CLASS
+    same_made = origin == other_origin or one.profile.place_is_all
     return bool(placed and klass == other_class and same_made)
 
 
@@ -89,10 +86,10 @@ def _describe_backend(backend: Backend) -> Any:
     inner = getattr(storage, "backends", None)
     if isinstance(inner, tuple) and hasattr(storage, "resolve"):
         return [_describe_backend(each) for each in inner]
-    if backend.is_one_of({IN_PROCESS_CLASS}):
+    if backend.profile.in_process:
         return [_only_here()]
     origin = _describe(backend.origin) or _constructor_arguments(storage)
-    klass = f"{storage.__class__.__module__}.{storage.__class__.__qualname__}"
+    klass = class_path(storage.__class__)
     places = [(place, _describe(getattr(storage, place, None))) for place in PLACES]
     return klass, origin, places
 

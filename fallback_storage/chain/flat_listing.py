@@ -7,10 +7,10 @@ would (``lists_flat``).
 from __future__ import annotations
 
 import re
-import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from fallback_storage.chain.dialects import s3storage_parameters
 from fallback_storage.chain.names import is_name
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
 
-S3_CLASS: Final = "storages.backends.s3.S3Storage"
-# What has to be S3Storage's own for keys and names to be as they are there.
-S3_METHODS: Final = ("exists", "listdir", "_normalize_name", "get_object_parameters")
 MD5: Final = re.compile("[0-9a-f]{32}")
 
 BEFORE_PARSE: Final = "before-parse.s3.ListObjectsV2"
@@ -42,21 +39,15 @@ class Listed(NamedTuple):
 
 
 def lists_flat(backend: Backend) -> bool:
-    """Whether the backend is an S3Storage whose keys and names are S3Storage's own.
+    """Whether the backend's keys and names are those of S3Storage, so that it can be asked.
 
-    A subclass that spells names, asks or lists in a way of its own is not; neither is
-    one that sends parameters along with its questions: they may change the answer.
+    A subclass that spells names, asks or lists in a way of its own does not; neither
+    does one that sends parameters along with its questions: they may change the answer.
     """
-    storage: Any = backend.storage
-    klass = storage.__class__
-    base = next((base for base in klass.__mro__ if _path(base) == S3_CLASS), None)
-    if base is None:
+    if not backend.profile.lists_flat:
         return False
-    for method in S3_METHODS:
-        own = getattr(base, method, None)
-        if getattr(klass, method, None) is not own or method in vars(storage):
-            return False
-    return _asks_plainly(storage, base)
+    parameters = getattr(backend.storage, "object_parameters", None)
+    return not (parameters and s3storage_parameters(parameters))
 
 
 def flat_pages(
@@ -101,20 +92,6 @@ def _leave_out_dates(response_dict: dict[str, Any], **kwargs: Any) -> None:
     """
     if getattr(_thread, "needs_no_dates", False):
         response_dict["body"] = DATE.sub(b"", response_dict["body"])
-
-
-def _asks_plainly(storage: Any, base: type) -> bool:
-    parameters = storage.object_parameters
-    if not parameters:
-        return True
-    # The one who decides which of them exists() sends; imported by who made the storage.
-    module = sys.modules.get(base.__module__)
-    chosen = getattr(module, "_filter_download_params", None)
-    return chosen is not None and not chosen(parameters)
-
-
-def _path(klass: type) -> str:
-    return f"{klass.__module__}.{klass.__qualname__}"
 
 
 def _md5(etag: str | None) -> str | None:

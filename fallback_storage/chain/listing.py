@@ -21,6 +21,7 @@ from django.core.files.storage import FileSystemStorage
 from fallback_storage.chain.flat_listing import Listed, flat_pages, lists_flat
 from fallback_storage.chain.names import is_name, is_own
 from fallback_storage.chain.outcomes import Outcome, classify
+from fallback_storage.chain.second_look import LISTING, look_again
 from fallback_storage.exceptions import OperationNotSupportedError
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def _listdir(backend: Backend, directory: str) -> tuple[Sequence[str], Sequence[
     except NotImplementedError as error:
         raise _cannot_list(backend) from error
     except Exception as error:
-        if classify(error) is Outcome.ABSENT:
+        seen, _ = look_again(backend, LISTING, directory, classify(error), error)
+        if seen is Outcome.ABSENT:
             return (), ()
         raise
     return directories, files

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from types import FrameType
 
 
@@ -64,13 +65,12 @@ NOT_FOUND = frozenset(
         ("azure", "ResourceNotFoundError"),
         ("google", "NotFound"),
         ("libcloud", "ObjectDoesNotExistError"),
-        ("minio", "NoSuchKey"),
         ("oss2", "NoSuchKey"),
         ("swiftclient", "NoSuchObject"),
     }
 )
 
-# Codes of botocore's ClientError. "NoSuchBucket" is a 404 as well, but says nothing
+# Codes of S3. "NoSuchBucket" is a 404 as well, but says nothing
 # about the file: it is a failure.
 S3_NOT_FOUND_CODES = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 
@@ -140,7 +140,7 @@ def _os_error_says_not_found(error: OSError) -> bool:
 
 def _class_says_not_found(klass: type, exception: BaseException) -> bool:
     package, name = klass.__module__.partition(".")[0], klass.__name__
-    if (package, name) == ("botocore", "ClientError"):
+    if (package, name) in {("botocore", "ClientError"), ("minio", "S3Error")}:
         return _s3_code(exception) in S3_NOT_FOUND_CODES
     if (package, name) == ("dropbox", "ApiError"):
         return _dropbox_says_not_found(exception)
@@ -150,15 +150,46 @@ def _class_says_not_found(klass: type, exception: BaseException) -> bool:
 
 
 def _s3_code(exception: BaseException) -> str:
-    response = getattr(exception, "response", None) or {}
-    return str(response.get("Error", {}).get("Code", ""))
+    """Return the code of botocore's ``ClientError``, or of minio's ``S3Error``."""
+    response = getattr(exception, "response", None)
+    if isinstance(response, dict):
+        return str(response.get("Error", {}).get("Code", ""))
+    return str(getattr(exception, "code", ""))
+
+
+def http_status(exception: BaseException | None) -> int | None:
+    """Return the status that an exception of some HTTP client tells, if it does.
+
+    Or the one that it was made of.
+    """
+    seen: set[int] = set()
+    while exception is not None and id(exception) not in seen:
+        seen.add(id(exception))
+        status = _http_status(exception)
+        if status is not None:
+            return status
+        exception = exception.__cause__ or exception.__context__
+    return None
 
 
 def _http_status(exception: BaseException) -> int | None:
-    """Status of an ``HTTPError`` of urllib (``code``) or requests (``response``)."""
     response = getattr(exception, "response", None)
-    status = getattr(response, "status_code", getattr(exception, "code", None))
-    return status if isinstance(status, int) else None
+    if isinstance(response, dict):  # botocore
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    else:
+        # requests, httpx and azure; minio; google and urllib.
+        status = getattr(response, "status_code", None)
+        if status is None:
+            status = getattr(response, "status", getattr(exception, "code", None))
+    return int(status) if isinstance(status, int) else None
+
+
+def is_a(exception: BaseException, class_paths: Collection[str]) -> bool:
+    """Whether the exception's class, or a base of it, is one of these paths."""
+    return bool(class_paths) and any(
+        f"{klass.__module__}.{klass.__qualname__}" in class_paths
+        for klass in type(exception).__mro__
+    )
 
 
 def _dropbox_says_not_found(exception: BaseException) -> bool:

@@ -1,48 +1,149 @@
-"""What is known of storage classes: data, by class path.
+"""What is known of storage classes: one table, by class path.
 
-A class is named, or a base of it. Nothing is imported for that.
+Nothing is imported for it. A row holds for the class and for its subclasses, but for
+what a subclass does in a way of its own: see ``METHODS``. A class that is in no row is
+taken to keep Django's contract. An entry of a chain overrides its row by ``PROFILE``.
 """
 
 from __future__ import annotations
 
-# Storages whose open() succeeds for files that are not there (they only build a file
-# object): by class name, of this class or of one of its bases.
-LAZY_OPEN_CLASSES = frozenset(
-    {
-        "storages.backends.apache_libcloud.LibCloudStorage",
-        "storages.backends.azure_storage.AzureStorage",
-        "storages.backends.dropbox.DropboxStorage",
-        "storages.backends.dropbox.DropBoxStorage",
-        "storages.backends.ftp.FTPStorage",
-        "storages.backends.sftpstorage.SFTPStorage",
-    }
-)
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-# Storages that bear questions from several threads at once, and are far enough away for
-# that to be worth while.
-CONCURRENT_CLASSES = frozenset(
-    {
-        "storages.backends.azure_storage.AzureStorage",
-        "storages.backends.gcloud.GoogleCloudStorage",
-        "storages.backends.s3.S3Storage",
-    }
-)
+from fallback_storage.chain import dialects
 
-# Storages that never show a part of a file, and whose servers check what arrives.
-WHOLE_CLASSES = frozenset(
-    {
-        "django.core.files.storage.memory.InMemoryStorage",
-        "storages.backends.azure_storage.AzureStorage",
-        "storages.backends.gcloud.GoogleCloudStorage",
-        "storages.backends.s3.S3Storage",
-    }
-)
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
-# Storages whose delete() of a directory takes what is below it along.
-DELETES_TREES_CLASSES = frozenset(
-    {
-        "django.core.files.storage.memory.InMemoryStorage",
-        "storages.backends.dropbox.DropboxStorage",
-        "storages.backends.dropbox.DropBoxStorage",
-    }
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is known of a storage; the defaults are what Django's contract says.
+
+    ``concurrent``: it is far away, and one request may ask it from several threads.
+    ``deletes_trees``: ``delete`` of a directory takes along what is below it.
+    ``in_process``: its content lives in this process. ``lazy_open``: ``open`` succeeds
+    for files that are not there. ``lists_flat``: it can be asked for all keys that
+    begin with a text (``flat_listing``). ``whole``: it never shows a part of a file,
+    and its server checks what arrives.
+
+    ``answers_always``: methods that have an answer for files that are not there.
+    ``not_found``: paths of exceptions that mean "no such file".
+    ``ask_again``: a question that tells "absent" from "failed" where the class itself
+    does not: true for a file that is there, false for none, else an exception; and
+    ``ask_for_directory``, where a listing failed.
+    ``is_denied``: whether a 403 means that the server does not want to tell, of a file
+    that may not be there; ``permission``: what credentials lack then.
+    ``place_is_all``: where its files are says which files it has.
+    """
+
+    concurrent: bool = False
+    deletes_trees: bool = False
+    in_process: bool = False
+    lazy_open: bool = False
+    lists_flat: bool = False
+    place_is_all: bool = False
+    whole: bool = False
+    answers_always: tuple[str, ...] = ()
+    not_found: tuple[str, ...] = ()
+    ask_again: Callable[[Any, str], bool] | None = None
+    ask_for_directory: Callable[[Any, str], bool] | None = None
+    is_denied: Callable[[Any, str, Exception], bool] | None = None
+    permission: str = ""
+
+
+DJANGO = Profile()
+
+# What a subclass must have as it is for a row's permission to hold for it, too. (What
+# warns of a class is kept for all of its subclasses: a method that calls that of the
+# class is as lazy as it.)
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "lists_flat": ("exists", "listdir", "_normalize_name", "get_object_parameters"),
+    "place_is_all": ("__init__", "path"),
+    "whole": ("_save",),
+}
+
+_AZURE = Profile(concurrent=True, lazy_open=True, whole=True)
+_DATABASE = Profile(
+    not_found=(
+        "django.core.exceptions.ObjectDoesNotExist",
+        "db_file_storage.storage.NameException",
+    ),
 )
+_DROPBOX = Profile(deletes_trees=True, lazy_open=True)
+
+PROFILES: Mapping[str, Profile] = {
+    "db_file_storage.storage.DatabaseFileStorage": _DATABASE,
+    "dbfiles.storage.DBStorage": _DATABASE,
+    "django.core.files.storage.filesystem.FileSystemStorage": Profile(
+        place_is_all=True
+    ),
+    "django.core.files.storage.memory.InMemoryStorage": Profile(
+        deletes_trees=True, in_process=True, whole=True
+    ),
+    "django_s3_storage.storage.S3Storage": Profile(
+        ask_again=dialects.head_object,
+        is_denied=dialects.denies(dialects.get_by_django_s3_storage),
+        permission="s3:ListBucket",
+        whole=True,
+    ),
+    "django_storage_webdav.storage.WebDavStorage": Profile(ask_again=dialects.propfind),
+    "minio_storage.storage.MinioStorage": Profile(
+        lazy_open=True,
+        whole=True,
+        ask_again=dialects.stat_object,
+        is_denied=dialects.denies(dialects.get_by_minio),
+        permission="s3:ListBucket",
+    ),
+    "storages.backends.apache_libcloud.LibCloudStorage": Profile(lazy_open=True),
+    "storages.backends.azure_storage.AzureStorage": _AZURE,
+    "storages.backends.dropbox.DropBoxStorage": _DROPBOX,
+    "storages.backends.dropbox.DropboxStorage": _DROPBOX,
+    "storages.backends.ftp.FTPStorage": Profile(
+        lazy_open=True,
+        answers_always=("size",),
+        ask_again=dialects.name_list,
+        ask_for_directory=dialects.name_list,
+    ),
+    "storages.backends.gcloud.GoogleCloudStorage": Profile(
+        concurrent=True,
+        whole=True,
+        is_denied=dialects.is_denied_by_google,
+        permission="storage.objects.list",
+    ),
+    "storages.backends.s3.S3Storage": Profile(
+        concurrent=True,
+        lists_flat=True,
+        whole=True,
+        is_denied=dialects.denies(dialects.get_by_s3storage),
+        permission="s3:ListBucket",
+    ),
+    "storages.backends.sftpstorage.SFTPStorage": Profile(lazy_open=True),
+}
+
+
+def profile_of(storage: object) -> Profile:
+    """Return what the table says of a storage's class, or of the nearest base of it."""
+    klass = storage.__class__
+    for base in klass.__mro__:
+        row = PROFILES.get(class_path(base))
+        if row is not None:
+            changed = {
+                fact: getattr(DJANGO, fact)
+                for fact, methods in METHODS.items()
+                if any(_is_changed(storage, base, method) for method in methods)
+            }
+            return replace(row, **changed)
+    return DJANGO
+
+
+def _is_changed(storage: object, base: type, method: str) -> bool:
+    own = getattr(base, method, None)
+    return getattr(storage.__class__, method, None) is not own or method in getattr(
+        storage, "__dict__", ()
+    )
+
+
+def class_path(klass: type) -> str:
+    """Return where a class is to be found."""
+    return f"{klass.__module__}.{klass.__qualname__}"

@@ -238,15 +238,19 @@ class Resolver:
             self._fill(walk, index, len(self._backends), known, lease)
         if signals.resolved.receivers:
             self.tell(operation, walk)
-        if index is None:
+        if answer is NOTHING or index is None:
             raise walk.error()
         return answer, index
 
     def _ask_in_order(
         self, walk: Walk, method: str, known: Known, args: tuple[Any, ...]
     ) -> tuple[Any, int | None, bool]:
-        """Return an answer, who gave it, and whether the known holder had lost it."""
+        """Return an answer, who holds the file, and whether the known holder had lost it.
+
+        No answer, and a holder: that one lacks the method.
+        """
         veil = Veil(self._whiteouts, walk)
+        lacking: list[int] = []
         for index, backend in enumerate(self._backends):
             if known.skips(index):
                 self.recall_miss(walk, index, known)
@@ -254,18 +258,52 @@ class Resolver:
             if index != known.holder and veil.hides(index):
                 walk.note(backend, Outcome.HIDDEN)
                 continue
+            certain = walk.certain
             answer = self._ask_holder(walk, backend, method, args)
-            if answer is not NOTHING:
-                walk.log_failures(f"the answer is that of {backend.name!r}")
-                return answer, index, False
-            if index == known.holder and walk.last is Outcome.ABSENT:
-                return NOTHING, None, True
-        return NOTHING, None, False
+            if walk.last is Outcome.UNSUPPORTED and method != "_open":
+                walk.certain = certain
+                lacking.append(index)
+            is_told = index == known.holder and walk.last is not Outcome.FAILED
+            if answer is not NOTHING or is_told:
+                return self._weigh(walk, answer, index, lacking)
+        return self._weigh(walk, NOTHING, None, lacking)
+
+    def _weigh(
+        self, walk: Walk, answer: Any, index: int | None, lacking: Sequence[int]
+    ) -> tuple[Any, int | None, bool]:
+        """Return what an answer is worth while ``lacking`` backends lack the method."""
+        if walk.unsupported and len(walk.trail) == len(self._backends):
+            # Where nobody has the method, nobody need be asked for the file.
+            walk.certain = False
+            return NOTHING, None, False
+        holder = self._holder_among(walk, lacking)
+        if holder is not None:
+            return NOTHING, holder, False
+        if answer is NOTHING:
+            return NOTHING, None, index is not None
+        walk.log_failures(f"the answer is that of {walk.trail[-1].backend!r}")
+        return answer, index, False
+
+    def _holder_among(self, walk: Walk, lacking: Sequence[int]) -> int | None:
+        """Return which of the backends that lack the method holds the file, if one does.
+
+        Then the others' answers are none: not of a copy, nor that they have no such file.
+        """
+        for index in lacking:
+            asking = Walk("exists", walk.name)
+            outcome = asking.probe(self._backends[index])
+            walk.correct(index, asking.trail[-1])
+            if outcome is Outcome.HELD:
+                return index
+        return None
 
     def _ask_holder(
         self, walk: Walk, backend: Backend, method: str, args: tuple[Any, ...]
     ) -> Any:
-        if backend.lazy_open:
+        profile = backend.profile
+        if (
+            method == "_open" and profile.lazy_open
+        ) or method in profile.answers_always:
             # It would succeed for a file that is not there.
             if walk.probe(backend) in {Outcome.ABSENT, Outcome.FAILED}:
                 return NOTHING

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.chain.outcomes import Attempt, Outcome, classify
+from fallback_storage.chain.second_look import look_again
 from fallback_storage.exceptions import (
     AllBackendsFailed,
     FileNotInAnyBackendError,
@@ -118,29 +119,51 @@ class Walk:
             return Outcome.UNSUPPORTED
         start = time.perf_counter()
         try:
-            outcome = Outcome.HELD if exists(self.name) else Outcome.ABSENT
+            is_there = exists(self.name)
         except Exception as error:  # noqa: BLE001 - a backend's failure is an answer
             return self.judge(backend, error, time.perf_counter() - start)
         seconds = time.perf_counter() - start
         backend.count(seconds)
+        outcome = Outcome.HELD if is_there else Outcome.ABSENT
+        if not is_there and backend.profile.ask_again is not None:
+            outcome, reason = look_again(
+                backend, self.operation, self.name, outcome, None
+            )
+            return self._tell(backend, outcome, reason, seconds)
         self.trail.append(Attempt(backend.name, outcome, None, False, seconds))
         return outcome
 
     def judge(self, backend: Backend, error: Exception, seconds: float) -> Outcome:
         """Add what an exception of a backend means; raise it if it is for nobody else."""
         outcome = Outcome.FAILED
+        reason: Exception | None = error
         try:
             outcome = classify(error)
-            if self._writes and outcome is Outcome.ABSENT:
-                outcome = Outcome.FAILED
+            if self._writes:
+                outcome = Outcome.FAILED if outcome is Outcome.ABSENT else outcome
+            elif outcome is Outcome.FAILED or (
+                outcome is Outcome.ABSENT and backend.profile.ask_again is not None
+            ):
+                outcome, reason = look_again(
+                    backend, self.operation, self.name, outcome, error
+                )
         finally:
             backend.count(seconds, failed=outcome is Outcome.FAILED)
-        if outcome is not Outcome.FAILED:
+        return self._tell(backend, outcome, reason, seconds)
+
+    def _tell(
+        self,
+        backend: Backend,
+        outcome: Outcome,
+        error: Exception | None,
+        seconds: float,
+    ) -> Outcome:
+        if outcome is not Outcome.FAILED and error is not None:
             # Its frames would keep this walk alive until the garbage collector
             # comes; "not there" needs no traceback.
             error = error.with_traceback(None)
         self.note(backend, outcome, error, seconds)
-        if outcome is Outcome.FAILED and backend_failed.receivers:
+        if outcome is Outcome.FAILED and error and backend_failed.receivers:
             failure = Failure(backend.name, self.operation, self.name, error, seconds)
             send(backend_failed, backend.owner, failure=failure)
         return outcome
@@ -159,10 +182,19 @@ class Walk:
         """Add to the trail what the memo answered for a backend."""
         self.add(Attempt(backend.name, outcome, None, True))
 
+    def correct(self, index: int, attempt: Attempt) -> None:
+        """Put another line in a line's place; the trail ends with it if it says "held"."""
+        if attempt.outcome is Outcome.HELD:
+            del self.trail[index + 1 :]
+        self._count(attempt.outcome)
+        self.trail[index] = attempt
+
     def add(self, attempt: Attempt) -> None:
         """Add one line to the trail; it may be in other walks' trails as well."""
         self.trail.append(attempt)
-        outcome = attempt.outcome
+        self._count(attempt.outcome)
+
+    def _count(self, outcome: Outcome) -> None:
         if outcome is Outcome.HIDDEN:
             self.hidden = True
         elif outcome is Outcome.FAILED:
@@ -225,6 +257,11 @@ class Walk:
             error.name = self.name
             error.trail = tuple(self.trail)
             return error
+        if self.trail and self.last is Outcome.HELD:
+            return OperationNotSupportedError(
+                f"The backend {self.trail[-1].backend!r}, which holds {self.name!r}, does "
+                f"not implement {self.operation}()."
+            )
         if self.unsupported:
             asked = ", ".join(attempt.backend for attempt in self.trail) or "none"
             return OperationNotSupportedError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import Storage, storages
@@ -11,6 +12,7 @@ from django.utils.functional import LazyObject
 from django.utils.module_loading import import_string
 
 from fallback_storage.chain.backend import Policy
+from fallback_storage.chain.profiles import Profile
 from fallback_storage.conf.messages import (
     lineage,
     presentable_cause,
@@ -18,7 +20,7 @@ from fallback_storage.conf.messages import (
     shown,
     suggestion,
 )
-from fallback_storage.conf.rules import DICT, FLAG, TEXT, Rules, mistakes_in
+from fallback_storage.conf.rules import DICT, FLAG, TEXT, Rule, Rules, mistakes_in
 from fallback_storage.conf.settings import aliases, options_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
@@ -28,15 +30,32 @@ if TYPE_CHECKING:
 POLICY_KEYS: Rules = {
     "READ_ONLY": (FLAG,),
     "ALWAYS_PROBE": (FLAG,),
-    "CONCURRENT": (FLAG,),
-    "LAZY_OPEN": (FLAG,),
+    "ABSENT_ON_403": (FLAG,),
+}
+# Of the profile, what is also a key of its own.
+SHORT_KEYS: Rules = {"CONCURRENT": (FLAG,), "LAZY_OPEN": (FLAG,)}
+
+FUNCTION = Rule(
+    lambda value: isinstance(value, str) or callable(value),
+    "Write a function, or its dotted path.",
+)
+TEXTS = Rule(
+    lambda value: isinstance(value, list | tuple) and all(map(TEXT.holds, value)),
+    "Write a list of strings.",
+)
+# By the type of what the table of profiles says.
+PROFILE_RULES = {bool: FLAG, str: TEXT, tuple: TEXTS, NoneType: FUNCTION}
+PROFILE_KEYS: Rules = {
+    fact.name.upper(): (PROFILE_RULES[type(fact.default)],) for fact in fields(Profile)
 }
 KEYS: Rules = {
     "ALIAS": (TEXT,),
     "BACKEND": (TEXT,),
     "OPTIONS": (DICT,),
     "NAME": (TEXT,),
+    "PROFILE": (DICT,),
     **POLICY_KEYS,
+    **SHORT_KEYS,
 }
 
 
@@ -90,7 +109,13 @@ def mistakes_in_entry(entry: Any, where: str) -> Iterator[ConfigurationError]:
         return
     entry = _written_out(entry)
     if isinstance(entry, dict):
-        yield from mistakes_in(entry, KEYS, where) or _conflicts(entry, where)
+        yield from (
+            mistakes_in(entry, KEYS, where)
+            or mistakes_in(
+                entry.get("PROFILE", {}), PROFILE_KEYS, f"{where}['PROFILE']"
+            )
+            or _conflicts(entry, where)
+        )
     elif not isinstance(entry, Storage) and not callable(entry):
         yield ConfigurationError(
             Mistake.NO_ENTRY,
@@ -131,6 +156,14 @@ def _conflicts(entry: Mapping[str, Any], where: str) -> Iterator[ConfigurationEr
             where,
             "has an empty NAME.",
             "Leave NAME out, or fill it.",
+        )
+    elif entry.get("ABSENT_ON_403") and not entry.get("READ_ONLY"):
+        yield ConfigurationError(
+            Mistake.WRONG_VALUE,
+            f"{where}['ABSENT_ON_403']",
+            "is True for a backend that is not READ_ONLY.",
+            "Grant its credentials the permission to list (S3: s3:ListBucket), or write "
+            "READ_ONLY: a save must know which names are taken.",
         )
     elif has_alias:
         yield from _mistakes_in_alias(entry["ALIAS"], where)
@@ -213,10 +246,31 @@ def _spec(entry: Any, where: str) -> BackendSpec:
         entry.get("NAME", name),
         where,
         build,
-        Policy(**{key.lower(): entry[key] for key in POLICY_KEYS if key in entry}),
+        Policy(
+            **{key.lower(): entry[key] for key in POLICY_KEYS if key in entry},
+            profile=_profile(entry),
+        ),
         (path, options),
         given_name="ALIAS" in entry or "NAME" in entry,
     )
+
+
+def _profile(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an entry says of its storage's class."""
+    short = {key: entry[key] for key in SHORT_KEYS if key in entry}
+    written = {**entry.get("PROFILE", {}), **short}
+    return {key.lower(): _usable(key, written[key]) for key in written}
+
+
+def _usable(key: str, value: Any) -> Any:
+    if FUNCTION in PROFILE_KEYS[key] and isinstance(value, str):
+        # Imported when it is needed: settings are read before there are apps.
+        return partial(_call, value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _call(path: str, *args: Any) -> Any:
+    return import_string(path)(*args)
 
 
 def build_alias(alias: str, where: str) -> Storage:

@@ -16,7 +16,6 @@ from fallback_storage.cache import invalidation
 from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.listing import is_read_as_stored, reads_as_stored
 from fallback_storage.chain.names import affected
-from fallback_storage.chain.profiles import WHOLE_CLASSES
 from fallback_storage.exceptions import CorruptCopyError, TornCopyError
 from fallback_storage.jobs.compare import (
     Content,
@@ -52,7 +51,7 @@ class Copier:
         self._storage: Any = overlay.home.storage
         self._stop = stop
         self._confirms = not staging.can_stage(self._storage)
-        self._is_whole = self._home.is_one_of(WHOLE_CLASSES)
+        self._is_whole = self._home.profile.whole
         self.leaves_parts = self._confirms and not self._is_whole
 
     def copy(

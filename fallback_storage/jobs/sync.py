@@ -261,4 +261,4 @@ def _failed(
 
 
 def _bears_threads(backend: Backend) -> bool:
-    return backend.concurrent or isinstance(backend.storage, FileSystemStorage)
+    return backend.profile.concurrent or isinstance(backend.storage, FileSystemStorage)

@@ -70,8 +70,8 @@ class Claim:
         has. Failures are logged.
         """
         storage = self._backend.storage
-        if can_stage(storage):
-            return True  # nothing of ours was ever under this name
+        if can_stage(storage) or self._backend.profile.whole:
+            return True  # never was a part of ours under this name
         try:
             return self._clear(storage, content)
         except Exception as error:  # noqa: BLE001 - the save's failure is what counts

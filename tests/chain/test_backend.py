@@ -116,9 +116,9 @@ def test_an_alias_is_the_very_instance_that_django_keeps():
 
 def test_what_looks_like_a_storage_is_one():
     """Some storages do not subclass Django's; missing methods are passed over."""
-    chain = FallbackStorage([LooksLikeOne, RecordingStorage(files={"x": b"1"})])
+    chain = FallbackStorage([LooksLikeOne, RecordingStorage(files={"y": b"1"})])
     assert chain.exists("x") is True
-    assert chain.size("x") == 1
+    assert chain.size("y") == 1
 
 
 # Names and policies
@@ -154,7 +154,7 @@ def test_policies_are_those_of_the_entry():
         ]
     )
     found = [
-        (b.read_only, b.policy.read_only, b.always_probe, b.lazy_open)
+        (b.read_only, b.policy.read_only, b.always_probe, b.profile.lazy_open)
         for b in chain.backends
     ]
     assert found == [
@@ -174,7 +174,7 @@ def test_lazy_open_is_known_by_class():
     )
     mine = type("Mine", (azure,), {})
     chain = FallbackStorage([azure, mine, RecordingStorage, "local"])
-    assert [b.lazy_open for b in chain.backends] == [True, True, False, False]
+    assert [b.profile.lazy_open for b in chain.backends] == [True, True, False, False]
 
 
 def test_a_lazily_opening_backend_is_probed_first():
@@ -188,7 +188,7 @@ def test_a_lazily_opening_backend_is_probed_first():
         pass
 
     lazy, second = Lazy("lazy"), RecordingStorage("second", {"x": b"1"})
-    Mine.__module__, Mine.__qualname__ = "storages.backends.ftp", "FTPStorage"
+    Mine.__module__, Mine.__qualname__ = "storages.backends.sftpstorage", "SFTPStorage"
     for first in (Mine("lazy"), {"BACKEND": FAKE, "LAZY_OPEN": True}):
         chain = FallbackStorage([first, second])
         assert chain.open("x").read() == b"1"

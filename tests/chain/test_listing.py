@@ -9,10 +9,11 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from fakes import RecordingStorage
 
-from fallback_storage.chain import flat_listing, listing
+from fallback_storage.chain import listing
 from fallback_storage.chain.backend import Backend, Policy
 from fallback_storage.chain.flat_listing import flat_pages, lists_flat
 from fallback_storage.chain.listing import pages
+from fallback_storage.chain.profiles import METHODS
 from fallback_storage.exceptions import OperationNotSupportedError
 from fallback_storage.storage import FallbackStorage
 
@@ -373,10 +374,9 @@ FLAT = {
 NOT_FLAT = {
     "local": lambda module: FileSystemStorage(),
     "another of this name": _renamed,
-    **{f"own {method}": _subclass(method) for method in flat_listing.S3_METHODS},
+    **{f"own {method}": _subclass(method) for method in METHODS["lists_flat"]},
     **{
-        f"patched {method}": _with(**{method: None})
-        for method in flat_listing.S3_METHODS
+        f"patched {method}": _with(**{method: None}) for method in METHODS["lists_flat"]
     },
     "RequestPayer": _with(object_parameters={"RequestPayer": "requester"}),
     "own keys": _with(object_parameters={"SSECustomerKey": "k", "ACL": "private"}),

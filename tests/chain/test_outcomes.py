@@ -82,7 +82,7 @@ ABSENT = {
     "google": stand_in("google.api_core.exceptions.NotFound"),
     "azure": stand_in("azure.core.exceptions.ResourceNotFoundError"),
     "libcloud": stand_in("libcloud.storage.types.ObjectDoesNotExistError"),
-    "minio": stand_in("minio.error.NoSuchKey"),
+    "minio": stand_in("minio.error.S3Error", code="NoSuchKey"),
     "oss2": stand_in("oss2.exceptions.NoSuchKey"),
     "swift": stand_in("swiftclient.exceptions.NoSuchObject"),
     "dropbox": dropbox_error(not_found=True),

@@ -18,8 +18,8 @@ OPTIONS_ARE = (
     "(the options are: backends, cache, on_delete, promote, promote_max_size, strict)"
 )
 KEYS_ARE = (
-    "(the keys are: ALIAS, ALWAYS_PROBE, BACKEND, CONCURRENT, LAZY_OPEN, NAME, "
-    "OPTIONS, READ_ONLY)"
+    "(the keys are: ABSENT_ON_403, ALIAS, ALWAYS_PROBE, BACKEND, CONCURRENT, "
+    "LAZY_OPEN, NAME, OPTIONS, PROFILE, READ_ONLY)"
 )
 ALIASES_ARE = "(the aliases are: default, local, production, staticfiles)"
 CACHE_KEYS_ARE = (

@@ -103,6 +103,26 @@ FETCH = [
     (UNSUPPORTED, FAILS, SECOND_FAILED, (1, 1), (1, 1)),
     (UNSUPPORTED, UNSUPPORTED, UNKNOWN_METHOD, (1, 1), (1, 1)),
 ]
+# Who lacks the method may hold the file all the same, and is asked. If so, neither a
+# copy's answer counts, nor that the others have no such file. Not so for ``open``: who
+# cannot open files is passed over. The calls: of the method, of ``exists``, by backend.
+HOLDS = "holds, and lacks the method"
+LACKING = [
+    (HAS, UNSUPPORTED, "first", (1, 0, 0, 0), (1, 0, 0, 0)),
+    (LACKS, UNSUPPORTED, ABSENT, (1, 0, 1, 1), (0, 0, 0, 0)),
+    (FAILS, UNSUPPORTED, FIRST_FAILED, (1, 0, 1, 1), (1, 0, 1, 1)),
+    (UNSUPPORTED, HAS, "second", (1, 1, 1, 0), (0, 0, 1, 0)),
+    (UNSUPPORTED, LACKS, ABSENT, (1, 1, 1, 0), (0, 0, 0, 0)),
+    (UNSUPPORTED, FAILS, SECOND_FAILED, (1, 1, 1, 0), (1, 1, 1, 0)),
+    (UNSUPPORTED, UNSUPPORTED, UNKNOWN_METHOD, (1, 0, 1, 0), (1, 0, 1, 0)),
+    (HOLDS, LACKS, UNKNOWN_METHOD, (1, 1, 1, 0), (1, 1, 0, 0)),
+    (HOLDS, HAS, UNKNOWN_METHOD, (1, 1, 1, 0), (1, 1, 0, 0)),
+    (HOLDS, FAILS, UNKNOWN_METHOD, (1, 1, 1, 0), (1, 1, 1, 0)),
+    (HOLDS, UNSUPPORTED, UNKNOWN_METHOD, (1, 0, 1, 0), (1, 0, 1, 0)),
+    (LACKS, HOLDS, UNKNOWN_METHOD, (1, 0, 1, 1), (0, 0, 1, 1)),
+    (FAILS, HOLDS, FIRST_FAILED, (1, 0, 1, 1), (1, 0, 1, 1)),
+    (UNSUPPORTED, HOLDS, UNKNOWN_METHOD, (1, 0, 1, 0), (1, 0, 1, 0)),
+]
 
 
 def times(method):
@@ -130,19 +150,42 @@ FETCHERS = {
 }
 
 
-@pytest.mark.parametrize("method", FETCHERS)
-@pytest.mark.parametrize(("first", "second", "expected", "cold", "warm"), FETCH)
-def test_fetching(settings, method, first, second, expected, cold, warm):
-    """The holder answers; a cold read asks no exists, a warm one only the holder."""
-    settings.TIME_ZONE = "UTC"
+OPENERS = [method for method in FETCHERS if method.startswith("open")]
+OTHERS = [method for method in FETCHERS if method not in OPENERS]
+SUPPORTED = [row for row in FETCH if UNSUPPORTED not in row[:2]]
+
+
+def check_fetching(method, methods, first, second, expected, cold, warm):
     asked, question, answer_of = FETCHERS[method]
-    backends = [
-        build("first", state=first, **{asked: first}),
-        build("second", state=second, **{asked: second}),
-    ]
+    backends = []
+    for label, state in (("first", first), ("second", second)):
+        of_method = UNSUPPORTED if state == HOLDS else state
+        of_file = HAS if state == HOLDS else state
+        backends.append(build(label, state=of_file, **{asked: of_method}))
     if isinstance(expected, str):
         expected = answer_of(expected)
-    check(question, backends, [asked], expected, cold, warm)
+    check(question, backends, [asked, *methods], expected, cold, warm)
+
+
+@pytest.mark.parametrize(
+    ("method", "row"),
+    [
+        *((method, row) for method in OPENERS for row in FETCH),
+        *((method, row) for method in OTHERS for row in SUPPORTED),
+    ],
+)
+def test_fetching(settings, method, row):
+    """The holder answers; a cold read asks no exists, a warm one only the holder."""
+    settings.TIME_ZONE = "UTC"
+    check_fetching(method, [], *row)
+
+
+@pytest.mark.parametrize("method", OTHERS)
+@pytest.mark.parametrize("row", LACKING)
+def test_fetching_what_the_holder_may_lack(settings, method, row):
+    """It is not said that nobody has the file, nor is a copy's answer given for it."""
+    settings.TIME_ZONE = "UTC"
+    check_fetching(method, ["exists"], *row)
 
 
 EXISTS = [

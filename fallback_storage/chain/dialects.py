@@ -1,0 +1,114 @@
+"""How some servers are asked, where the methods of a storage class do not tell enough.
+
+For ``profiles``. Nothing is imported before it is needed: who asks has the library.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Replies of an FTP server for files that are not there: RFC 959, and 450 of those that
+# say so of an empty directory.
+FTP_NOT_FOUND = ("450", "550")
+
+
+# Is it there? True, false, or an exception that tells why nobody knows.
+
+
+def head_object(storage: Any, name: str) -> bool:
+    """Ask as django-s3-storage (0.15) does, whose errors keep no code but a text."""
+    parameters = storage._object_params(name)  # noqa: SLF001 - a row of the profiles
+    return bool(storage.s3_connection.head_object(**parameters))
+
+
+def stat_object(storage: Any, name: str) -> bool:
+    """Ask as django-minio-storage (0.6) does, whose ``exists`` passes over all errors."""
+    return storage.size(name) is not None
+
+
+def propfind(storage: Any, name: str) -> bool:
+    """Ask as django-storage-webdav (0.1) does, which tells no status from another."""
+    storage._propfind(name, 0).raise_for_status()  # noqa: SLF001
+    return True
+
+
+def name_list(storage: Any, name: str) -> bool:
+    """Ask as FTPStorage (1.14) does, whose ``exists`` takes "try later" for "no"."""
+    import ftplib
+
+    storage._start_connection()  # noqa: SLF001
+    directory, base = posixpath.split(name)
+    try:
+        names = storage._connection.nlst(directory)  # noqa: SLF001
+    except (ftplib.error_perm, ftplib.error_temp) as error:
+        if str(error).startswith(FTP_NOT_FOUND):
+            return False
+        raise
+    return name in names or base in names
+
+
+# Is a 403 one for a file that may not be there?
+
+
+def denies(get: Callable[[Any, str], Any]) -> Callable[[Any, str, Exception], bool]:
+    """Return what tells of S3 whether a 403 is its ``AccessDenied``.
+
+    That is what S3 answers for files that are not there to credentials that may read
+    and may not list; wrong, expired and skewed ones get other codes. Only a GET is
+    answered with a code, so one byte is asked for by ``get``.
+    """
+
+    def is_denied(storage: Any, name: str, error: Exception) -> bool:
+        try:
+            get(storage, name).close()
+        except Exception as denial:  # noqa: BLE001 - what it says is the answer
+            return _s3_code(denial) == "AccessDenied"
+        return False
+
+    return is_denied
+
+
+def _s3_code(error: Any) -> str:
+    """Return the code of an error of botocore, or of minio."""
+    response = getattr(error, "response", None)
+    found = response.get("Error", {}) if isinstance(response, dict) else {}
+    return str(found.get("Code", getattr(error, "code", "")))
+
+
+def get_by_s3storage(storage: Any, name: str) -> Any:
+    """Get a byte with the client and the parameters of django-storages' S3Storage."""
+    key = storage._normalize_name(name)  # noqa: SLF001
+    wanted = s3storage_parameters(storage.get_object_parameters(key))
+    return storage.connection.meta.client.get_object(
+        Bucket=storage.bucket_name, Key=key, Range="bytes=0-0", **wanted
+    )["Body"]
+
+
+def s3storage_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return those parameters of S3Storage that it sends along with questions."""
+    # Its module was imported by whoever made the storage.
+    module = sys.modules.get("storages.backends.s3")
+    chosen = getattr(module, "_filter_download_params", dict)
+    return dict(chosen(parameters))
+
+
+def get_by_django_s3_storage(storage: Any, name: str) -> Any:
+    """Get a byte with the client of django-s3-storage."""
+    wanted = storage._object_params(name)  # noqa: SLF001
+    return storage.s3_connection.get_object(**wanted, Range="bytes=0-0")["Body"]
+
+
+def get_by_minio(storage: Any, name: str) -> Any:
+    """Get a byte with the client of django-minio-storage."""
+    return storage.client.get_object(storage.bucket_name, name, length=1)
+
+
+def is_denied_by_google(storage: Any, name: str, error: Exception) -> bool:
+    """Look at the reason: no account, no quota and no billing are 403 as well."""
+    reasons = {each.get("reason") for each in getattr(error, "errors", ())}
+    return reasons == {"forbidden"}

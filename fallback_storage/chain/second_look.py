@@ -1,0 +1,99 @@
+"""What a backend's answer is worth where its class, or its credentials, do not tell.
+
+Some storages say "no" to whatever goes wrong, others raise an error that does not say
+what it was (``profiles``). And a server refuses, by a 403, to tell who may read but not
+list whether a file is there. Then one more question is asked, of the same backend.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from fallback_storage.chain.outcomes import Outcome, classify, http_status, is_a
+from fallback_storage.exceptions import ContradictoryAnswerError
+from fallback_storage.utils.logs import warner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fallback_storage.chain.backend import Backend
+
+FORBIDDEN: Final = 403
+
+# The one operation that is about a directory, not about a file.
+LISTING: Final = "listdir"
+
+
+def look_again(
+    backend: Backend, operation: str, name: str, seen: Outcome, error: Exception | None
+) -> tuple[Outcome, Exception | None]:
+    """Return what an answer means that seems to mean ``seen``: absent, or failed.
+
+    With the exception that tells it; ``error`` is the one that was raised, if any was.
+    "Held" is only the answer where none was. Raises what no other backend may be asked
+    about.
+    """
+    profile = backend.profile
+    if error is not None and is_a(error, profile.not_found):
+        return Outcome.ABSENT, error
+    question = profile.ask_again
+    if operation == LISTING:
+        question = profile.ask_for_directory if seen is Outcome.FAILED else None
+    said, reason = seen, error
+    if question is not None and name:  # the root is no file
+        seen, reason = _ask(backend, question, name, error)
+    if seen is not Outcome.FAILED:
+        return seen, error or reason
+    if http_status(reason) == FORBIDDEN and _is_denied(
+        backend, operation, name, reason
+    ):
+        return Outcome.ABSENT, error or reason
+    if said is Outcome.ABSENT:
+        # What was raised says "no such file", and is not to be believed.
+        if reason is error:
+            reason = ContradictoryAnswerError(backend.name, operation, name)
+            reason.__cause__ = error
+        error = reason
+    return seen, error
+
+
+def _ask(
+    backend: Backend,
+    question: Callable[[Any, str], bool],
+    name: str,
+    error: Exception | None,
+) -> tuple[Outcome, Exception | None]:
+    """Return what the question says, and why."""
+    start = time.perf_counter()
+    failed = False
+    try:
+        is_there = question(backend.storage, name)
+    except Exception as reason:  # noqa: BLE001 - what it says is the answer
+        failed = classify(reason) is not Outcome.ABSENT
+        return (Outcome.FAILED if failed else Outcome.ABSENT), reason
+    finally:
+        backend.count(time.perf_counter() - start, failed=failed)
+    if not is_there:
+        return Outcome.ABSENT, error
+    return (Outcome.FAILED if error else Outcome.HELD), error
+
+
+def _is_denied(
+    backend: Backend, operation: str, name: str, error: Exception | None
+) -> bool:
+    """Whether a 403 is one for a file that is not there, for what this chain knows."""
+    profile = backend.profile
+    lacks = profile.permission
+    warner.warn(
+        (FORBIDDEN, backend.where, backend.name),
+        "%s(%r): %r answers 403, which is no answer to whether the file is there.%s",
+        operation,
+        name,
+        backend.name,
+        f" Grant its credentials {lacks}, or write ABSENT_ON_403." if lacks else "",
+    )
+    denies = profile.is_denied
+    if error is None or denies is None or operation == LISTING:
+        return False
+    return backend.policy.absent_on_403 and denies(backend.storage, name, error)

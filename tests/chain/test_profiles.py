@@ -1,0 +1,128 @@
+"""What the table of profiles says of a class, of its subclasses, and of an entry."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from django.core.files.storage import FileSystemStorage, InMemoryStorage
+from fakes import RecordingStorage
+
+from fallback_storage.chain.profiles import (
+    DJANGO,
+    METHODS,
+    PROFILES,
+    Profile,
+    class_path,
+    profile_of,
+)
+from fallback_storage.exceptions import ConfigurationError
+from fallback_storage.storage import FallbackStorage
+
+FAKE = "fakes.RecordingStorage"
+
+
+def named(path, **methods):
+    """Return a class that is to be found at a path."""
+    module, _, name = path.rpartition(".")
+    return type(name, (RecordingStorage,), {"__module__": module, **methods})
+
+
+def subclass(base, *methods):
+    own = {method: lambda self, *args, **kwargs: None for method in methods}
+    return type("Mine", (base,), own)
+
+
+@pytest.mark.parametrize("path", PROFILES)
+def test_a_row_holds_for_the_class_and_its_subclasses(path):
+    """By the path of the class; nothing is imported."""
+    klass = named(path)
+    assert profile_of(klass()) == PROFILES[path]
+    assert profile_of(subclass(klass)()) == PROFILES[path]
+    assert class_path(klass) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "fact", "method"),
+    [
+        (path, fact, method)
+        for path, row in PROFILES.items()
+        for fact, methods in METHODS.items()
+        if getattr(row, fact)
+        for method in methods
+        if method != "__init__"
+    ],
+)
+def test_what_a_subclass_does_itself_is_not_known(path, fact, method):
+    """A permission of the table is for the class's own method."""
+    mine = subclass(named(path), method)()
+    assert getattr(profile_of(mine), fact) is False
+    patched = named(path)()
+    setattr(patched, method, lambda *args: None)
+    assert getattr(profile_of(patched), fact) is False
+
+
+def test_what_warns_of_a_class_is_kept_for_its_subclasses():
+    """An ``_open`` that calls the class's is as lazy as that."""
+    sftp = named("storages.backends.sftpstorage.SFTPStorage")
+    assert profile_of(subclass(sftp, "_open")()).lazy_open is True
+
+
+def test_a_class_that_is_in_no_row_keeps_djangos_contract():
+    assert profile_of(RecordingStorage()) == DJANGO == Profile()
+    assert profile_of(object()) == DJANGO
+
+
+def test_djangos_own_storages():
+    assert profile_of(FileSystemStorage()).place_is_all is True
+    memory = profile_of(InMemoryStorage())
+    assert (memory.in_process, memory.deletes_trees, memory.whole) == (True,) * 3
+
+
+def test_an_entry_overrides_its_row():
+    """By PROFILE; two facts have keys of their own, which count more."""
+    entry = {
+        "BACKEND": "django.core.files.storage.InMemoryStorage",
+        "PROFILE": {
+            "DELETES_TREES": False,
+            "LAZY_OPEN": False,
+            "NOT_FOUND": ["app.Gone"],
+            "ASK_AGAIN": "operator.eq",
+        },
+        "LAZY_OPEN": True,
+    }
+    found = FallbackStorage([entry]).backends[0].profile
+    assert found.whole is True
+    assert (found.deletes_trees, found.lazy_open) == (False, True)
+    assert found.not_found == ("app.Gone",)
+    assert found.ask_again("x", "x") is True
+
+
+WRONG = {
+    "a misspelled fact": (
+        {"LAZY": True},
+        r"\['PROFILE'\]: has the unknown key 'LAZY'. Did you mean 'LAZY_OPEN'\?",
+    ),
+    "no dict": (["LAZY_OPEN"], "is not a dict"),
+    "no bool": ({"WHOLE": "yes"}, "Write a bool"),
+    "no function": ({"ASK_AGAIN": 3}, "Write a function, or its dotted path"),
+    "no list": ({"NOT_FOUND": "app.Gone"}, "Write a list of strings"),
+    "no strings": ({"NOT_FOUND": [KeyError]}, "Write a list of strings"),
+    "no text": ({"PERMISSION": True}, "Write a string"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_with_a_profile_is_told(wrong):
+    """Where, what was found, and what to write instead."""
+    profile, message = WRONG[wrong]
+    with pytest.raises(ConfigurationError, match=message):
+        FallbackStorage([{"BACKEND": FAKE, "PROFILE": profile}])
+
+
+def test_every_fact_can_be_overridden():
+    """A key for each, in capitals."""
+    every = {fact.name.upper(): getattr(DJANGO, fact.name) for fact in fields(Profile)}
+    given = {key: value for key, value in every.items() if value is not None}
+    chain = FallbackStorage([{"BACKEND": FAKE, "PROFILE": given}])
+    assert chain.backends[0].profile == DJANGO

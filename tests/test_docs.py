@@ -1,0 +1,43 @@
+"""The manual in docs/ says what the code does."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from fallback_storage.chain.profiles import DJANGO, PROFILES, Profile
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def table():
+    """Return the table of docs/storages.rst as it has to be."""
+    rows = {path: ", ".join(facts(row)) for path, row in PROFILES.items()}
+    paths = max(map(len, rows)) + 4
+    line = f"{'=' * paths} {'=' * max(map(len, rows.values()))}"
+    lines = [f"{f'``{path}``':{paths}} {what}" for path, what in rows.items()]
+    return "\n".join([line, f"{'class':{paths}} what is known", line, *lines, line])
+
+
+def facts(row):
+    for fact in fields(Profile):
+        value = getattr(row, fact.name)
+        if value != getattr(DJANGO, fact.name):
+            plain = isinstance(value, tuple | str)
+            shown = (
+                value if isinstance(value, str) else ", ".join(value) if plain else ""
+            )
+            yield f"{fact.name.upper()} ({shown})" if plain else fact.name.upper()
+
+
+def test_the_table_of_profiles_is_that_of_the_code():
+    """Every class, and all that is known of it."""
+    assert table() in (DOCS / "storages.rst").read_text()
+
+
+@pytest.mark.parametrize("fact", [fact.name.upper() for fact in fields(Profile)])
+def test_every_fact_of_a_profile_is_explained(fact):
+    """By the key that overrides it."""
+    assert f"``{fact}``" in (DOCS / "storages.rst").read_text()
