@@ -58,6 +58,8 @@ class Mistake(StrEnum):
     BAD_REDIS_ALIAS = "fallback_storage.E023"
     NOT_ONE_SERVER = "fallback_storage.E024"
     BAD_CACHE = "fallback_storage.E025"
+    # The overlay
+    NO_WHITEOUTS = "fallback_storage.E026"
 
 
 class ConfigurationError(FallbackStorageError, ImproperlyConfigured):

@@ -18,7 +18,7 @@ from fallback_storage.signals import called, send
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from django.core.files.storage import Storage
 
@@ -184,6 +184,19 @@ class Backend:
         """Whether ``delete`` of a directory deletes the files in it as well."""
         # One that was never built has deleted nothing.
         return "storage" in self.__dict__ and self.profile.deletes_trees
+
+    def listdir(self, directory: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the directories and the files in a directory.
+
+        Raises what the storage raises, and ``NotImplementedError`` if it cannot list.
+        """
+        listdir: Any = self.profile.listdir
+        if listdir is not None:
+            return listdir(self.storage, directory)  # type: ignore[no-any-return]
+        listdir = getattr(self.storage, "listdir", None)
+        if listdir is None:
+            raise NotImplementedError("This storage has no listdir().")
+        return listdir(directory)  # type: ignore[no-any-return]
 
     def implements(self, operation: str) -> bool:
         """Whether the storage has its own ``operation``; Django's base has stubs."""

@@ -8,9 +8,12 @@ from __future__ import annotations
 import posixpath
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    Listing = tuple[list[str], list[str]]
 
 # Replies of an FTP server for files that are not there: RFC 959, and 450 of those that
 # say so of an empty directory.
@@ -50,6 +53,55 @@ def name_list(storage: Any, name: str) -> bool:
             return False
         raise
     return name in names or base in names
+
+
+# What is in a directory? Its directories and its files, by their own names.
+
+
+def walk_blobs(storage: Any, directory: str) -> Listing:
+    """List as AzureStorage (1.14) does not: level by level, without its prefix."""
+    prefix = _prefix(posixpath.join(storage.location.strip("/"), directory))
+    found = storage.client.walk_blobs(prefix, timeout=storage.timeout)
+    return _level(prefix, (blob.name for blob in found))
+
+
+def container_objects(storage: Any, directory: str) -> Listing:
+    """List as LibCloudStorage (1.14) does not: with directories of any depth."""
+    prefix = _prefix(directory)
+    container = storage._get_bucket()  # noqa: SLF001
+    found = storage.driver.list_container_objects(container, prefix=prefix)
+    return _level(prefix, (each.name for each in found))
+
+
+def collection(storage: Any, directory: str) -> Listing:
+    """List as django-storage-webdav (0.1) does not: by names, and without itself."""
+    response = storage._propfind(directory)  # noqa: SLF001
+    response.raise_for_status()
+    directories: list[str] = []
+    files: list[str] = []
+    for item in storage._parse_propfind(response, ""):  # noqa: SLF001
+        name = unquote(item.name).strip("/")
+        if name not in {"", ".", directory.strip("/")}:
+            (directories if item.path else files).append(posixpath.basename(name))
+    return directories, files
+
+
+def _prefix(directory: str) -> str:
+    directory = directory.strip("/")
+    return f"{directory}/" if directory else ""
+
+
+def _level(prefix: str, names: Iterable[str]) -> Listing:
+    """Return what is directly below a prefix, of names that begin with it."""
+    directories: dict[str, None] = {}
+    files: list[str] = []
+    for name in names:
+        head, slash, _ = name.removeprefix(prefix).partition("/")
+        if slash:
+            directories[head] = None
+        else:
+            files.append(head)
+    return list(directories), files
 
 
 # Is a 403 one for a file that may not be there?

@@ -11,12 +11,15 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fallback_storage.chain.dialects import s3storage_parameters
-from fallback_storage.chain.names import is_name
+from fallback_storage.chain.names import is_name, is_passed_over
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fallback_storage.chain.backend import Backend
+
+    # What is told of files that are left out, by the names that they are listed under.
+    PassedOver = Callable[[str], object]
 
 MD5: Final = re.compile("[0-9a-f]{32}")
 
@@ -51,7 +54,12 @@ def lists_flat(backend: Backend) -> bool:
 
 
 def flat_pages(
-    backend: Backend, start: str, after: str = "", *, own: bool = False
+    backend: Backend,
+    start: str,
+    after: str = "",
+    *,
+    own: bool = False,
+    passed_over: PassedOver | None = None,
 ) -> Iterator[list[Listed]]:
     """Yield what is below names beginning with ``start``, of a backend that lists flat.
 
@@ -68,11 +76,13 @@ def flat_pages(
         request["StartAfter"] = root + after
     responses = iter(client.get_paginator("list_objects_v2").paginate(**request))
     while (response := _without_dates(responses)) is not None:
-        page = [
-            Listed(name, item.get("Size"), _md5(item.get("ETag")))
-            for item in response.get("Contents", ())
-            if is_name(name := item["Key"].removeprefix(root), own=own)
-        ]
+        page = []
+        for item in response.get("Contents", ()):
+            name = item["Key"].removeprefix(root)
+            if is_name(name, own=own):
+                page.append(Listed(name, item.get("Size"), _md5(item.get("ETag"))))
+            elif passed_over and is_passed_over(name):
+                passed_over(name)
         if page:
             yield page
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain.flat_listing import Listed, flat_pages, lists_flat
-from fallback_storage.chain.names import is_name, is_own
+from fallback_storage.chain.names import is_name, is_own, is_passed_over
 from fallback_storage.chain.outcomes import Outcome, classify
 from fallback_storage.chain.second_look import LISTING, look_again
 from fallback_storage.exceptions import OperationNotSupportedError
@@ -28,37 +28,52 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.flat_listing import PassedOver
 
 # Names of a page, at the most; as many as S3 gives.
 PAGE_SIZE: Final = 1000
 
 
 def pages(
-    backend: Backend, directory: str = "", after: str = ""
+    backend: Backend,
+    directory: str = "",
+    after: str = "",
+    *,
+    passed_over: PassedOver | None = None,
 ) -> Iterator[list[Listed]]:
     """Yield every file below a directory, in pages of up to ``PAGE_SIZE``, in one order.
 
     ``directory`` and ``after`` are clean; ``after`` is the last name that is left out.
     A directory that is not there has no files. Left out are this package's own folders,
-    and keys that no clean name reaches (``a//b``, ``./a``, ``a/``).
+    and keys that no clean name reaches (``a//b``, ``./a``, ``a/``); ``passed_over`` is
+    told those that are files.
 
     Raises what the backend raises, and ``OperationNotSupportedError`` if it cannot list.
     """
     directory = directory.rstrip("/")
     if lists_flat(backend):
-        yield from flat_pages(backend, f"{directory}/" if directory else "", after)
+        start = f"{directory}/" if directory else ""
+        yield from flat_pages(backend, start, after, passed_over=passed_over)
     else:
-        yield from _walked_pages(backend, directory, after)
+        yield from _walked_pages(backend, directory, after, passed_over)
+
+
+def is_listed(backend: Backend, name: str) -> bool:
+    """Whether a listing of the backend still shows a file. Raises what ``pages`` does."""
+    if lists_flat(backend):
+        return any(each.name == name for each in next(flat_pages(backend, name), ()))
+    directory, base = posixpath.split(name)
+    return base in _listdir(backend, directory)[1]
 
 
 # Walks
 
 
 def _walked_pages(
-    backend: Backend, directory: str, after: str
+    backend: Backend, directory: str, after: str, passed_over: PassedOver | None
 ) -> Iterator[list[Listed]]:
     page: list[Listed] = []
-    for name in _walk(backend, directory, after):
+    for name in _walk(backend, directory, after, passed_over):
         page.append(Listed(name))
         if len(page) == PAGE_SIZE:
             yield page
@@ -67,7 +82,9 @@ def _walked_pages(
         yield page
 
 
-def _walk(backend: Backend, directory: str, after: str) -> Iterator[str]:
+def _walk(
+    backend: Backend, directory: str, after: str, passed_over: PassedOver | None
+) -> Iterator[str]:
     """Yield every file below a directory, depth first, sorted by the parts of names.
 
     Held in memory: for each level of the directory one is in, what is in it.
@@ -75,11 +92,11 @@ def _walk(backend: Backend, directory: str, after: str) -> Iterator[str]:
     left = _left_of(after, directory)
     if left is None:
         return
-    levels = [_level(backend, directory, left)]
+    levels = [_level(backend, directory, left, passed_over)]
     while levels:
         for path, is_directory, left in levels[-1]:
             if is_directory:
-                levels.append(_level(backend, path, left))
+                levels.append(_level(backend, path, left, passed_over))
                 break
             yield path
         else:
@@ -87,7 +104,10 @@ def _walk(backend: Backend, directory: str, after: str) -> Iterator[str]:
 
 
 def _level(
-    backend: Backend, directory: str, left: Sequence[str]
+    backend: Backend,
+    directory: str,
+    left: Sequence[str],
+    passed_over: PassedOver | None,
 ) -> Iterator[tuple[str, bool, Sequence[str]]]:
     """Yield what is in one directory: path, whether it is one, what it leaves out.
 
@@ -101,32 +121,29 @@ def _level(
         is_next = left and name == left[0]
         if left and (name < left[0] or (is_next and not is_directory)):
             continue
-        if not is_name(path) or (is_directory and not _is_to_walk(backend, path)):
+        # (A name with a slash in it is that of another directory's file.)
+        if "/" in name or not is_name(path):
+            if passed_over and ("/" in name or is_passed_over(path)):
+                passed_over(path)
+            continue
+        if is_directory and not _is_to_walk(backend, path):
             continue
         yield path, is_directory, left[1:] if is_next else ()
 
 
 def _listdir(backend: Backend, directory: str) -> tuple[Sequence[str], Sequence[str]]:
-    listdir = getattr(backend.storage, "listdir", None)
-    if listdir is None:
-        raise _cannot_list(backend)
     try:
-        directories, files = listdir(directory)
+        return backend.listdir(directory)
     except NotImplementedError as error:
-        raise _cannot_list(backend) from error
+        raise OperationNotSupportedError(
+            f"The backend {backend.name!r} cannot list its files: its storage does not "
+            "implement listdir()."
+        ) from error
     except Exception as error:
         seen, _ = look_again(backend, LISTING, directory, classify(error), error)
         if seen is Outcome.ABSENT:
             return (), ()
         raise
-    return directories, files
-
-
-def _cannot_list(backend: Backend) -> OperationNotSupportedError:
-    return OperationNotSupportedError(
-        f"The backend {backend.name!r} cannot list its files: its storage does not "
-        "implement listdir()."
-    )
 
 
 def _left_of(after: str, directory: str) -> Sequence[str] | None:

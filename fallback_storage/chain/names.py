@@ -114,6 +114,14 @@ def is_name(name: str, *, own: bool = False) -> bool:
     return reached and (own or not is_own(name))
 
 
+def is_passed_over(name: str) -> bool:
+    """Whether a listing shows a file that no storage reaches, and that is not ours.
+
+    (Object stores have empty objects for directories.)
+    """
+    return not (name.endswith("/") or is_own(name) or is_name(name))
+
+
 def is_own(name: str) -> bool:
     """Whether a file is in a folder of this package: a whiteout, a staged file."""
     return name.startswith(f"{WHITEOUTS_FOLDER}/") or (

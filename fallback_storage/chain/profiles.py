@@ -31,7 +31,9 @@ class Profile:
     ``not_found``: paths of exceptions that mean "no such file".
     ``ask_again``: a question that tells "absent" from "failed" where the class itself
     does not: true for a file that is there, false for none, else an exception; and
-    ``ask_for_directory``, where a listing failed.
+    ``ask_for_directory``, where a listing failed. ``listdir``: what lists a directory
+    where the class's own does not keep the contract. ``keeps_whiteouts``: files of any
+    name can be saved under it, and listed.
     ``is_denied``: whether a 403 means that the server does not want to tell, of a file
     that may not be there; ``permission``: what credentials lack then.
     ``place_is_all``: where its files are says which files it has.
@@ -44,6 +46,8 @@ class Profile:
     lists_flat: bool = False
     place_is_all: bool = False
     whole: bool = False
+    keeps_whiteouts: bool = True
+    listdir: Callable[[Any, str], dialects.Listing] | None = None
     answers_always: tuple[str, ...] = ()
     not_found: tuple[str, ...] = ()
     ask_again: Callable[[Any, str], bool] | None = None
@@ -58,13 +62,17 @@ DJANGO = Profile()
 # warns of a class is kept for all of its subclasses: a method that calls that of the
 # class is as lazy as it.)
 METHODS: Mapping[str, tuple[str, ...]] = {
+    "listdir": ("listdir",),
     "lists_flat": ("exists", "listdir", "_normalize_name", "get_object_parameters"),
     "place_is_all": ("__init__", "path"),
     "whole": ("_save",),
 }
 
-_AZURE = Profile(concurrent=True, lazy_open=True, whole=True)
+_AZURE = Profile(
+    concurrent=True, lazy_open=True, whole=True, listdir=dialects.walk_blobs
+)
 _DATABASE = Profile(
+    keeps_whiteouts=False,
     not_found=(
         "django.core.exceptions.ObjectDoesNotExist",
         "db_file_storage.storage.NameException",
@@ -95,7 +103,9 @@ PROFILES: Mapping[str, Profile] = {
         is_denied=dialects.denies(dialects.get_by_minio),
         permission="s3:ListBucket",
     ),
-    "storages.backends.apache_libcloud.LibCloudStorage": Profile(lazy_open=True),
+    "storages.backends.apache_libcloud.LibCloudStorage": Profile(
+        lazy_open=True, listdir=dialects.container_objects
+    ),
     "storages.backends.azure_storage.AzureStorage": _AZURE,
     "storages.backends.dropbox.DropBoxStorage": _DROPBOX,
     "storages.backends.dropbox.DropboxStorage": _DROPBOX,

@@ -17,11 +17,14 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from django.core.files.base import ContentFile
+from django.utils.functional import cached_property
 
 from fallback_storage.chain.exists_many import probe_walks
-from fallback_storage.chain.names import WHITEOUTS_FOLDER
+from fallback_storage.chain.names import WHITEOUTS_FOLDER, is_name
 from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.profiles import class_path
 from fallback_storage.chain.walk import NOTHING, Walk
+from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -33,10 +36,15 @@ class Whiteouts:
     """The whiteouts of one chain. ``home`` is its first writable backend."""
 
     def __init__(self, backends: Sequence[Backend], home: Backend) -> None:
-        self._home = home
+        self._unchecked_home = home
         self.covered = frozenset(
             index for index, backend in enumerate(backends) if backend.read_only
         )
+
+    @cached_property
+    def _home(self) -> Backend:
+        refuse_home(self._unchecked_home)
+        return self._unchecked_home
 
     def probe(self, name: str, walk: Walk) -> bool:
         """Whether ``name`` is hidden. If nobody can tell, the walk is not certain.
@@ -118,8 +126,23 @@ class Whiteouts:
 
     def _list(self, place: str) -> tuple[Walk, tuple[list[str], list[str]]]:
         asking = Walk("listdir", place)
-        listing = asking.ask(self._home, "listdir", place)
-        return asking, ([], []) if listing is NOTHING else listing
+        listing = asking.call(self._home, self._home.listdir, place)
+        directories, files = ((), ()) if listing is NOTHING else listing
+        # Some storages list the directory itself.
+        named = [name.strip("/") for name in directories]
+        return asking, ([name for name in named if is_name(name)], list(files))
+
+
+def refuse_home(home: Backend) -> None:
+    """Raise ``ConfigurationError`` if a backend is known not to keep whiteouts."""
+    if not home.profile.keeps_whiteouts:
+        raise ConfigurationError(
+            Mistake.NO_WHITEOUTS,
+            home.where,
+            f'is where on_delete="whiteout" notes what was deleted, and '
+            f"{class_path(home.storage.__class__)} keeps no files of any name.",
+            'Put another writable backend in front of it, or write on_delete="all".',
+        )
 
 
 class Veil:

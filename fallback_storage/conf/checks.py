@@ -14,6 +14,7 @@ from django.core.checks import Warning as CheckWarning
 
 from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.fingerprint import hold_the_same
+from fallback_storage.chain.whiteouts import refuse_home
 from fallback_storage.conf.backends import build_call
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache
 from fallback_storage.conf.memo import mistakes_in_memo
@@ -155,10 +156,24 @@ def _arguments(
 def _mistakes_of_first_use(
     options: Options, backends: Sequence[Backend]
 ) -> Iterator[ConfigurationError]:
-    for backend in backends:
-        for mistake in _mistakes_of_backend(backend):
-            yield _placed(mistake, backend.where)
+    found = [
+        _placed(mistake, backend.where)
+        for backend in backends
+        for mistake in _mistakes_of_backend(backend)
+    ]
+    yield from found or _mistakes_in_overlay(options, backends)
     yield from mistakes_in_memo(options.cache)
+
+
+def _mistakes_in_overlay(
+    options: Options, backends: Sequence[Backend]
+) -> Iterator[ConfigurationError]:
+    home = next((backend for backend in backends if not backend.read_only), None)
+    if home is not None and options.on_delete == "whiteout":
+        try:
+            refuse_home(home)
+        except ConfigurationError as mistake:
+            yield mistake
 
 
 def _mistakes_of_backend(backend: Backend) -> Iterator[ConfigurationError]:

@@ -13,6 +13,7 @@ import errno
 import threading
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,7 +22,7 @@ from django.core.files.storage import FileSystemStorage
 from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.exists_many import probe_many
 from fallback_storage.chain.flat_listing import Listed
-from fallback_storage.chain.listing import pages
+from fallback_storage.chain.listing import is_listed, pages
 from fallback_storage.chain.names import clean_name
 from fallback_storage.chain.outcomes import Outcome, classify
 from fallback_storage.exceptions import PartialCopyError
@@ -48,6 +49,7 @@ class Result(enum.StrEnum):
     DIFFERENT = "different"  # the home has another file of this name, which stays
     HIDDEN = "hidden"  # deleted in this mirror, by a whiteout
     GONE = "gone"  # deleted where it was, during the run
+    PASSED_OVER = "passed over"  # listed under a name that no storage reaches
     FAILED = "failed"
 
 
@@ -137,7 +139,12 @@ class _Run:
             holder = self._backends[index]
             try:
                 with holder.asking():
-                    for page in pages(holder, directory):
+                    passed_over: list[str] = []
+                    found = pages(holder, directory, passed_over=passed_over.append)
+                    for page in chain(found, [[]]):
+                        for name in passed_over:
+                            yield Step(name, Result.PASSED_OVER, holder.name)
+                        passed_over.clear()
                         yield from self._tasks_of(index, page)
             except BackendError as failed:
                 if isinstance(failed.error, ImproperlyConfigured):
@@ -249,7 +256,8 @@ class _Run:
             if classify(error) is Outcome.ABSENT:
                 if self._hides(name, task.index):
                     return Result.HIDDEN
-                if not self._backends[task.index].storage.exists(name):
+                source = self._backends[task.index]
+                if not (source.storage.exists(name) or is_listed(source, name)):
                     return Result.GONE
         return None
 

@@ -34,6 +34,7 @@ COUNTS = {
     Result.DIFFERENT: "different, kept",
     Result.HIDDEN: "deleted here",
     Result.GONE: "deleted meanwhile",
+    Result.PASSED_OVER: "passed over",
     Result.FAILED: "failed",
 }
 
@@ -142,6 +143,11 @@ class Report:
             tell(
                 f"Different, kept: {step.name} is another file in "
                 f"{self.home.name!r} than in {step.backend!r}"
+            )
+        elif step.result is Result.PASSED_OVER:
+            self.progress.fail(
+                f"Passed over: {step.backend!r} lists {step.name}, which is the name of no "
+                "file that a storage reaches"
             )
         elif step.result is Result.FAILED:
             what = step.name or "everything"

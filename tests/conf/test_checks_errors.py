@@ -218,6 +218,22 @@ ERRORS = {
             "cache['CLIENT']",
         ),
     },
+    Mistake.NO_WHITEOUTS: {
+        "by-profile": (
+            {
+                "default": chain_of(
+                    {
+                        "BACKEND": FAKE,
+                        "READ_ONLY": False,
+                        "PROFILE": {"KEEPS_WHITEOUTS": False},
+                    },
+                    S3,
+                    on_delete="whiteout",
+                )
+            },
+            ENTRY,
+        )
+    },
     Mistake.NO_REDIS_LIBRARY: {"alias": (memo("redis"), "CACHES['redis']")},
     Mistake.BAD_REDIS_ALIAS: {
         "url": (memo("no-url"), "CACHES['no-url']['LOCATION']"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
+from fakes import RecordingStorage
 from overlay.parts import InPlace, read_only, writable
 from synced import content, errors, make, results
 
@@ -157,3 +158,38 @@ def test_links_that_lead_to_each_other_are_followed_once(tmp_path):
     steps = results(sync(make(home, FileSystemStorage(root))))
     assert set(steps.values()) == {Result.COPIED}
     assert {"a/f", "b/g", "z", "a/x/g", "b/y/f"} == set(steps)
+
+
+# Listings that show what cannot be opened
+
+
+class Mangling(RecordingStorage):
+    """Lists its files under other names than it opens them by."""
+
+    def listdir(self, path):
+        directories, files = super().listdir(path)
+        return directories, [f"container-{name}" for name in files]
+
+
+def test_a_name_that_was_just_listed_and_cannot_be_opened_has_failed():
+    """It was not deleted meanwhile: the listing still shows it."""
+    home, source = RecordingStorage("home"), Mangling("source", {"a": b"1"})
+    (step,) = sync(FallbackStorage([home, source]))
+    assert (step.name, step.result) == ("container-a", Result.FAILED)
+
+
+def test_what_is_passed_over_is_told():
+    """The names that the source lists, and that none of its files has."""
+
+    class Recursive(RecordingStorage):
+        def listdir(self, path):
+            start = f"{path}/" if path else ""
+            return [], [name for name in self.files if name.startswith(start)]
+
+    home = RecordingStorage("home")
+    source = Recursive("source", {"a": b"1", "b/c": b"2"})
+    steps = list(sync(FallbackStorage([home, source])))
+    assert {(step.name, step.result) for step in steps} == {
+        ("a", Result.COPIED),
+        ("b/c", Result.PASSED_OVER),
+    }

@@ -165,6 +165,17 @@ def test_a_source_that_cannot_be_reached(chain, production):
     assert done.status == 1
 
 
+def test_what_no_storage_reaches_is_told_and_is_no_success(chain, production):
+    """A listing that shows it shows a file that is not copied."""
+    production.files["back\\slash"] = b"1"
+    done = run("sync")
+    assert done.status == 1
+    assert done.lines == [
+        "Copied 3 files (1.5 KB) to 'home'; passed over: 1.",
+    ]
+    assert "Passed over: 'production' lists back\\slash" in done.err
+
+
 def test_a_source_that_cannot_list(chain, production):
     production.unsupported.add("listdir")
     done = run("sync", "a", "z")
