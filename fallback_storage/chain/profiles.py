@@ -27,6 +27,7 @@ class Profile:
     begin with a text (``flat_listing``). ``whole``: it never shows a part of a file,
     and its server checks what arrives.
 
+    ``loses_writes``: what it opens for writing does not keep all that is written to it.
     ``answers_always``: methods that have an answer for files that are not there.
     ``not_found``: paths of exceptions that mean "no such file".
     ``ask_again``: a question that tells "absent" from "failed" where the class itself
@@ -44,6 +45,7 @@ class Profile:
     in_process: bool = False
     lazy_open: bool = False
     lists_flat: bool = False
+    loses_writes: bool = False
     place_is_all: bool = False
     whole: bool = False
     keeps_whiteouts: bool = True
@@ -72,13 +74,14 @@ _AZURE = Profile(
     concurrent=True, lazy_open=True, whole=True, listdir=dialects.walk_blobs
 )
 _DATABASE = Profile(
+    loses_writes=True,
     keeps_whiteouts=False,
     not_found=(
         "django.core.exceptions.ObjectDoesNotExist",
         "db_file_storage.storage.NameException",
     ),
 )
-_DROPBOX = Profile(deletes_trees=True, lazy_open=True)
+_DROPBOX = Profile(deletes_trees=True, lazy_open=True, loses_writes=True)
 
 PROFILES: Mapping[str, Profile] = {
     "db_file_storage.storage.DatabaseFileStorage": _DATABASE,
@@ -98,19 +101,21 @@ PROFILES: Mapping[str, Profile] = {
     "django_storage_webdav.storage.WebDavStorage": Profile(ask_again=dialects.propfind),
     "minio_storage.storage.MinioStorage": Profile(
         lazy_open=True,
+        loses_writes=True,
         whole=True,
         ask_again=dialects.stat_object,
         is_denied=dialects.denies(dialects.get_by_minio),
         permission="s3:ListBucket",
     ),
     "storages.backends.apache_libcloud.LibCloudStorage": Profile(
-        lazy_open=True, listdir=dialects.container_objects
+        lazy_open=True, loses_writes=True, listdir=dialects.container_objects
     ),
     "storages.backends.azure_storage.AzureStorage": _AZURE,
     "storages.backends.dropbox.DropBoxStorage": _DROPBOX,
     "storages.backends.dropbox.DropboxStorage": _DROPBOX,
     "storages.backends.ftp.FTPStorage": Profile(
         lazy_open=True,
+        loses_writes=True,
         answers_always=("size",),
         ask_again=dialects.name_list,
         ask_for_directory=dialects.name_list,
@@ -128,7 +133,9 @@ PROFILES: Mapping[str, Profile] = {
         is_denied=dialects.denies(dialects.get_by_s3storage),
         permission="s3:ListBucket",
     ),
-    "storages.backends.sftpstorage.SFTPStorage": Profile(lazy_open=True),
+    "storages.backends.sftpstorage.SFTPStorage": Profile(
+        lazy_open=True, loses_writes=True
+    ),
 }
 
 

@@ -19,6 +19,7 @@ from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.exceptions import NoAvailableNameError, ReadOnlyBackendError
 from fallback_storage.operations import staging
+from fallback_storage.operations.buffered import BufferedFile
 from fallback_storage.operations.directories import has_directory, make_directories
 from fallback_storage.operations.files import AnyFile, Guarded, WrittenFile, rewindable
 from fallback_storage.operations.naming import NAME_TRIES
@@ -232,7 +233,7 @@ class Writer:
             self._make_room(name, backends[0].storage)
         try:
             for backend in backends:
-                opened = walk.ask(backend, "_open", name, mode)
+                opened = self._open_in(walk, backend, name, mode)
                 if opened is not NOTHING:
                     walk.log_failures(f"opened in {backend.name!r}")
                     show = partial(self._show, name, backend)
@@ -243,6 +244,11 @@ class Writer:
         finally:
             invalidation.invalidate(affected(name))
         raise walk.error()
+
+    def _open_in(self, walk: Walk, backend: Backend, name: str, mode: str) -> Any:
+        if backend.profile.loses_writes:
+            return walk.call(backend, BufferedFile, backend, name, mode)
+        return walk.ask(backend, "_open", name, mode)
 
     def _holders(self, name: str, backends: Sequence[Backend]) -> Sequence[Backend]:
         """Return where a file whose content is kept is opened.
