@@ -97,6 +97,21 @@ class FileNotInAnyBackendError(FallbackStorageError, FileNotFoundError):
         return type(self), (self.operation, self.filename, self.trail)
 
 
+class BackendUnavailable(FallbackStorageError, ConnectionError):
+    """Raised instead of a call to a backend that cannot be reached now.
+
+    ``backend`` is its name, ``cause`` why.
+    """
+
+    def __init__(self, backend: str, cause: str) -> None:
+        super().__init__(f"The backend {backend!r} is not available: {cause}.")
+        self.backend = backend
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.backend, self.cause)
+
+
 class ContradictoryAnswerError(FallbackStorageError, OSError):
     """Raised when a backend says "no such file", and then that the file is there."""
 

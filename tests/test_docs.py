@@ -22,14 +22,15 @@ def table():
 
 
 def facts(row):
+    """Yield what a row says, in the words of the table."""
     for fact in fields(Profile):
-        value = getattr(row, fact.name)
-        if value != getattr(DJANGO, fact.name):
-            plain = isinstance(value, tuple | str)
-            shown = (
-                value if isinstance(value, str) else ", ".join(value) if plain else ""
-            )
-            yield f"{fact.name.upper()} ({shown})" if plain else fact.name.upper()
+        name, value = fact.name.upper(), getattr(row, fact.name)
+        if value == getattr(DJANGO, fact.name):
+            continue
+        if isinstance(value, tuple | str):
+            yield f"{name} ({value if isinstance(value, str) else ', '.join(value)})"
+        else:
+            yield f"not {name}" if value is False else name
 
 
 def test_the_table_of_profiles_is_that_of_the_code():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.functional import cached_property
 
+from fallback_storage.chain.instances import Instances
 from fallback_storage.chain.profiles import Profile, class_path, profile_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.signals import called, send
@@ -65,7 +66,8 @@ class Backend:
 
     ``where`` is the place in the configuration that describes it, for messages;
     ``owner`` the FallbackStorage whose chain this is part of; ``origin`` the class
-    path and the OPTIONS that the storage is built from, if they are known.
+    path and the OPTIONS that the storage is built from, if they are known; ``another``
+    builds one more, if that can be.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Backend:
         *,
         owner: object = None,
         origin: tuple[str, Mapping[str, Any]] | None = None,
+        another: Callable[[], Storage] | None = None,
     ) -> None:
         self.name = name
         self.origin = origin
@@ -90,6 +93,7 @@ class Backend:
         self.failures = 0
         self.seconds = 0.0
         self._build = build
+        self._another = another
         # Weak: a storage must not keep itself alive through its own chain.
         self.owner = None if owner is None else weakref.ref(owner)
         self._lock = threading.RLock()
@@ -115,14 +119,18 @@ class Backend:
     def _build_whole(self) -> Storage:
         with self._refusing_cycles():
             storage = self._build()
-            self._refuse_vain_option(storage)
+            profile = self._profile_of(storage)
+            self._refuse_vain_option(storage, profile)
+            if not profile.thread_safe:
+                lent: Any = Instances(self.name, storage, profile, self._another)
+                return lent  # type: ignore[no-any-return]
             # The checks build for nobody, and look for themselves at what is within.
             for inner in entries_of(storage) if self.owner else ():
                 _ = inner.storage
             return storage
 
-    def _refuse_vain_option(self, storage: Storage) -> None:
-        if self.policy.absent_on_403 and not self._profile_of(storage).is_denied:
+    def _refuse_vain_option(self, storage: Storage, profile: Profile) -> None:
+        if self.policy.absent_on_403 and not profile.is_denied:
             raise ConfigurationError(
                 Mistake.WRONG_VALUE,
                 f"{self.where}['ABSENT_ON_403']",
@@ -185,6 +193,16 @@ class Backend:
         # One that was never built has deleted nothing.
         return "storage" in self.__dict__ and self.profile.deletes_trees
 
+    def lend(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what ``function`` returns for the storage and the arguments.
+
+        For functions that use more than one method of it, or what is none.
+        """
+        storage: Any = self.storage
+        if type(storage) is Instances:
+            return storage.lend(function, *args)
+        return function(storage, *args)
+
     def listdir(self, directory: str) -> tuple[Sequence[str], Sequence[str]]:
         """Return the directories and the files in a directory.
 
@@ -192,7 +210,7 @@ class Backend:
         """
         listdir: Any = self.profile.listdir
         if listdir is not None:
-            return listdir(self.storage, directory)  # type: ignore[no-any-return]
+            return self.lend(listdir, directory)  # type: ignore[no-any-return]
         listdir = getattr(self.storage, "listdir", None)
         if listdir is None:
             raise NotImplementedError("This storage has no listdir().")

@@ -37,6 +37,9 @@ class Profile:
     name can be saved under it, and listed.
     ``is_denied``: whether a 403 means that the server does not want to tell, of a file
     that may not be there; ``permission``: what credentials lack then.
+    ``thread_safe``: several threads may call it at once; else each call has an instance
+    for itself (``instances``), but for the ``thread_safe_methods``; ``close``: the method
+    that ends its connections.
     ``place_is_all``: where its files are says which files it has.
     """
 
@@ -56,6 +59,9 @@ class Profile:
     ask_for_directory: Callable[[Any, str], bool] | None = None
     is_denied: Callable[[Any, str, Exception], bool] | None = None
     permission: str = ""
+    thread_safe: bool = True
+    thread_safe_methods: tuple[str, ...] = ()
+    close: str = "close"
 
 
 DJANGO = Profile()
@@ -80,6 +86,14 @@ _DATABASE = Profile(
         "django.core.exceptions.ObjectDoesNotExist",
         "db_file_storage.storage.NameException",
     ),
+)
+# Of a storage that is not thread-safe, what makes no use of its connection.
+_OF_NAMES = (
+    "deconstruct",
+    "generate_filename",
+    "get_alternative_name",
+    "get_valid_name",
+    "url",
 )
 _DROPBOX = Profile(deletes_trees=True, lazy_open=True, loses_writes=True)
 
@@ -119,6 +133,9 @@ PROFILES: Mapping[str, Profile] = {
         answers_always=("size",),
         ask_again=dialects.name_list,
         ask_for_directory=dialects.name_list,
+        thread_safe=False,
+        thread_safe_methods=_OF_NAMES,
+        close="disconnect",
     ),
     "storages.backends.gcloud.GoogleCloudStorage": Profile(
         concurrent=True,
@@ -134,7 +151,10 @@ PROFILES: Mapping[str, Profile] = {
         permission="s3:ListBucket",
     ),
     "storages.backends.sftpstorage.SFTPStorage": Profile(
-        lazy_open=True, loses_writes=True
+        lazy_open=True,
+        loses_writes=True,
+        thread_safe=False,
+        thread_safe_methods=_OF_NAMES,
     ),
 }
 

@@ -68,7 +68,7 @@ def _ask(
     start = time.perf_counter()
     failed = False
     try:
-        is_there = question(backend.storage, name)
+        is_there = backend.lend(question, name)
     except Exception as reason:  # noqa: BLE001 - what it says is the answer
         failed = classify(reason) is not Outcome.ABSENT
         return (Outcome.FAILED if failed else Outcome.ABSENT), reason
@@ -96,4 +96,4 @@ def _is_denied(
     denies = profile.is_denied
     if error is None or denies is None or operation == LISTING:
         return False
-    return backend.policy.absent_on_403 and denies(backend.storage, name, error)
+    return backend.policy.absent_on_403 and backend.lend(denies, name, error)

@@ -64,7 +64,8 @@ class BackendSpec:
     """One entry of a chain.
 
     ``origin``: the class path and the OPTIONS it is built from, if they are known.
-    ``given_name``: the name was written, not derived from a class.
+    ``given_name``: the name was written, not derived from a class. ``another``: builds
+    a storage like it that nobody else has, if that can be.
     """
 
     name: str
@@ -73,6 +74,7 @@ class BackendSpec:
     policy: Policy = field(default_factory=Policy)
     origin: tuple[str, Mapping[str, Any]] | None = field(default=None, repr=False)
     given_name: bool = False
+    another: Callable[[], Storage] | None = field(default=None, repr=False)
 
 
 def mistakes_in_backends(value: object, where: str) -> Iterator[ConfigurationError]:
@@ -236,10 +238,12 @@ def _spec(entry: Any, where: str) -> BackendSpec:
         name, params = entry["ALIAS"], aliases()[entry["ALIAS"]]
         path, options = params["BACKEND"], options_of(params)
         build = partial(build_alias, name, where)
+        make = partial(storages.create_storage, dict(params))
+        another = partial(build_call, make, where, options)
     else:
         path, options = entry["BACKEND"], entry.get("OPTIONS", {})
         name = path.rpartition(".")[2]
-        build = partial(
+        build = another = partial(
             build_call, lambda: import_string(path)(**options), where, options
         )
     return BackendSpec(
@@ -252,6 +256,7 @@ def _spec(entry: Any, where: str) -> BackendSpec:
         ),
         (path, options),
         given_name="ALIAS" in entry or "NAME" in entry,
+        another=another,
     )
 
 

@@ -137,7 +137,15 @@ def _cache_and_place(given: object) -> tuple[object, str]:
 def build_backends(options: Options, owner: object) -> tuple[Backend, ...]:
     """Return the chain; its storages are built at their first use."""
     return tuple(
-        Backend(s.name, s.build, s.policy, s.where, owner=owner, origin=s.origin)
+        Backend(
+            s.name,
+            s.build,
+            s.policy,
+            s.where,
+            owner=owner,
+            origin=s.origin,
+            another=s.another,
+        )
         for s in options.backends
     )
 
