@@ -128,6 +128,22 @@ class ContradictoryAnswerError(FallbackStorageError, OSError):
         return type(self), (self.backend, self.operation, self.name)
 
 
+class MissingPlaceError(FallbackStorageError, OSError):
+    """Raised when a backend has no such file because it has no such bucket.
+
+    Or because that could not be found out; the cause tells.
+    """
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(
+            f"The bucket, or container, of the backend {backend!r} is not there."
+        )
+        self.backend = backend
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.backend,)
+
+
 class AllBackendsFailed(FallbackStorageError, ExceptionGroup[Exception]):
     """Raised when no backend succeeded and more than one of them failed.
 

@@ -87,6 +87,9 @@ class Backend:
         self.policy = policy
         self.read_only = bool(policy.read_only)
         self.always_probe = policy.always_probe
+        # Whether its bucket is known to be there.
+        self.place_seen = False
+        self.place_lock = threading.Lock()
         # False once its server has refused to list.
         self.may_list = True
         self.calls = 0
@@ -186,6 +189,14 @@ class Backend:
 
     def _profile_of(self, storage: Storage) -> Profile:
         return replace(profile_of(storage), **self.policy.profile)
+
+    @property
+    def doubts_absence(self) -> bool:
+        """Whether a "no such file" of the storage is not to be believed as it is."""
+        profile = self.profile
+        return profile.ask_again is not None or (
+            profile.has_place is not None and not self.place_seen
+        )
 
     @property
     def deletes_trees(self) -> bool:

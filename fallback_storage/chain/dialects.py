@@ -104,6 +104,24 @@ def _level(prefix: str, names: Iterable[str]) -> Listing:
     return list(directories), files
 
 
+# Is the bucket there? Of one that is not, a HEAD says the same as of a missing file.
+
+
+def has_bucket(storage: Any) -> bool:
+    """Ask S3 with the client of django-storages' S3Storage."""
+    return bool(storage.connection.meta.client.head_bucket(Bucket=storage.bucket_name))
+
+
+def has_google_bucket(storage: Any) -> bool:
+    """Ask Google with the client of GoogleCloudStorage."""
+    return storage.client.get_bucket(storage.bucket_name) is not None
+
+
+def has_container(storage: Any) -> bool:
+    """Ask Azure with the client of AzureStorage."""
+    return bool(storage.client.exists())
+
+
 # Is a 403 one for a file that may not be there?
 
 

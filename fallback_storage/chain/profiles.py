@@ -35,6 +35,8 @@ class Profile:
     ``ask_for_directory``, where a listing failed. ``listdir``: what lists a directory
     where the class's own does not keep the contract. ``keeps_whiteouts``: files of any
     name can be saved under it, and listed.
+    ``has_place``: asks whether its bucket is there, where a missing one is told as a
+    missing file.
     ``is_denied``: whether a 403 means that the server does not want to tell, of a file
     that may not be there; ``permission``: what credentials lack then.
     ``thread_safe``: several threads may call it at once; else each call has an instance
@@ -57,6 +59,7 @@ class Profile:
     not_found: tuple[str, ...] = ()
     ask_again: Callable[[Any, str], bool] | None = None
     ask_for_directory: Callable[[Any, str], bool] | None = None
+    has_place: Callable[[Any], bool] | None = None
     is_denied: Callable[[Any, str, Exception], bool] | None = None
     permission: str = ""
     thread_safe: bool = True
@@ -77,7 +80,11 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 }
 
 _AZURE = Profile(
-    concurrent=True, lazy_open=True, whole=True, listdir=dialects.walk_blobs
+    concurrent=True,
+    lazy_open=True,
+    whole=True,
+    listdir=dialects.walk_blobs,
+    has_place=dialects.has_container,
 )
 _DATABASE = Profile(
     loses_writes=True,
@@ -140,6 +147,7 @@ PROFILES: Mapping[str, Profile] = {
     "storages.backends.gcloud.GoogleCloudStorage": Profile(
         concurrent=True,
         whole=True,
+        has_place=dialects.has_google_bucket,
         is_denied=dialects.is_denied_by_google,
         permission="storage.objects.list",
     ),
@@ -147,6 +155,7 @@ PROFILES: Mapping[str, Profile] = {
         concurrent=True,
         lists_flat=True,
         whole=True,
+        has_place=dialects.has_bucket,
         is_denied=dialects.denies(dialects.get_by_s3storage),
         permission="s3:ListBucket",
     ),

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.chain.outcomes import Outcome, classify, http_status, is_a
-from fallback_storage.exceptions import ContradictoryAnswerError
+from fallback_storage.exceptions import ContradictoryAnswerError, MissingPlaceError
 from fallback_storage.utils.logs import warner
 
 if TYPE_CHECKING:
@@ -35,16 +35,32 @@ def look_again(
     about.
     """
     profile = backend.profile
-    if error is not None and is_a(error, profile.not_found):
-        return Outcome.ABSENT, error
-    question = profile.ask_again
-    if operation == LISTING:
-        question = profile.ask_for_directory if seen is Outcome.FAILED else None
     said, reason = seen, error
-    if question is not None and name:  # the root is no file
-        seen, reason = _ask(backend, question, name, error)
-    if seen is not Outcome.FAILED:
-        return seen, error or reason
+    if error is not None and is_a(error, profile.not_found):
+        seen = Outcome.ABSENT
+    elif name:  # the root is no file
+        question = profile.ask_again
+        if operation == LISTING:
+            question = profile.ask_for_directory if seen is Outcome.FAILED else None
+        if question is not None:
+            seen, reason = _ask(backend, question, name, error)
+    if seen is Outcome.ABSENT and not _has_place(backend):
+        seen, said, reason = Outcome.FAILED, seen, MissingPlaceError(backend.name)
+    if seen is Outcome.FAILED:
+        return _failed(backend, operation, name, said, error=error, reason=reason)
+    return seen, error or reason
+
+
+def _failed(
+    backend: Backend,
+    operation: str,
+    name: str,
+    said: Outcome,
+    *,
+    error: Exception | None,
+    reason: Exception | None,
+) -> tuple[Outcome, Exception | None]:
+    """Return what a failure means of which ``error`` was raised, and why."""
     if http_status(reason) == FORBIDDEN and _is_denied(
         backend, operation, name, reason
     ):
@@ -53,9 +69,10 @@ def look_again(
         # What was raised says "no such file", and is not to be believed.
         if reason is error:
             reason = ContradictoryAnswerError(backend.name, operation, name)
+        if reason is not None and error is not None:
             reason.__cause__ = error
         error = reason
-    return seen, error
+    return Outcome.FAILED, error
 
 
 def _ask(
@@ -77,6 +94,21 @@ def _ask(
     if not is_there:
         return Outcome.ABSENT, error
     return (Outcome.FAILED if error else Outcome.HELD), error
+
+
+def _has_place(backend: Backend) -> bool:
+    """Whether the bucket is there; asked once, by the first answer that is "no"."""
+    question = backend.profile.has_place
+    if question is None or backend.place_seen:
+        return True
+    with backend.place_lock:
+        if not backend.place_seen:
+            try:
+                backend.place_seen = backend.lend(question)
+            except Exception as error:  # noqa: BLE001 - what it says is the answer
+                # Who may not ask is told so by a place that is there.
+                backend.place_seen = http_status(error) == FORBIDDEN
+    return backend.place_seen
 
 
 def _is_denied(

@@ -124,8 +124,11 @@ class Walk:
             return self.judge(backend, error, time.perf_counter() - start)
         seconds = time.perf_counter() - start
         backend.count(seconds)
-        outcome = Outcome.HELD if is_there else Outcome.ABSENT
-        if not is_there and backend.profile.ask_again is not None:
+        outcome = Outcome.ABSENT
+        if is_there:
+            outcome = Outcome.HELD
+            backend.place_seen = True
+        elif backend.doubts_absence:
             outcome, reason = look_again(
                 backend, self.operation, self.name, outcome, None
             )
@@ -142,7 +145,7 @@ class Walk:
             if self._writes:
                 outcome = Outcome.FAILED if outcome is Outcome.ABSENT else outcome
             elif outcome is Outcome.FAILED or (
-                outcome is Outcome.ABSENT and backend.profile.ask_again is not None
+                outcome is Outcome.ABSENT and backend.doubts_absence
             ):
                 outcome, reason = look_again(
                     backend, self.operation, self.name, outcome, error

@@ -16,6 +16,7 @@ from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.exceptions import (
     ContradictoryAnswerError,
     FileNotInAnyBackendError,
+    MissingPlaceError,
 )
 from fallback_storage.storage import FallbackStorage
 
@@ -198,3 +199,52 @@ def test_a_listing_that_failed_for_want_of_its_directory():
     assert chain.listdir("a") == ([], ["b"])
     with pytest.raises(OSError, match="Error getting listing"):
         chain.listdir("")
+
+
+# Buckets that are not there
+
+
+def bucket(*, is_there):
+    """A chain over a storage that says "no" of every file of a missing bucket."""
+    storage = RecordingStorage("bucket", {"x": b"1"} if is_there else {})
+
+    def has_place(asked):
+        asked.act("has_place", "")
+        if isinstance(is_there, Exception):
+            raise is_there
+        return is_there
+
+    return storage, chain_of(storage, HAS_PLACE=has_place)
+
+
+def test_a_missing_bucket_is_no_missing_file():
+    """Nothing is remembered, no name is free, and it is asked until it is there."""
+    storage, chain = bucket(is_there=False)
+    for _ in range(2):
+        assert chain.resolve("x").held is None
+    assert storage.count("has_place") == 2
+    assert chain.is_name_available("x") is False
+    with pytest.raises(MissingPlaceError, match="is not there"):
+        chain.size("x")
+
+
+def test_a_bucket_that_is_there_is_asked_for_once():
+    """By the first "no"; who has a file need not be asked."""
+    storage, chain = bucket(is_there=True)
+    for name in ("gone", "gone too"):
+        assert chain.resolve(name).held is False
+    assert storage.count("has_place") == 1
+    storage, chain = bucket(is_there=True)
+    assert chain.exists("x") is True
+    assert chain.resolve("gone").held is False
+    assert storage.count("has_place") == 0
+
+
+def test_who_may_not_ask_for_the_bucket_believes_in_it():
+    """A 403 comes from one that is there. What else goes wrong tells nothing."""
+    forbidden = ConnectionError("403")
+    forbidden.code = 403
+    _, chain = bucket(is_there=forbidden)
+    assert chain.resolve("gone").held is False
+    _, chain = bucket(is_there=TimeoutError("slow"))
+    assert chain.resolve("gone").held is None

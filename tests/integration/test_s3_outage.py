@@ -8,6 +8,7 @@ import pytest
 from django.core.files.base import ContentFile
 from servers import S3Server
 
+from fallback_storage.exceptions import MissingPlaceError
 from fallback_storage.storage import FallbackStorage
 
 pytest.importorskip("storages.backends.s3")
@@ -185,14 +186,22 @@ def test_refused_credentials_are_a_failure(s3, media_root, caplog):
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_missing_bucket(s3, media_root, caplog, strict):
-    """A missing bucket looks empty to HEAD, which has no body; listdir can tell."""
+    """It looks empty to HEAD, which has no body. So it is asked whether it is there."""
     entry = {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": s3.storage_options(bucket_name="no-such-bucket"),
     }
     chain = FallbackStorage(backends=[LOCAL, entry], strict=strict)
-    assert not chain.exists("a.txt")
-    assert not caplog.records
+    assert chain.resolve("a.txt").held is None
+    if strict:
+        with pytest.raises(MissingPlaceError, match="S3Storage"):
+            chain.exists("a.txt")
+    else:
+        assert not chain.exists("a.txt")
+        assert "MissingPlaceError" in caplog.text
+    with pytest.raises(OSError, match="S3Storage") as caught:
+        chain.open("a.txt")
+    assert not isinstance(caught.value, FileNotFoundError)
     if strict:
         with pytest.raises(exceptions.ClientError, match="NoSuchBucket"):
             chain.listdir("")
