@@ -7,12 +7,11 @@ One short method each; what they do is in ``operations``. Two of them,
 from __future__ import annotations
 
 import os
-import posixpath
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
-from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
 from django.utils import timezone
 from django.utils.deconstruct import deconstructible
@@ -24,6 +23,8 @@ from fallback_storage.chain.names import (
     affected,
     clean_name,
     filenames,
+    is_plain,
+    refuse_no_file,
     refuse_single,
 )
 from fallback_storage.chain.outcomes import Outcome
@@ -135,7 +136,7 @@ class FallbackStorage(Storage):
 
     def resolve(self, name: StrPath) -> Resolution:
         """Return which backend holds ``name``, how that is known, and what was asked."""
-        return self._get_engine().reader.resolve(clean_name(name))
+        return self._get_engine().reader.resolve(self._clean(name))
 
     def resolve_many(self, names: Iterable[StrPath]) -> dict[str, Resolution]:
         """Return for every name what ``resolve`` returns.
@@ -145,7 +146,7 @@ class FallbackStorage(Storage):
         where that is faster.
         """
         refuse_single(names)
-        spelled = {os.fspath(name): clean_name(name) for name in names}
+        spelled = {os.fspath(name): self._clean(name) for name in names}
         found = self._get_engine().batch.resolve_many(spelled.values())
         return {name: found[clean] for name, clean in spelled.items()}
 
@@ -158,12 +159,12 @@ class FallbackStorage(Storage):
         of others are seen by the next request. ``complete``: also what ``exists`` needs
         to know, for which the last backend has to be asked.
         """
-        names = map(clean_name, filenames(objects, self))
+        names = self._reachable(filenames(objects, self))
         self._get_engine().batch.prefetch(names, complete=complete)
 
     def forget(self, *names: StrPath) -> None:
         """Forget what is known of names that were changed behind this package's back."""
-        cleaned = affected(*map(clean_name, names))
+        cleaned = affected(*map(self._clean, names))
         self._get_engine()  # its memo is known from now on, if it was not yet
         invalidate(cleaned)
 
@@ -178,7 +179,7 @@ class FallbackStorage(Storage):
     def unhide(self, *names: StrPath) -> None:
         """Undo deletes: what read-only backends hold under these names shows again."""
         for name in names:
-            self._get_engine().writer.unhide(clean_name(name))
+            self._get_engine().writer.unhide(self._clean(name))
 
     def stats(self) -> dict[str, Any]:
         """Return counters since this instance was first used.
@@ -198,6 +199,7 @@ class FallbackStorage(Storage):
 
         A backend that fails counts as not holding it, which is logged and never
         remembered; with ``strict`` its exception is raised if no other holds the file.
+        It is raised as well if no backend gives an answer.
         """
         engine = self._engine or self._get_engine()
         code = None if resolved.receivers else engine.peek(name)  # type: ignore[arg-type]
@@ -206,18 +208,18 @@ class FallbackStorage(Storage):
                 return True
             if code == NOWHERE:
                 return False
-        return engine.reader.exists(clean_name(name))
+        return engine.reader.exists(self._clean(name))
 
     def _exists_strictly(self, name: StrPath) -> bool:
         # What a chain asks that this one is a backend of.
-        walk = self._get_engine().resolver.locate(clean_name(name))
+        walk = self._get_engine().resolver.locate(self._clean(name))
         if walk.holder is None and (walk.failed or walk.unsupported):
             raise walk.error()
         return walk.holder is not None
 
     def _exists_live(self, name: StrPath) -> bool:
         # The same for a new file's name: no memo is asked, ours neither.
-        walk = self._get_engine().namer.find(clean_name(name))
+        walk = self._get_engine().namer.find(self._clean(name))
         if walk.last is not Outcome.HELD and (walk.failed or walk.unsupported):
             raise walk.error()
         return walk.last is Outcome.HELD
@@ -228,10 +230,18 @@ class FallbackStorage(Storage):
         The last backend is never asked whether it holds the file: if none above does,
         its URL is the answer (as the original documents for missing files). Further
         arguments go to the holder's ``url``, if that takes them.
+
+        A page does not fail for one name: where no URL can be made, the first backend
+        that can make one answers, which is logged; and a name that is refused elsewhere
+        is quoted behind ``base_url``. Raised are ``ImproperlyConfigured``, what comes of
+        a chain in which no backend can, and with ``strict`` everything.
         """
         engine = self._engine or self._get_engine()
         known = not (args or kwargs or resolved.receivers)
-        code = engine.peek(name) if known else None  # type: ignore[arg-type]
+        try:
+            code = engine.peek(name) if known else None  # type: ignore[arg-type]
+        except TypeError:  # a list, say
+            code = None
         if code is not None:
             # In a page of pictures this is all that happens.
             last = len(engine.backends) - 1
@@ -241,15 +251,21 @@ class FallbackStorage(Storage):
                     return engine.backends[index].storage.url(name)  # type: ignore[arg-type]
                 except Exception as error:  # noqa: BLE001 - the next may have a URL
                     return engine.reader.url_past(name, index, error)  # type: ignore[arg-type]
-        return engine.reader.url(clean_name(name or ""), *args, **kwargs)
+        try:
+            clean = self._clean(name or "")
+        except (SuspiciousFileOperation, TypeError) as error:
+            return engine.reader.url_of_refused(name, error)
+        return engine.reader.url(clean, *args, **kwargs)
 
     def path(self, name: StrPath) -> str:
-        """Return the holder's local path.
+        """Return the path of the file in the first backend with paths that holds it.
 
-        Raises an error that is a ``NotImplementedError`` if the holder has no paths.
-        A file that nobody holds has the path that the first backend with paths gives.
+        Backends without paths are not asked, but for ``promote``, which copies what they
+        hold. Of a file that none holds: where the first writable backend would put it,
+        if all backends have paths; a failure of one of them is raised. Else an error
+        that is a ``NotImplementedError``: such a chain is no local storage.
         """
-        return self._get_engine().reader.path(clean_name(name))
+        return self._get_engine().reader.path(self._clean(name))
 
     def size(self, name: StrPath) -> int:
         """Return the size in bytes."""
@@ -287,7 +303,7 @@ class FallbackStorage(Storage):
         A backend without the directory is passed over, and so is one that fails
         (logged; raised if ``strict``).
         """
-        return self._get_engine().reader.listdir(clean_name(path))
+        return self._get_engine().reader.listdir(self._clean(path))
 
     @property
     def location(self) -> str:
@@ -313,14 +329,15 @@ class FallbackStorage(Storage):
 
         Tries the writable backends in order until one succeeds.
         """
-        clean = clean_name(content.name if name is None else name)
+        clean = self._clean(content.name if name is None else name)
         self._get_engine().writer.require_writable("save", clean)
         with saving(clean), choices.scope(max_length):
             return super().save(clean, content, max_length=max_length)
 
-    def delete(self, name: StrPath) -> None:
+    def delete(self, name: StrPath | None) -> None:
         """Delete from the first writable backend that can, or as ``on_delete`` says."""
-        clean = clean_name(name)
+        # None, as of a field without a file, is no TypeError with Django's storages.
+        clean = "" if name is None else self._clean(name)
         if not clean:
             raise ValueError("The name must be given to delete().")
         self._get_engine().writer.delete(clean)
@@ -334,19 +351,27 @@ class FallbackStorage(Storage):
         return self._namer("get_alternative_name")(file_root, file_ext)  # type: ignore[no-any-return]
 
     def generate_filename(self, filename: StrPath) -> str:
-        """Return the first writable backend's answer."""
-        folded = str(filename).replace("\\", "/")
-        clean_name(posixpath.dirname(folded))  # refuses what leaves the storage
-        return self._namer("generate_filename")(filename)  # type: ignore[no-any-return]
+        """Return the first writable backend's answer.
+
+        Of a subclass with a ``get_valid_name`` of its own: what Django makes of that.
+        """
+        if self._own("get_valid_name"):
+            return self._clean(super().generate_filename(filename))
+        return self._clean(self._namer("generate_filename")(filename))
 
     def get_available_name(self, name: StrPath, max_length: int | None = None) -> str:
         """Return a name that is free in all backends; asks them, not the memo."""
-        validate_file_name(str(name).replace("\\", "/"), allow_relative_path=True)
-        return self._get_engine().namer.available_name(clean_name(name), max_length)
+        refuse_no_file(name)
+        return self._get_engine().namer.available_name(
+            self._clean(name),
+            max_length,
+            self._own("get_alternative_name"),
+            self._own("is_name_available"),
+        )
 
     def is_name_available(self, name: StrPath, max_length: int | None = None) -> bool:
         """Return whether the name is free in all backends; asks them, not the memo."""
-        clean = clean_name(name)
+        clean = self._clean(name)
         if max_length and len(clean) > max_length:
             return False
         return self._get_engine().namer.is_free(clean) is True
@@ -356,14 +381,42 @@ class FallbackStorage(Storage):
     def _open(self, name: StrPath, mode: str = "rb") -> File[Any]:
         engine = self._get_engine()
         if set(mode) & set("wax+"):
-            return engine.writer.open(clean_name(name), mode)
-        return engine.reader.open(clean_name(name), mode)  # type: ignore[no-any-return]
+            return engine.writer.open(self._clean(name), mode)
+        return engine.reader.open(self._clean(name), mode)  # type: ignore[no-any-return]
 
     def _save(self, name: StrPath, content: Any) -> str:
-        return self._get_engine().writer.save(clean_name(name), content)
+        writer = self._get_engine().writer
+        return writer.save(self._clean(name), content, self._another_name)
+
+    def _another_name(self, name: str) -> str:
+        # In place of one that cannot be had any more, while the file is saved.
+        length = choices.max_length
+        return self._clean(self.get_available_name(name, max_length=length))
 
     def _fetch(self, operation: str, name: StrPath) -> Any:
-        return self._get_engine().reader.fetch(operation, clean_name(name))
+        return self._get_engine().reader.fetch(operation, self._clean(name))
+
+    def _clean(self, name: StrPath) -> str:
+        if type(name) is str and is_plain(name):
+            return name
+        return clean_name(name, self._home_location)
+
+    def _reachable(self, names: Iterable[StrPath]) -> Iterator[str]:
+        for name in names:
+            try:
+                clean = self._clean(name)
+            except SuspiciousFileOperation:
+                continue  # nor does ``url`` ask for it
+            yield clean
+
+    def _home_location(self) -> str:
+        return self._get_engine().overlay.location()
+
+    def _own(self, method: str) -> Callable[..., Any] | None:
+        # Of a subclass, or set on this instance; None for ours.
+        function: Callable[..., Any] = getattr(self, method)
+        ours = getattr(FallbackStorage, method)
+        return None if getattr(function, "__func__", None) is ours else function
 
     def _namer(self, method: str) -> Callable[..., Any]:
         return self._get_engine().namer.rule(method)

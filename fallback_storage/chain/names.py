@@ -11,28 +11,31 @@ from __future__ import annotations
 import ntpath
 import os
 import posixpath
+from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
+from django.core.files.utils import validate_file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 StrPath = str | os.PathLike[str]
 
 
-def clean_name(name: StrPath) -> str:
+def clean_name(name: StrPath, location: Callable[[], str] | None = None) -> str:
     """Return the canonical spelling of ``name``.
 
     The storage's root is ``""``; a trailing slash is kept, because object stores
-    tell ``a/`` from ``a``.
+    tell ``a/`` from ``a``. ``location`` returns the directory below which an absolute
+    name is a name in the storage.
 
-    Raises ``SuspiciousFileOperation`` (Django answers 400) for names that are
-    absolute, climb above the storage's root or hold a NUL character, and
+    Raises ``SuspiciousFileOperation`` (Django answers 400) for other names that are
+    absolute, that climb above the storage's root or hold a NUL character, and
     ``TypeError`` for anything but ``str`` or a path of ``str``.
     """
-    if type(name) is str and _is_plain(name):
+    if type(name) is str and is_plain(name):
         return name
     text = os.fspath(name)
     if not isinstance(text, str):
@@ -41,6 +44,9 @@ def clean_name(name: StrPath) -> str:
         raise SuspiciousFileOperation(f"The file name {text!r} holds a NUL character.")
     slashed = text.replace("\\", "/")
     if slashed.startswith("/") or (os.name == "nt" and ntpath.splitdrive(text)[0]):
+        relative = _below(location(), text) if location else None
+        if relative is not None:
+            return clean_name(relative)
         raise SuspiciousFileOperation(
             f"The file name {text!r} is absolute; names are relative to the storage."
         )
@@ -54,7 +60,32 @@ def clean_name(name: StrPath) -> str:
     return clean + "/" if slashed.endswith("/") else clean
 
 
-def _is_plain(text: str) -> bool:
+def _below(location: str, text: str) -> str | None:
+    """Return what an absolute path is below a directory; None if it is elsewhere.
+
+    Links are not resolved. Below the root of a file system nothing is: any file of the
+    machine could be named.
+    """
+    above, path = (PurePath(os.path.normpath(each)) for each in (location, text))
+    if above == above.parent or not above.is_absolute():
+        return None
+    if not path.is_relative_to(above):
+        return None
+    relative = str(path.relative_to(above))
+    return f"{relative}/" if text.endswith(("/", os.sep)) else relative
+
+
+def refuse_no_file(name: StrPath) -> None:
+    """Raise what Django's storages raise for a name that climbs, or is of no file."""
+    directory, filename = posixpath.split(str(name).replace("\\", "/"))
+    if ".." in PurePosixPath(directory).parts:
+        raise SuspiciousFileOperation(
+            f"Detected path traversal attempt in '{directory}'"
+        )
+    validate_file_name(filename)
+
+
+def is_plain(text: str) -> bool:
     """Whether there is nothing to fold or refuse; as most names are, of every call."""
     return (
         "\\" not in text

@@ -222,9 +222,19 @@ class Walk:
         """Whether no backend implements the operation."""
         return all(attempt.outcome is Outcome.UNSUPPORTED for attempt in self.trail)
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether no backend answered: each failed, or does not implement this."""
+        silent = {Outcome.FAILED, Outcome.UNSUPPORTED}
+        return all(attempt.outcome in silent for attempt in self.trail)
+
     def take_failures(self, other: Walk) -> None:
-        """Count the failures of another walk over the chain as failures of this one."""
-        self.trail[:0] = _failures(other.trail)
+        """Count the failures of another walk over the chain as failures of this one.
+
+        A backend that failed in both has failed once.
+        """
+        own = {attempt.backend for attempt in _failures(self.trail)}
+        self.trail[:0] = [a for a in _failures(other.trail) if a.backend not in own]
         self.failed = self.failed or other.failed
 
     def log_failures(self, consequence: str) -> None:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import errno
+import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from django.core.files.storage import FileSystemStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-
-
-def has_directory(storage: Any, name: str) -> bool:
-    """Whether the directory that ``name`` lies in is there, or none is needed."""
-    return (
-        not isinstance(storage, FileSystemStorage)
-        or Path(storage.path(name)).parent.is_dir()
-    )
 
 
 def make_directories(storage: Any, name: str) -> None:
@@ -32,7 +23,8 @@ def make_directories(storage: Any, name: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         # Not that the name is taken: another one would not help.
-        raise FileExistsError(errno.EEXIST, "a file is in the way", name) from error
+        taken = f"{posixpath.dirname(name)} exists and is not a directory."
+        raise FileExistsError(errno.EEXIST, taken, name) from error
     for each in missing:
         # mkdir() does not apply a mode to the parents that it makes.
         each.chmod(mode)

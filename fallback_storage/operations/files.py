@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.core.files.base import File
 
@@ -27,6 +28,9 @@ else:
 
 # Bytes that spooled content may take in memory; the rest goes to a temporary file.
 SPOOL_MEMORY = 5 * 1024 * 1024
+
+# In place of a name: there is none, because the content could not be read.
+FAILED_CONTENT: Final = object()
 
 
 class FileView(AnyFile):
@@ -77,13 +81,18 @@ class FileView(AnyFile):
         yield from self._viewed.chunks(*() if chunk_size is None else (chunk_size,))
 
 
+def _watched(method: str) -> property:
+    return property(lambda self: partial(self.watch, getattr(self.file, method)))
+
+
 class Guarded(FileView):
     """A view of another file object that storages may read but not close.
 
     Attributes that a storage may look for (``content_type``, ``charset``, ...) are
     those of the original. ``movable``: FileSystemStorage may move the original's
-    temporary file away, as it does without this package; only for the first attempt.
-    ``begin`` is called when it is read first.
+    temporary file away, as it does without this package; while nobody has touched it.
+    ``begin`` is called when it is read first. ``failure``: what that raised the last
+    time, which is no fault of the storage.
     """
 
     def __init__(
@@ -95,6 +104,7 @@ class Guarded(FileView):
     ) -> None:
         self._movable = movable
         self._begin: Callable[[], None] | None = None
+        self.failure: BaseException | None = None
         super().__init__(original)
         self._begin = begin
 
@@ -117,13 +127,46 @@ class Guarded(FileView):
             _ = self.file  # to move it is to read it
         return super().__getattr__(attribute)
 
+    # All by which storages read; hasattr() says of each what the original has.
+    read = _watched("read")
+    readinto = _watched("readinto")
+    readline = _watched("readline")
+    readlines = _watched("readlines")
+
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.file)
+        return self._each(iter(self.file))
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
         """Yield the original's own chunks."""
         _ = self.file
-        return super().chunks(chunk_size)
+        return self._each(super().chunks(chunk_size))
+
+    def _each(self, iterator: Iterator[Any]) -> Iterator[Any]:
+        end = object()
+        while (item := self.watch(next, iterator, end)) is not end:
+            yield item
+
+    def watch(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what a function that reads returns; note what it raises."""
+        try:
+            answer = function(*args)
+        except BaseException as error:
+            self.failure = error
+            raise
+        self.failure = None
+        return answer
+
+    def save_by(self, save: Callable[[str, Any], str], name: str) -> Any:
+        """Return what ``save(name, self)`` does; ``FAILED_CONTENT`` if it could not read.
+
+        Some storages raise an error of their own in place of the content's.
+        """
+        try:
+            return save(name, self)
+        except Exception:
+            if self.failure is None:
+                raise
+            return FAILED_CONTENT
 
     def close(self) -> None:
         """Leave the original open: it is its owner's, and may be needed again."""

@@ -71,34 +71,45 @@ class Namer:
         walk = self.find(name)
         if walk.last is Outcome.HELD:
             return False
-        if walk.unsupported or (walk.failed and self._strict):
+        if walk.unanswered or (walk.failed and self._strict):
             raise walk.error()
         walk.log_failures("the name may be taken there")
         return None if walk.failed else True
 
-    def available_name(self, name: str, max_length: int | None) -> str:
+    def available_name(
+        self,
+        name: str,
+        max_length: int | None,
+        alternative: Callable[[str, str], str] | None = None,
+        is_free: Callable[[str], bool | None] | None = None,
+    ) -> str:
         """Return ``name``, or an alternative of it, that is free in all backends.
 
         Where a backend fails to answer, an alternative is taken: it is random, so it
-        hides no file of the backend that could not be asked.
+        hides no file of the backend that could not be asked. ``alternative`` and
+        ``is_free``: instead of the first writable backend's rule, and of ``is_free``.
 
         Raises ``SuspiciousFileOperation`` if ``max_length`` characters leave no room,
         and ``NoAvailableNameError`` after ``NAME_TRIES`` tries.
         """
-        if self._writable and self._writable[0].implements("get_available_name"):
+        home = self._writable[0] if self._writable else None
+        if home and not alternative and home.implements("get_available_name"):
             # A storage that makes names of its own (a UUID, a hash) is asked first.
             walk = Walk("get_available_name", name)
-            given = walk.ask(
-                self._writable[0], "get_available_name", name, max_length=max_length
-            )
+            given = walk.ask(home, "get_available_name", name, max_length=max_length)
             if given is not NOTHING:
                 name = given
+        alternative = alternative or self.rule("get_alternative_name")
         directory, filename = posixpath.split(name)
         extension = "".join(pathlib.PurePath(filename).suffixes)
         root = filename.removesuffix(extension)
         for attempt in range(NAME_TRIES):
             if attempt:
-                name = self._alternative(directory, root, extension, name)
+                other = posixpath.join(directory, alternative(root, extension))
+                # A storage that may overwrite offers the taken name again; names are
+                # unique across backends all the same, so Django's own rule decides.
+                djangos = Storage().get_alternative_name(root, extension)
+                name = posixpath.join(directory, djangos) if other == name else other
             excess = len(name) - max_length if max_length else 0
             if excess > 0:
                 root = root[:-excess]
@@ -110,31 +121,9 @@ class Namer:
                     )
                     raise SuspiciousFileOperation(message)
                 continue
-            if self._choose(name, is_random=attempt > 0):
+            if _choose(name, is_free or self.is_free, is_random=attempt > 0):
                 return name
         raise NoAvailableNameError(name, NAME_TRIES)
-
-    def _choose(self, name: str, *, is_random: bool) -> bool:
-        # First taken, then looked for: another save of the name may end in between.
-        if not choices.take(name):
-            return False
-        free = self.is_free(name)
-        if free or (free is None and is_random):
-            return True
-        choices.drop(name)
-        return False
-
-    def _alternative(
-        self, directory: str, root: str, extension: str, tried: str
-    ) -> str:
-        alternative = self.rule("get_alternative_name")(root, extension)
-        name = posixpath.join(directory, alternative)
-        if name == tried:
-            # A storage that may overwrite offers the taken name again; names are
-            # unique across backends all the same, so Django's own rule decides.
-            alternative = Storage().get_alternative_name(root, extension)
-            name = posixpath.join(directory, alternative)
-        return name
 
     def find(self, name: str) -> Walk:
         """Ask the backends themselves who holds a name; the last one asked does."""
@@ -146,3 +135,16 @@ class Namer:
             elif walk.probe(backend) is Outcome.HELD:
                 break
         return walk
+
+
+def _choose(
+    name: str, is_free: Callable[[str], bool | None], *, is_random: bool
+) -> bool:
+    # First taken, then looked for: another save of the name may end in between.
+    if not choices.take(name):
+        return False
+    free = is_free(name)
+    if free or (free is None and is_random):
+        return True
+    choices.drop(name)
+    return False

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.base import File
 
 from fallback_storage.cache import invalidation
+from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.listing import is_read_as_stored
 from fallback_storage.chain.names import (
     STAGING_FOLDER,
@@ -72,6 +73,10 @@ class Overlay:
         """The first writable backend. Not for chains that have none."""
         return self._backends[self.home_index]
 
+    def location(self) -> str:
+        """Return the home's directory, as its ``location`` says; "" if it has none."""
+        return _location_of(self._backends)
+
     @contextmanager
     def exclusive(self, name: str) -> Iterator[None]:
         """Hold a name against other threads, and other processes where that can be.
@@ -109,6 +114,12 @@ class Overlay:
     def promotes(self, name: str, index: int) -> bool:
         """Whether a file held by backend ``index`` is copied when it is read."""
         return self._promote and index > self.home_index and memo_key(name) is not None
+
+    @property
+    def promotes_to_paths(self) -> bool:
+        """Whether copies have paths."""
+        has_home = self.home_index < len(self._backends)
+        return self._promote and has_home and self.home.implements("path")
 
     def promote(self, name: str, index: int, opened: Any, mode: str) -> tuple[Any, int]:
         """Copy a file that was just opened; return it from where it now is, and where.
@@ -255,6 +266,18 @@ class Overlay:
 
     def _is_small(self, size: int | None) -> bool:
         return self._max_size is None or (size is not None and size <= self._max_size)
+
+
+def _location_of(backends: Sequence[Backend]) -> str:
+    writable = [backend for backend in backends if not backend.read_only]
+    if not writable:
+        return ""
+    # A chain's own ``location`` may be that of a read-only backend.
+    within = tuple(entries_of(writable[0].storage))
+    if within:
+        return _location_of(within)
+    location = getattr(writable[0].storage, "location", None)
+    return location if isinstance(location, str) else ""
 
 
 def _size_of(opened: Any) -> int | None:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.utils.encoding import filepath_to_uri
+
+from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import NOTHING, Walk
+from fallback_storage.chain.whiteouts import Veil
+from fallback_storage.exceptions import OperationNotSupportedError
 from fallback_storage.operations.files import AnyFile, ReadFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.outcomes import Resolution
@@ -89,25 +94,58 @@ class Reader:
         self, walk: Walk, asked: Walk, holder: int, args: Any, kwargs: Any
     ) -> str:
         """Ask the holder, if ``walk`` has not; go on only because it has no URL."""
-        name, begun = walk.name, bool(walk.trail)
-        start = holder + 1 if begun else holder
-        last = holder if asked.holder is None else len(self._backends) - 1
-        for index, backend in enumerate(self._backends[start : last + 1], start):
-            if begun and index < last and asked.probe(backend) is not Outcome.HELD:
-                continue
-            begun = True
-            if (args or kwargs) and not backend.takes("url", name, *args, **kwargs):
+        for backend in self._who_may_have_urls(asked, holder, begun=bool(walk.trail)):
+            if walk.failed and self._strict:
+                break
+            if (args or kwargs) and not backend.takes(
+                "url", walk.name, *args, **kwargs
+            ):
                 # FileSystemStorage.url() knows no parameters or expiry; the view was
                 # written for the object store further down the chain.
-                answer = walk.ask(backend, "url", name)
+                answer = walk.ask(backend, "url", walk.name)
             else:
-                answer = walk.ask(backend, "url", name, *args, **kwargs)
+                answer = walk.ask(backend, "url", walk.name, *args, **kwargs)
             if answer is not NOTHING:
                 asked.log_failures(f"the URL is that of {backend.name!r}")
                 walk.log_failures(f"the URL is that of {backend.name!r}")
                 return answer  # type: ignore[no-any-return]
         walk.take_failures(asked)
         raise walk.error()
+
+    def _who_may_have_urls(
+        self, asked: Walk, holder: int, *, begun: bool
+    ) -> Iterator[Backend]:
+        """Yield the holder, those below it that hold the file too, then the others.
+
+        The others' URL is a 404, but the page is there. ``begun``: without the holder.
+        """
+        hidden, last = asked.hidden, len(self._backends) - 1
+        left = dict(enumerate(self._backends))
+        first = left.pop(holder)
+        if not begun:
+            yield first
+        for index in (
+            range(holder + 1, len(left) + 1) if asked.holder is not None else ()
+        ):
+            if index == last or asked.probe(left[index]) is Outcome.HELD:
+                yield left.pop(index)
+        for backend in left.values():
+            # Of a deleted file never the picture.
+            if not (hidden and backend.read_only):
+                yield backend
+
+    def url_of_refused(self, name: object, error: Exception) -> str:
+        """Return a URL for a name that no backend may see: its words, below a base URL.
+
+        Raises ``error`` if there is none, or failures are never passed over.
+        """
+        bases = (getattr(each.storage, "base_url", None) for each in self._backends)
+        base = None if self._strict else next(filter(None, bases), None)
+        if base is None:
+            raise error
+        words = str(name).replace("\\", "/").split("/")
+        path = "/".join(word for word in words if word not in {"", ".", ".."})
+        return f"{str(base).rstrip('/')}/{filepath_to_uri(path)}"
 
     def fetch(self, operation: str, name: str) -> Any:
         """Return what the holder answers to ``size`` or a ``get_*_time``."""
@@ -123,33 +161,76 @@ class Reader:
         return opened
 
     def path(self, name: str) -> str:
-        """Return the local path of the holder's file; see ``FallbackStorage.path``."""
+        """Return the local path of a file; see ``FallbackStorage.path``."""
         walk, asked = Walk("path", name), Walk("exists", name)
-        candidates: Iterable[Backend] = self._backends
-        if name:
-            asked = self._resolver.locate(name, operation="path")
-            if asked.holder is not None:
-                candidates = self._with_path(name, asked.holder)
-            elif asked.failed and self._strict:
-                raise asked.error()
-            elif asked.hidden:
-                # Not where a deleted file still lies.
-                candidates = [
-                    backend
-                    for backend, attempt in zip(
-                        self._backends, asked.trail, strict=True
-                    )
-                    if attempt.outcome is not Outcome.HIDDEN
-                ]
-        for backend in candidates:
+        for backend in self._who_may_have_paths(asked) if name else ():
             answer = walk.ask(backend, "path", name)
             if answer is not NOTHING:
                 asked.log_failures(f"the path is that of {backend.name!r}")
                 walk.log_failures(f"the path is that of {backend.name!r}")
                 return answer  # type: ignore[no-any-return]
-        if not walk.unsupported:
-            walk.take_failures(asked)
-        raise walk.error()
+        walk.take_failures(asked)
+        self._refuse_path(walk)
+        # Nobody holds it, for all have said so: where it would come to lie.
+        home, *_ = (*self._backends[self._overlay.home_index :], *self._backends)
+        answer = walk.ask(home, "path", name)
+        if answer is NOTHING:
+            raise walk.error()
+        return answer  # type: ignore[no-any-return]
+
+    def _refuse_path(self, walk: Walk) -> None:
+        """Raise if not every backend has paths, or could not say what it holds."""
+        # Some only say that they have none when they are asked.
+        said = {a.backend for a in walk.trail if a.outcome is Outcome.UNSUPPORTED}
+        lacking = [
+            repr(backend.name)
+            for backend in self._backends
+            if backend.name in said or not _has_paths(backend)
+        ]
+        if lacking:
+            walk.log_failures("there is no path")
+            raise OperationNotSupportedError(
+                f"path({walk.name!r}): held by no backend that has paths; "
+                f"{', '.join(lacking)} without paths."
+            )
+        if walk.failed:
+            raise walk.error()
+
+    def _who_may_have_paths(self, asked: Walk) -> Iterator[Backend]:
+        """Yield who holds the file and has paths; the others are asked to copy it home.
+
+        Libraries call ``path`` to learn whether the storage is local: that must cost no
+        request.
+        """
+        name, veil = asked.name, Veil(self._overlay.whiteouts, asked)
+        local = [_has_paths(backend) for backend in self._backends]
+        above = [*local, False].index(False)  # of these the memo knows
+        if above:
+            located = self._resolver.locate(name, above, "path")
+            asked.take_failures(located)
+            if located.holder is not None:
+                yield self._backends[located.holder]
+        for index, backend in enumerate(self._backends[above:], above):
+            if not (local[index] or _has_some_paths(backend)) or veil.hides(index):
+                continue
+            # The ``path`` of a chain that has others as well does not answer for them.
+            if not local[index] or asked.probe(backend) is Outcome.HELD:
+                yield backend
+        if not all(local) and self._is_brought_home(asked):
+            yield self._overlay.home
+
+    def _is_brought_home(self, asked: Walk) -> bool:
+        """Whether a file that has no path yet is copied to where it has one."""
+        if not self._overlay.promotes_to_paths:
+            return False
+        located = self._resolver.locate(asked.name, operation="path")
+        asked.take_failures(located)
+        holder = located.holder
+        return (
+            holder is not None
+            and self._overlay.promotes(asked.name, holder)
+            and self._overlay.bring_home(asked.name, holder)
+        )
 
     def listdir(self, name: str) -> tuple[list[str], list[str]]:
         """Return the union of the backends' listings: directories, files."""
@@ -167,14 +248,6 @@ class Reader:
         self._raise_or_log(walk, "its names are missing from the listing")
         return list(directories), list(files)
 
-    def _with_path(self, name: str, index: int) -> Iterator[Backend]:
-        """Yield the holder; then the home, if the file can be copied there."""
-        yield self._backends[index]
-        overlay = self._overlay
-        local = overlay.promotes(name, index) and overlay.home.implements("path")
-        if local and overlay.bring_home(name, index):
-            yield overlay.home
-
     def attribute(self, attribute: str) -> Any:
         """Return an attribute of the first backend that has it.
 
@@ -189,6 +262,17 @@ class Reader:
         raise AttributeError(f"No backend has the attribute {attribute!r}.")
 
     def _raise_or_log(self, walk: Walk, consequence: str) -> None:
-        if walk.unsupported or (walk.failed and self._strict):
+        if walk.unanswered or (walk.failed and self._strict):
             raise walk.error()
         walk.log_failures(consequence)
+
+
+def _has_paths(backend: Backend) -> bool:
+    """Whether all its files have paths; those of a chain, if that has no others."""
+    within = tuple(entries_of(backend.storage))
+    return all(map(_has_paths, within)) if within else backend.implements("path")
+
+
+def _has_some_paths(backend: Backend) -> bool:
+    within = tuple(entries_of(backend.storage))
+    return any(map(_has_some_paths, within)) if within else _has_paths(backend)

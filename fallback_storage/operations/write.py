@@ -13,6 +13,8 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.core.files.storage import FileSystemStorage
+
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.names import affected
 from fallback_storage.chain.outcomes import Outcome
@@ -20,14 +22,20 @@ from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.exceptions import NoAvailableNameError, ReadOnlyBackendError
 from fallback_storage.operations import staging
 from fallback_storage.operations.buffered import BufferedFile
-from fallback_storage.operations.directories import has_directory, make_directories
-from fallback_storage.operations.files import AnyFile, Guarded, WrittenFile, rewindable
+from fallback_storage.operations.directories import in_directory
+from fallback_storage.operations.files import (
+    FAILED_CONTENT,
+    AnyFile,
+    Guarded,
+    WrittenFile,
+    rewindable,
+)
 from fallback_storage.operations.naming import NAME_TRIES
 from fallback_storage.operations.partial import Claim
-from fallback_storage.utils.locks import changing, choices
+from fallback_storage.utils.locks import changing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.operations.naming import Namer
@@ -58,29 +66,37 @@ class Writer:
 
     # Save
 
-    def save(self, name: str, content: Any) -> str:
+    def save(self, name: str, content: Any, another_name: Callable[[str], str]) -> str:
         """Save to the first writable backend that succeeds; return the name it gave.
 
-        Where a failed attempt may have left something under the name that cannot be
-        removed, the next backend is given another one: it would not be read there.
+        ``another_name`` returns a free one if somebody takes this one meanwhile, or where
+        a failed attempt may have left something under it that cannot be removed: the next
+        backend's file would not be read there.
 
-        Raises ``ReadOnlyBackendError`` if no backend is writable, else what
-        ``Walk.error`` says if all failed.
+        Raises ``ReadOnlyBackendError`` if no backend is writable; at once, and as it is,
+        what the content raises when it is read; else what ``Walk.error`` says if all
+        failed.
         """
         walk = Walk("save", name, writes=True)
         backends = self.require_writable("save", name)
         written = {name}
+        movable = True
         try:
             with rewindable(content) as source:
-                for attempt, backend in enumerate(backends):
+                for backend in backends:
                     source.seek(0)
                     claim = Claim(backend, name)
-                    guarded = Guarded(source, movable=attempt == 0, begin=claim.begin)
+                    guarded = Guarded(source, movable=movable, begin=claim.begin)
                     try:
-                        saved = self._save_to(walk, backend, name, guarded)
+                        saved = walk.call(
+                            backend, _save, backend.storage, name, guarded, another_name
+                        )
                     except BaseException:  # also a worker's time-out
                         claim.remove_partial(source)
                         raise
+                    if saved is FAILED_CONTENT and guarded.failure is not None:
+                        claim.remove_partial(source)
+                        raise guarded.failure
                     if saved is not NOTHING:
                         written.add(saved)
                         # It was free: what is above is hidden already.
@@ -89,30 +105,13 @@ class Writer:
                         return saved  # type: ignore[no-any-return]
                     tried = claim.begun or walk.last is Outcome.FAILED
                     if tried and not claim.remove_partial(source):
-                        name = self._namer.available_name(name, choices.max_length)
+                        name = another_name(name)
+                    # What stages a file leaves the upload where it was, if it fails.
+                    staged = staging.can_stage(backend.storage)
+                    movable = movable and (staged or not claim.begun)
         finally:
             invalidation.invalidate(affected(*written))
         raise walk.error()
-
-    def _save_to(self, walk: Walk, backend: Backend, name: str, content: Any) -> Any:
-        if not staging.can_stage(backend.storage):
-            return walk.ask(backend, "_save", name, content)
-        return walk.call(backend, self._save_whole, backend.storage, name, content)
-
-    def _save_whole(self, storage: Any, name: str, content: Any) -> str:
-        """Save so that no reader, and no restart, finds half a file."""
-        with staging.staged(storage, content, name) as path:
-            replace = getattr(storage, "_allow_overwrite", False)
-            for _ in range(NAME_TRIES):
-                try:
-                    staging.publish(storage, path, name, replace=replace)
-                except FileExistsError:
-                    # Somebody took the name since it was chosen: FileSystemStorage
-                    # would look for another one in its own files alone.
-                    name = self._namer.available_name(name, choices.max_length)
-                else:
-                    return name
-        raise NoAvailableNameError(name, NAME_TRIES)
 
     def _show(self, name: str, backend: Backend, *, strict: bool = True) -> None:
         """Let the file that was written to a backend be the one that is read.
@@ -229,11 +228,9 @@ class Writer:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
         if "a" in mode or "r" in mode:
             backends = self._holders(name, backends)
-        elif "w" in mode:
-            self._make_room(name, backends[0].storage)
         try:
             for backend in backends:
-                opened = self._open_in(walk, backend, name, mode)
+                opened = walk.call(backend, _open, backend, name, mode)
                 if opened is not NOTHING:
                     walk.log_failures(f"opened in {backend.name!r}")
                     show = partial(self._show, name, backend)
@@ -244,11 +241,6 @@ class Writer:
         finally:
             invalidation.invalidate(affected(name))
         raise walk.error()
-
-    def _open_in(self, walk: Walk, backend: Backend, name: str, mode: str) -> Any:
-        if backend.profile.loses_writes:
-            return walk.call(backend, BufferedFile, backend, name, mode)
-        return walk.ask(backend, "_open", name, mode)
 
     def _holders(self, name: str, backends: Sequence[Backend]) -> Sequence[Backend]:
         """Return where a file whose content is kept is opened.
@@ -268,16 +260,54 @@ class Writer:
             raise walk.error()
         return backends
 
-    def _make_room(self, name: str, home: Any) -> None:
-        """Make the directory of a file that is there, but held further down."""
-        if has_directory(home, name):
-            return
-        if self._namer.find(name).last is Outcome.HELD:
-            make_directories(home, name)
-
     def require_writable(self, operation: str, name: str) -> Sequence[Backend]:
         """Return the writable backends. Raises ``ReadOnlyBackendError`` for none."""
         if not self._writable:
             names = [backend.name for backend in self._backends]
             raise ReadOnlyBackendError(operation, name, names)
         return self._writable
+
+
+def _save(
+    storage: Any, name: str, content: Guarded, another_name: Callable[[str], str]
+) -> Any:
+    """Return the name that a file was saved under, or ``FAILED_CONTENT``."""
+    if staging.can_stage(storage):
+        # No reader, and no restart, finds half a file.
+        return content.save_by(partial(_save_whole, storage, another_name), name)
+    return content.save_by(_implemented(storage, "_save"), name)
+
+
+def _save_whole(
+    storage: Any, another_name: Callable[[str], str], name: str, content: Any
+) -> str:
+    with staging.staged(storage, content, name) as path:
+        replace = getattr(storage, "_allow_overwrite", False)
+        for _ in range(NAME_TRIES):
+            try:
+                staging.publish(storage, path, name, replace=replace)
+            except FileExistsError:
+                # Somebody took the name since it was chosen: FileSystemStorage would
+                # look for another one in its own files alone.
+                name = another_name(name)
+            else:
+                return name
+    raise NoAvailableNameError(name, NAME_TRIES)
+
+
+def _open(backend: Backend, name: str, mode: str) -> AnyFile:
+    """Open a file, in a local directory that is made if it is missing, as by a save."""
+    if backend.profile.loses_writes:
+        return BufferedFile(backend, name, mode)
+    storage: Any = backend.storage
+    action = partial(_implemented(storage, "_open"), name, mode)
+    if "r" in mode or not isinstance(storage, FileSystemStorage):
+        return action()  # type: ignore[no-any-return]
+    return in_directory(storage, name, action)
+
+
+def _implemented(storage: Any, method: str) -> Callable[..., Any]:
+    function = getattr(storage, method, None)
+    if function is None:
+        raise NotImplementedError(method)
+    return function  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage
-from fakes import RecordingStorage
+from fakes import Bucket, RecordingStorage
 
 from fallback_storage.exceptions import OperationNotSupportedError
 from fallback_storage.storage import FallbackStorage
@@ -233,13 +233,21 @@ def disks(tmp_path):
 
 @pytest.mark.parametrize("name", ["", ".", "a/.."])
 def test_the_path_of_the_root(disks, name):
-    """path("") is the directory of the first backend that has paths."""
-    object_store = RecordingStorage("object store")
-    storage = FallbackStorage([object_store, *disks])
-    assert storage.path(name) == disks[0].path("")
-    assert object_store.counts() == {"path": 1}
-    with pytest.raises(NotImplementedError):
-        FallbackStorage([RecordingStorage("object store")]).path(name)
+    """path("") is the home's directory, in a chain of local directories alone.
+
+    collectstatic and the finders ask for it; they take an answer for "every file of
+    this storage has a path".
+    """
+    assert FallbackStorage(disks).path(name) == disks[0].path("")
+    object_store = Bucket("object store")
+    for backends in ([*disks, object_store], [object_store, *disks], [object_store]):
+        for storage in (
+            FallbackStorage(backends),
+            FallbackStorage(backends, promote=True),
+        ):
+            with pytest.raises(NotImplementedError, match="'Bucket' without paths"):
+                storage.path(name)
+    assert object_store.calls == []
 
 
 def test_the_path_is_the_holders(disks, tmp_path):

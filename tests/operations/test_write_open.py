@@ -7,7 +7,7 @@ import io
 import pytest
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
-from fakes import RecordingStorage, read, read_only
+from fakes import Bucket, RecordingStorage, read, read_only
 from PIL import Image
 
 from fallback_storage.exceptions import AllBackendsFailed, ReadOnlyBackendError
@@ -202,3 +202,35 @@ def test_pillow_can_save_into_it(make):
         Image.new("RGB", (3, 2), "red").save(file, "PNG")
     with Image.open(io.BytesIO(read(chain, "x.png"))) as image:
         assert image.size == (3, 2)
+
+
+@pytest.mark.parametrize("mode", ["wb", "xb", "ab", "w"])
+@pytest.mark.parametrize("above", [False, True])
+def test_a_new_directory_is_made(tmp_path, mode, above):
+    """As by a save, and as on an object store; in whichever backend it comes to."""
+    home = FileSystemStorage(tmp_path / "home")
+    backends = [home, Bucket(files={"photos/old.jpg": b""})]
+    if above:
+        failing = RecordingStorage("failing")
+        failing.fail("_open")
+        backends.insert(0, failing)
+    chain = FallbackStorage(backends)
+    with chain.open("photos/new/x", mode) as file:
+        file.write(b"1" if "b" in mode else "1")
+    assert read(home, "photos/new/x") == b"1"
+
+
+def test_no_directory_is_made_for_what_is_only_read(tmp_path):
+    """Nor for what changes a file that is not there."""
+    chain = FallbackStorage([FileSystemStorage(tmp_path)])
+    for mode in ("rb", "r+b"):
+        with pytest.raises(FileNotFoundError):
+            chain.open("photos/x", mode)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_directory(tmp_path):
+    """Is an error of Django's save as well."""
+    (tmp_path / "photos").write_bytes(b"")
+    with pytest.raises(FileExistsError, match="photos exists and is not a directory"):
+        FallbackStorage([FileSystemStorage(tmp_path)]).open("photos/x", "wb")

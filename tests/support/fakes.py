@@ -158,6 +158,12 @@ class RecordingStorage(Storage):
         return self._time("get_modified_time", name)
 
 
+class Bucket(RecordingStorage):
+    """One that implements no ``path``, as object stores do not."""
+
+    path = Storage.path
+
+
 def read_only(settings, files=None, alias="production"):
     """An entry for a read-only RecordingStorage, and the storage itself."""
     settings.STORAGES = {
