@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
@@ -48,6 +48,24 @@ if TYPE_CHECKING:
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.outcomes import Resolution
     from fallback_storage.operations.engine import Engine
+
+
+class _OfABackend:
+    """An attribute that storages have and a chain has not, as ``hasattr`` tells.
+
+    Libraries go by that. (A ``__getattr__``, which would say the same of any attribute,
+    makes reading all others slower.)
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise AttributeError(
+            f"{owner.__name__!r} object has no attribute {self._name!r}. Its storages are "
+            "in 'backends': look at the one that is meant, for example "
+            f"storage.backends[0].storage.{self._name}."
+        )
 
 
 @deconstructible(path="fallback_storage.storage.FallbackStorage")
@@ -191,6 +209,12 @@ class FallbackStorage(Storage):
         (without the URLs of files whose holder was known).
         """
         return self._get_engine().stats()
+
+    bucket = _OfABackend()
+    bucket_name = _OfABackend()
+    client = _OfABackend()
+    connection = _OfABackend()
+    custom_domain = _OfABackend()
 
     # Django's public interface, reading
 

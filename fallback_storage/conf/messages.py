@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 SEPARATORS = re.compile(r"[/:@?&=;,\s]+")
+
+# Of values: up to how many characters they are common words, or syllables.
 SHORT = 7
+TINY = 3
+
+# Of keys of OPTIONS: those of credentials.
+CREDENTIALS = re.compile(
+    "account|auth|cert|cred|key|login|pass|pin|priv|pwd|secret|sign|token|user",
+    re.IGNORECASE,
+)
 
 
 def quoted(text: str) -> str:
@@ -42,23 +51,41 @@ def suggestion(word: str, choices: Collection[str], listing: str) -> str:
     return f"{meant}({listing}: {', '.join(sorted(choices)) or 'none'})"
 
 
-def _texts(value: object) -> Iterator[str]:
-    """Yield what a text must not quote: every value, however deep it lies, and parts."""
+def _texts(value: object, *, credential: bool = False) -> Iterator[tuple[str, bool]]:
+    """Yield what a text must not quote: every value, however deep it lies, and parts.
+
+    With each, whether its key, or one around it, says that it is a credential.
+    """
     if isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
+        for key, inner in value.items():
+            named = bool(CREDENTIALS.search(str(key)))
+            yield from _texts(inner, credential=credential or named)
     elif isinstance(value, list | tuple | set | frozenset):
         for inner in value:
-            yield from _texts(inner)
+            yield from _texts(inner, credential=credential)
     elif isinstance(value, bytes):
-        yield repr(value)[2:-1]
-        yield from _texts(value.decode(errors="replace"))
-    elif value is not None and not isinstance(value, bool) and str(value):
+        yield repr(value)[2:-1], credential
+        yield from _texts(value.decode(errors="replace"), credential=credential)
+    elif value is not None and not isinstance(value, bool):
         text = str(value)
-        yield text
-        yield repr(text)[1:-1]
+        yield text, credential
+        yield repr(text)[1:-1], credential
         # A password within a URL, say.
-        yield from (part for part in SEPARATORS.split(text) if len(part) > SHORT)
+        yield from ((p, False) for p in SEPARATORS.split(text) if len(p) > SHORT)
+
+
+def _quotes(text: str, secret: str, *, credential: bool) -> bool:
+    """Whether a text quotes a value.
+
+    What is short is in many a text by chance: it counts as a word of its own, and what
+    is shorter still, or a number, only under the key of a credential.
+    """
+    if len(secret) > SHORT:
+        return secret in text
+    if not credential and (len(secret) <= TINY or secret.isdecimal()):
+        return False
+    word = rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])"
+    return bool(secret) and re.search(word, text) is not None
 
 
 def presentable_cause(
@@ -68,8 +95,12 @@ def presentable_cause(
     if isinstance(error, ConfigurationError):
         return error.__cause__
     given = [options, *map(options_of, aliases().values())]
-    secrets = list(_texts([list(_secrets(each)) for each in given]))
-    quotes = any(secret in text for text in _printed(error) for secret in secrets)
+    secrets = set(_texts([list(_secrets(each)) for each in given]))
+    quotes = any(
+        _quotes(text, secret, credential=credential)
+        for text in _printed(error)
+        for secret, credential in secrets
+    )
     return None if quotes else error
 
 

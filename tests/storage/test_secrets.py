@@ -210,6 +210,65 @@ def test_a_harmless_reason_is_shown(settings):
     assert_silent(*everything_of(caught.value))
 
 
+class Needing(RecordingStorage):
+    """Needs a library that is not installed."""
+
+    def __init__(self, **options):
+        raise ImportError("No module named 'boto3'")
+
+
+class Saying(RecordingStorage):
+    """Says why it cannot be built."""
+
+    said = ""
+
+    def __init__(self, **options):
+        raise ValueError(self.said)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"access_key": "x", "secret_key": "o"},
+        {"password": "boto", "user": "No-module"},
+        {"client": {"token": "b", "retries": [3, 0.5, ""]}},
+        {"port": 3, "region": "'", "acl": "No", "prefix": "mod", "key": ""},
+        {"location": "media", "gzip": True, "domain": None, "key": b"m"},
+    ],
+)
+def test_a_short_value_does_not_blank_out_a_reason(options):
+    """It is in the text by chance, as a part of a word or as a common one."""
+    described = {"BACKEND": f"{HERE}Needing", "OPTIONS": options}
+    with pytest.raises(ConfigurationError, match="No module named 'boto3'") as caught:
+        FallbackStorage([described]).exists("x")
+    assert isinstance(caught.value.__cause__, ImportError)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"secret_key": "pw"}, "with 'pw'"),
+        ({"PIN": 7}, "with 7."),
+        ({"connection": {"password": ["a1"]}}, "user:a1@host"),
+        ({"api_token": b"t_1"}, "t_1"),
+        ({"bucket": "vault"}, "no bucket 'vault'"),
+        ({"site": "intranet.example"}, "https://intranet.example/"),
+    ],
+)
+def test_a_short_value_that_is_quoted_is_not_shown(monkeypatch, options, said):
+    """A credential however short it is; another value, if it is a word."""
+
+    monkeypatch.setattr(Saying, "said", said)
+    storage = FallbackStorage(
+        [{"BACKEND": f"{HERE}Saying", "OPTIONS": {**options, "more": 1}}]
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        storage.exists("x")
+    for text in everything_of(caught.value):
+        assert said not in str(text)
+    assert caught.value.__cause__ is None
+
+
 # Mistakes beside secrets
 
 BESIDE = {
