@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Never, NoReturn
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.outcomes import Resolution
-    from fallback_storage.operations.engine import Engine
+    from fallback_storage.conf.types import Backends, Cache, OnDelete
+    from fallback_storage.operations.engine import Engine, Stats
 
 
 class _OfABackend:
@@ -105,14 +106,14 @@ class FallbackStorage(Storage):
 
     def __init__(
         self,
-        backends: Any = None,
-        cache: Any = None,
+        backends: Backends | None = None,
+        cache: Cache | None = None,
         *,
-        on_delete: str = "first",
+        on_delete: OnDelete = "first",
         promote: bool = False,
         promote_max_size: int | None = None,
         strict: bool = False,
-        **unknown: Any,
+        **unknown: Never,
     ) -> None:
         refuse_unknown_options(unknown)
         given = {
@@ -199,7 +200,7 @@ class FallbackStorage(Storage):
         for name in names:
             self._get_engine().writer.unhide(self._clean(name))
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> Stats:
         """Return counters since this instance was first used.
 
         ``hits``, ``negative_hits``, ``misses``: look-ups in the memo; ``walks``: names

@@ -19,6 +19,7 @@ from fallback_storage.conf.backends import build_call
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache
 from fallback_storage.conf.memo import mistakes_in_memo
 from fallback_storage.conf.memo_checks import check_memo, check_sharing
+from fallback_storage.conf.messages import quoted
 from fallback_storage.conf.options import (
     build_backends,
     configured_chains,
@@ -29,8 +30,11 @@ from fallback_storage.conf.options import (
 from fallback_storage.conf.settings import (
     CACHE_SETTING,
     CHAIN_CLASS,
+    aliases,
     cache_setting,
     class_of,
+    is_like_a_chain,
+    misspelled_settings,
 )
 from fallback_storage.exceptions import ConfigurationError
 
@@ -58,6 +62,8 @@ def check_chains(**kwargs: Any) -> list[CheckMessage]:
         if not unusable:
             report.warn(check_memo(spec) if spec else (), CACHE_SETTING)
     report.add(malformed_chains())
+    for where, warning in _check_spelling():
+        report.warn([warning], where)
     for where, storage_class, given in chains:
         _check_chain(report, where, storage_class, given, with_memo=not unusable)
     return report.messages
@@ -196,6 +202,31 @@ def _placed(mistake: ConfigurationError, where: str) -> ConfigurationError:
 
 
 # What works, and is hardly meant
+
+
+def _check_spelling() -> Iterator[tuple[str, CheckMessage]]:
+    """Yield warnings of what nobody reads, and the place of each."""
+    for name, meant in misspelled_settings().items():
+        yield (
+            name,
+            CheckWarning(
+                f"{name} is no setting of this package: it has no effect.",
+                hint=f"Did you mean {meant}?",
+                id="fallback_storage.W014",
+            ),
+        )
+    for alias, params in aliases().items():
+        path = params.get("BACKEND")
+        if is_like_a_chain(path) and class_of(path) is None:
+            place = f"STORAGES[{alias!r}]"
+            yield (
+                place,
+                CheckWarning(
+                    f"{place}['BACKEND'] is {quoted(str(path))}, which cannot be imported.",
+                    hint=f"Write {CHAIN_CLASS!r}, or the path of a subclass of it.",
+                    id="fallback_storage.W015",
+                ),
+            )
 
 
 def _check_writing(writable: Sequence[Backend]) -> Iterator[CheckMessage]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,17 @@ def backends_setting() -> Any:
 def cache_setting() -> Any:
     """Return ``FALLBACK_STORAGE_CACHE``, the memo of whoever names none."""
     return getattr(settings, CACHE_SETTING, None)
+
+
+def misspelled_settings() -> dict[str, str]:
+    """Return the settings that look like one of ours, and which that is."""
+    ours = (BACKENDS_SETTING, CACHE_SETTING)
+    found = {}
+    for name in dir(settings):
+        meant = difflib.get_close_matches(name, ours, n=1, cutoff=0.85)
+        if meant and name not in ours:
+            found[name] = meant[0]
+    return found
 
 
 def aliases() -> Mapping[str, Mapping[str, Any]]:
@@ -77,6 +89,13 @@ def class_of(path: object) -> type | None:
     except Exception:  # noqa: BLE001 - django-storages' own, where a library is missing
         return None
     return found if isinstance(found, type) else None
+
+
+def is_like_a_chain(path: object) -> bool:
+    """Whether a path says FallbackStorage, or names something of this package."""
+    package, _, name = CHAIN_CLASS.partition(".")
+    parts = path.split(".") if isinstance(path, str) else [""]
+    return parts[0] == package or parts[-1] == name.rpartition(".")[2]
 
 
 def chain_class_of(path: object) -> type | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from fallback_storage.cache.memo import Memo
 from fallback_storage.chain.batch import BatchResolver
@@ -21,6 +21,40 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.conf.options import Options
+
+
+class BackendStats(TypedDict):
+    """How often a storage was called, how often it failed, and how long it took."""
+
+    calls: int
+    failures: int
+    seconds: float
+
+
+class Stats(TypedDict):
+    """What ``FallbackStorage.stats`` returns; some memos count less, or more."""
+
+    hits: int
+    negative_hits: int
+    misses: int
+    fills: int
+    late_fills: int
+    walks: int
+    coalesced: int
+    lost_holders: int
+    backends: dict[str, BackendStats]
+    # In process memory
+    entries: NotRequired[int]
+    negative_entries: NotRequired[int]
+    # In a shared cache
+    store_failures: NotRequired[int]
+    bypassed: NotRequired[int]
+    undelivered: NotRequired[int]
+    breaker_open: NotRequired[int]
+    # NEAR
+    near_connected: NotRequired[int]
+    near_connections: NotRequired[int]
+    near_messages: NotRequired[int]
 
 
 @dataclass(slots=True, eq=False)
@@ -41,13 +75,11 @@ class Engine:
     batch: BatchResolver
     peek: Callable[[str], int | None]
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> Stats:
         """Return the counters of all parts."""
-        return {
-            **self.memo.stats(),
-            **self.resolver.stats(),
-            "backends": {backend.name: backend.stats() for backend in self.backends},
-        }
+        backends = {backend.name: backend.stats() for backend in self.backends}
+        counts = {**self.memo.stats(), **self.resolver.stats()}
+        return cast("Stats", {**counts, "backends": backends})
 
 
 def build_engine(

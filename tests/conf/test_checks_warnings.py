@@ -29,6 +29,8 @@ TO_HIDE = (
 )
 REDIS_OR_SO = ("redis", {"ALIAS": "redis", "NEAR": True}, "timed", "large-database")
 
+CANNOT = "STORAGES['default']['BACKEND'] is '{}', which cannot be imported."
+
 WARNINGS = {
     "W001": {"two": ({"default": chain_of(FAKE, FAKE)}, "'RecordingStorage-2'")},
     "W002": {
@@ -42,6 +44,15 @@ WARNINGS = {
     "W004": {
         "one": ({"default": chain_of(FAKE, on_delete="whiteout")}, TO_HIDE),
         "two": ({"default": chain_of(W, W, on_delete="whiteout")}, TO_HIDE),
+    },
+    "W015": {
+        name: ({"default": {"BACKEND": path}}, CANNOT.format(path))
+        for name, path in {
+            "short": "fallback_storage.FallbackStorage",
+            "plural": "fallback_storage.storages.FallbackStorage",
+            "distribution": "django_fallback_storage.storage.FallbackStorage",
+            "class": "fallback_storage.storage.FallBackStorage",
+        }.items()
     },
     "W006": {"alias": (memo("dummy"), "cache: CACHES['dummy'] is a DummyCache")},
     "W007": {
@@ -205,6 +216,29 @@ def test_an_overlay_without_a_writable_backend(options, found_id, words):
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("FALLBACK_STORAGE_CASHE", "FALLBACK_STORAGE_CACHE"),
+        ("FALLBACK_STORAGE", "FALLBACK_STORAGES"),
+        ("FALLBACK_STORAGES_CACHE", "FALLBACK_STORAGE_CACHE"),
+    ],
+)
+def test_a_misspelled_setting(name, meant):
+    """It is told of with and without a chain, by its name alone."""
+    for storages in ({}, {"default": chain_of(W, S3)}):
+        (message,) = found(storages, **{name: SECRET})
+        assert message.id == "fallback_storage.W014"
+        assert message.obj == name
+        assert message.msg == f"{name} is no setting of this package: it has no effect."
+        assert message.hint == f"Did you mean {meant}?"
+
+
+def test_settings_of_others_are_not_misspelled():
+    """Those that only begin alike."""
+    assert found({}, FALLBACK_STORAGE_BUCKET=SECRET, FALLBACK_URL=SECRET) == []
+
+
+@pytest.mark.parametrize(
     "storages",
     [
         *(memo(cache) for cache in (*REDIS_OR_SO, False, None, {"TTL": 9})),
@@ -276,7 +310,7 @@ def test_no_false_alarm(storages):
 def test_every_id_is_tested_and_in_the_manual():
     """An id that nobody can look up says nothing."""
     errors = [mistake.value for mistake in Mistake]
-    warnings = {f"fallback_storage.{each}" for each in (*WARNINGS, "W003")}
+    warnings = {f"fallback_storage.{each}" for each in (*WARNINGS, "W003", "W014")}
     manual = re.findall(
         r"^\* ``(fallback_storage\.[EW]\d{3})``: ", README, re.MULTILINE
     )

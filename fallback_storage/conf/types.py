@@ -1,0 +1,27 @@
+"""The types of what is configured, for whoever calls ``FallbackStorage`` in code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from django.core.files.storage import Storage
+
+OnDelete: TypeAlias = Literal["first", "all", "whiteout"]
+
+
+class Entry(TypedDict, total=False):
+    """The dict that describes a backend: ``ALIAS``, or ``BACKEND`` and ``OPTIONS``."""
+
+    ALIAS: str
+    BACKEND: str
+    OPTIONS: Mapping[str, Any]
+    NAME: str
+    READ_ONLY: bool
+    ALWAYS_PROBE: bool
+    CONCURRENT: bool
+    LAZY_OPEN: bool
+
+
+Backends: TypeAlias = Sequence[str | Entry | Storage | Callable[[], Storage]]
+Cache: TypeAlias = str | Mapping[str, Any] | bool
