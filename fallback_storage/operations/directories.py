@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,9 +20,9 @@ def make_directories(storage: Any, name: str) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        # Not that the name is taken: another one would not help.
-        taken = f"{posixpath.dirname(name)} exists and is not a directory."
-        raise FileExistsError(errno.EEXIST, taken, name) from error
+        # In its words. (Not that the name is taken: another one would not help.)
+        text = f"{directory} exists and is not a directory."
+        raise FileExistsError(text) from error
     for each in missing:
         # mkdir() does not apply a mode to the parents that it makes.
         each.chmod(mode)
