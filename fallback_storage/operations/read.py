@@ -205,18 +205,21 @@ class Reader:
         name, veil = asked.name, Veil(self._overlay.whiteouts, asked)
         local = [_has_paths(backend) for backend in self._backends]
         above = [*local, False].index(False)  # of these the memo knows
+        refused = False
         if above:
             located = self._resolver.locate(name, above, "path")
             asked.take_failures(located)
-            if located.holder is not None:
-                yield self._backends[located.holder]
+            holder = located.holder
+            if holder is not None:
+                yield self._backends[holder]
+                above, refused = holder + 1, True
         for index, backend in enumerate(self._backends[above:], above):
             if not (local[index] or _has_some_paths(backend)) or veil.hides(index):
                 continue
             # The ``path`` of a chain that has others as well does not answer for them.
             if not local[index] or asked.probe(backend) is Outcome.HELD:
                 yield backend
-        if not all(local) and self._is_brought_home(asked):
+        if (refused or not all(local)) and self._is_brought_home(asked):
             yield self._overlay.home
 
     def _is_brought_home(self, asked: Walk) -> bool:

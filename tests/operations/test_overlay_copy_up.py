@@ -100,10 +100,11 @@ def test_a_file_of_production_is_written_anew_in_the_home(
     assert content_of(chain, NAME) == b"new"
 
 
-def test_a_directory_that_nobody_has_is_not_made(home, production):
-    """As with Django's own storage."""
-    with pytest.raises(FileNotFoundError):
-        make(home, production).open("none/a.txt", "wb")
+def test_a_directory_that_nobody_has_is_made(home, production):
+    """As by a save."""
+    with make(home, production).open("none/a.txt", "wb") as file:
+        file.write(b"new")
+    assert content_of(home, "none/a.txt") == b"new"
 
 
 def test_a_file_that_is_hidden_is_not_copied_up(home, production):

@@ -223,7 +223,7 @@ class Overlay(Model, RuleBasedStateMachine):
         for chain in self.chains:
             try:
                 found = chain.get_available_name(name)
-            except FallbackStorageError:
+            except DOWN:
                 assert self.faulty
                 continue
             if not self.faulty:
@@ -250,9 +250,12 @@ class Overlay(Model, RuleBasedStateMachine):
         except (ConnectionError, FallbackStorageError):
             assert self.faulty
             if self.can_clean_up():
-                # A half of nothing is all of it, which is not taken for a part.
-                assert self.raw_home() in [before, {**before, name: b""}]
-                assert not content or self.raw_home() == before
+                # A half of nothing is all of it, which is not taken for a part. (Under
+                # another name, where the first could not be asked for.)
+                left = self.raw_home()
+                assert before == {n: left.pop(n) for n in before if n in left}
+                assert not content or not left
+                assert set(left.values()) <= {b""}
             self.learn()
             return
         if self.faulty:
@@ -319,8 +322,7 @@ class Overlay(Model, RuleBasedStateMachine):
             finally:
                 file.close()
         except DOWN:
-            # Of several that lack the directory each one fails.
-            assert self.faulty or (target is MISSING and len(self.writable) > 1)
+            assert self.faulty
             self.learn()
             return
         except (FileNotFoundError, FileExistsError) as error:

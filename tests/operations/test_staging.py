@@ -81,14 +81,14 @@ def test_a_failed_save_keeps_the_upload(home, tmp_path, name):
     upload.write_bytes(b"precious")
     with (
         upload.open("rb") as opened,
-        pytest.raises(OSError, match=r"in the way|too long"),
+        pytest.raises(OSError, match=r"not a directory|too long"),
     ):
         chain.save(name, OnDisk(opened, str(upload)))
     assert upload.read_bytes() == b"precious"
     with TemporaryUploadedFile("b.jpg", "image/jpeg", 8, None) as sent:
         sent.write(b"precious")
         sent.flush()
-        with pytest.raises(OSError, match=r"in the way|too long"):
+        with pytest.raises(OSError, match=r"not a directory|too long"):
             chain.save(name, sent)
         saved = chain.save("c.jpg", sent)
     assert content_of(chain, saved) == b"precious"

@@ -44,9 +44,6 @@ class Backend:
             path.relative_to(self.root).as_posix(): path.read_bytes() for path in paths
         }
 
-    def has_directory(self, name):
-        return self.kind == "flat" or (self.root / name).parent.is_dir()
-
 
 class Model:
     """What an overlay answers. Whoever inherits has these attributes.
@@ -95,16 +92,21 @@ class Model:
         return f"https://{index}.example/{name}"
 
     def path_of(self, index, name):
-        candidates = [index]
-        if index is None:
-            every = range(len(self.backends))
-            candidates = [each for each in every if not self.is_hidden(each, name)]
-        elif self.is_promoted(index, name):
-            candidates.append(self.home_index)
-        for each in candidates:
-            if self.backends[each].kind == "files":
-                return str(self.backends[each].root / name)
+        local = self.local_holder(name)
+        if local is not None:
+            return str(self.backends[local].root / name)
+        every = all(backend.kind == "files" for backend in self.backends)
+        copied = index is not None and self.is_promoted(index, name)
+        if every or (copied and self.home.kind == "files"):
+            return str(self.home.root / name)
         return NotImplementedError
+
+    def local_holder(self, name):
+        for index, backend in enumerate(self.backends):
+            shown = name in backend.files and not self.is_hidden(index, name)
+            if shown and backend.kind == "files":
+                return index
+        return None
 
     def is_promoted(self, index, name):
         small = self.max_size is None or (
@@ -117,7 +119,7 @@ class Model:
         index = self.visible(name)
         if index is None or not self.is_promoted(index, name):
             return
-        remote = self.backends[index].kind == "flat"
+        remote = self.local_holder(name) is None
         if operation in {"open", "open_text"} or (operation == "path" and remote):
             self.home.files[name] = self.backends[index].files[name]
 
@@ -155,10 +157,7 @@ class Model:
             return index if keeps and index in self.writable else self.home_index
         if "r" in mode:
             return MISSING
-        for each in self.writable:
-            if self.backends[each].has_directory(name):
-                return each
-        return MISSING
+        return self.home_index
 
     def written(self, target, name, mode, data):
         index = self.visible(name)
