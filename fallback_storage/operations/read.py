@@ -167,20 +167,20 @@ class Reader:
             answer = walk.ask(backend, "path", name)
             if answer is not NOTHING:
                 asked.log_failures(f"the path is that of {backend.name!r}")
-                walk.log_failures(f"the path is that of {backend.name!r}")
                 return answer  # type: ignore[no-any-return]
+            if walk.failed:
+                raise walk.error()
         walk.take_failures(asked)
         self._refuse_path(walk)
         # Nobody holds it, for all have said so: where it would come to lie.
-        home, *_ = (*self._backends[self._overlay.home_index :], *self._backends)
-        answer = walk.ask(home, "path", name)
-        if answer is NOTHING:
-            raise walk.error()
-        return answer  # type: ignore[no-any-return]
+        paths = [walk.ask(backend, "path", name) for backend in self._backends]
+        self._refuse_path(
+            walk
+        )  # some have no paths, and only say so when they are asked
+        return (*paths[self._overlay.home_index :], *paths)[0]  # type: ignore[no-any-return]
 
     def _refuse_path(self, walk: Walk) -> None:
         """Raise if not every backend has paths, or could not say what it holds."""
-        # Some only say that they have none when they are asked.
         said = {a.backend for a in walk.trail if a.outcome is Outcome.UNSUPPORTED}
         lacking = [
             repr(backend.name)
