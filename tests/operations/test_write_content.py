@@ -148,12 +148,16 @@ def test_a_content_that_cannot_be_read(tmp_path, backend, content, error):
     first, second = BACKENDS[backend](tmp_path), Bucket("second")
     chain = FallbackStorage([first, second])
     failures = []
-    backend_failed.connect(failures.append, weak=False)
+
+    def note(**given):
+        failures.append(given)
+
+    backend_failed.connect(note)
     try:
         with pytest.raises(type(error)) as caught:
             chain.save("d/x.txt", CONTENTS[content](error))
     finally:
-        backend_failed.disconnect(failures.append)
+        backend_failed.disconnect(note)
     assert caught.value is error
     assert second.count("_save") == 0
     assert failures == []
