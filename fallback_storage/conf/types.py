@@ -17,8 +17,10 @@ class Entry(TypedDict, total=False):
     BACKEND: str
     OPTIONS: Mapping[str, Any]
     NAME: str
+    PROFILE: Mapping[str, Any]
     READ_ONLY: bool
     ALWAYS_PROBE: bool
+    ABSENT_ON_403: bool
     CONCURRENT: bool
     LAZY_OPEN: bool
 

@@ -163,7 +163,9 @@ class Reader:
     def path(self, name: str) -> str:
         """Return the local path of a file; see ``FallbackStorage.path``."""
         walk, asked = Walk("path", name), Walk("exists", name)
-        for backend in self._who_may_have_paths(asked) if name else ():
+        # The root is wherever there are paths: finders of static files ask for it.
+        roots = filter(_has_some_paths, self._backends)
+        for backend in self._who_may_have_paths(asked) if name else roots:
             answer = walk.ask(backend, "path", name)
             if answer is not NOTHING:
                 asked.log_failures(f"the path is that of {backend.name!r}")

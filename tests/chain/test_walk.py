@@ -193,7 +193,7 @@ def test_nobody_implements_a_method(operation):
             call(storage, operation)
         assert type(caught.value) is OperationNotSupportedError
         asked = ", ".join(backend.name for backend in storage.backends)
-        if operation != "url":
+        if operation not in {"url", "path"}:  # here not everybody is asked
             assert f"{operation}() (asked: {asked})" in str(caught.value)
 
 
@@ -283,8 +283,8 @@ def test_strict_raises_what_would_be_passed_over(first, second, operation):
     with pytest.raises(ConnectionError) as caught:
         getattr(FallbackStorage([first, second], strict=True), operation)("x")
     assert caught.value is error
-    second.path = lambda name: f"/second/{name}"
-    getattr(FallbackStorage([first, second]), operation)("x")
+    if operation != "path":  # never one of a file that could not be looked for
+        getattr(FallbackStorage([first, second]), operation)("x")
 
 
 @pytest.mark.parametrize("operation", ["exists", "path"])

@@ -73,10 +73,11 @@ def test_easy_thumbnails_asks_hasattr_location(default_chain, attribute):
 
 
 def test_easy_thumbnails_is_storage_local(default_chain, production):
-    """path() of an unknown name tells whether there is a local backend."""
-    assert default_storage.path("test").endswith("test")
-    with pytest.raises(NotImplementedError):
-        FallbackStorage(backends=["production"]).path("test")
+    """path() of an unknown name tells whether all backends are local."""
+    assert FallbackStorage(backends=["local"]).path("test").endswith("test")
+    for storage in (default_storage, FallbackStorage(backends=["production"])):
+        with pytest.raises(NotImplementedError):
+            storage.path("test")
 
 
 def test_easy_thumbnails_deletes_and_saves_again(default_chain):
