@@ -28,6 +28,7 @@ class Profile:
     and its server checks what arrives.
 
     ``loses_writes``: what it opens for writing does not keep all that is written to it.
+    ``wants_bytes``: it stores no text, or not all of it; text is given to it in UTF-8.
     ``answers_always``: methods that have an answer for files that are not there.
     ``not_found``: paths of exceptions that mean "no such file".
     ``ask_again``: a question that tells "absent" from "failed" where the class itself
@@ -52,6 +53,7 @@ class Profile:
     lists_flat: bool = False
     loses_writes: bool = False
     place_is_all: bool = False
+    wants_bytes: bool = False
     whole: bool = False
     keeps_whiteouts: bool = True
     listdir: Callable[[Any, str], dialects.Listing] | None = None
@@ -80,6 +82,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 }
 
 _AZURE = Profile(
+    wants_bytes=True,
     concurrent=True,
     lazy_open=True,
     whole=True,
@@ -87,6 +90,7 @@ _AZURE = Profile(
     has_place=dialects.has_container,
 )
 _DATABASE = Profile(
+    wants_bytes=True,
     loses_writes=True,
     keeps_whiteouts=False,
     not_found=(
@@ -102,7 +106,9 @@ _OF_NAMES = (
     "get_valid_name",
     "url",
 )
-_DROPBOX = Profile(deletes_trees=True, lazy_open=True, loses_writes=True)
+_DROPBOX = Profile(
+    deletes_trees=True, lazy_open=True, loses_writes=True, wants_bytes=True
+)
 
 PROFILES: Mapping[str, Profile] = {
     "db_file_storage.storage.DatabaseFileStorage": _DATABASE,
@@ -114,13 +120,20 @@ PROFILES: Mapping[str, Profile] = {
         deletes_trees=True, in_process=True, whole=True
     ),
     "django_s3_storage.storage.S3Storage": Profile(
+        wants_bytes=True,
         ask_again=dialects.head_object,
         is_denied=dialects.denies(dialects.get_by_django_s3_storage),
         permission="s3:ListBucket",
         whole=True,
     ),
-    "django_storage_webdav.storage.WebDavStorage": Profile(ask_again=dialects.propfind),
+    "django_storage_webdav.storage.WebDavStorage": Profile(
+        wants_bytes=True,
+        loses_writes=True,
+        listdir=dialects.collection,
+        ask_again=dialects.propfind,
+    ),
     "minio_storage.storage.MinioStorage": Profile(
+        wants_bytes=True,
         lazy_open=True,
         loses_writes=True,
         whole=True,
@@ -129,12 +142,16 @@ PROFILES: Mapping[str, Profile] = {
         permission="s3:ListBucket",
     ),
     "storages.backends.apache_libcloud.LibCloudStorage": Profile(
-        lazy_open=True, loses_writes=True, listdir=dialects.container_objects
+        wants_bytes=True,
+        lazy_open=True,
+        loses_writes=True,
+        listdir=dialects.container_objects,
     ),
     "storages.backends.azure_storage.AzureStorage": _AZURE,
     "storages.backends.dropbox.DropBoxStorage": _DROPBOX,
     "storages.backends.dropbox.DropboxStorage": _DROPBOX,
     "storages.backends.ftp.FTPStorage": Profile(
+        wants_bytes=True,
         lazy_open=True,
         loses_writes=True,
         answers_always=("size",),
@@ -145,6 +162,7 @@ PROFILES: Mapping[str, Profile] = {
         close="disconnect",
     ),
     "storages.backends.gcloud.GoogleCloudStorage": Profile(
+        wants_bytes=True,
         concurrent=True,
         whole=True,
         has_place=dialects.has_google_bucket,
@@ -152,6 +170,7 @@ PROFILES: Mapping[str, Profile] = {
         permission="storage.objects.list",
     ),
     "storages.backends.s3.S3Storage": Profile(
+        wants_bytes=True,
         concurrent=True,
         lists_flat=True,
         whole=True,
@@ -160,6 +179,7 @@ PROFILES: Mapping[str, Profile] = {
         permission="s3:ListBucket",
     ),
     "storages.backends.sftpstorage.SFTPStorage": Profile(
+        wants_bytes=True,
         lazy_open=True,
         loses_writes=True,
         thread_safe=False,

@@ -168,6 +168,11 @@ class Guarded(FileView):
                 raise
             return FAILED_CONTENT
 
+    def __bool__(self) -> bool:
+        # Before Django 6.1 a file without a name is false, and a storage that sends
+        # "the content or nothing" sends nothing of it.
+        return True
+
     def close(self) -> None:
         """Leave the original open: it is its owner's, and may be needed again."""
 
@@ -200,10 +205,18 @@ def is_seekable(content: Any) -> bool:
     return True
 
 
+def is_text(content: Any) -> bool:
+    """Whether what is read of it is text."""
+    return isinstance(getattr(content, "file", content), io.TextIOBase)
+
+
 @contextmanager
-def rewindable(content: Any) -> Iterator[Any]:
-    """Yield ``content``, or a spooled copy if it cannot seek; at its start."""
-    if is_seekable(content):
+def rewindable(content: Any, *, in_bytes: bool = False) -> Iterator[Any]:
+    """Yield ``content``, or a spooled copy if it cannot seek; at its start.
+
+    ``in_bytes``: a copy of text as well, in UTF-8.
+    """
+    if is_seekable(content) and not (in_bytes and is_text(content)):
         yield content
         return
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_MEMORY) as spool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.core.files.base import File
 from django.utils.encoding import filepath_to_uri
 
 from fallback_storage.chain.backend import entries_of
@@ -156,6 +157,9 @@ class Reader:
         opened, index = self._resolver.fetch("open", "_open", name, mode)
         if self._overlay.promotes(name, index):
             opened, index = self._overlay.promote(name, index, opened, mode)
+        if not hasattr(opened, "chunks"):
+            # What some storages open is the answer of an HTTP client.
+            opened = File(opened, name)
         if self._backends[index].read_only:
             return ReadFile(opened, name, self._write)
         return opened

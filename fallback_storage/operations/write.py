@@ -81,8 +81,9 @@ class Writer:
         backends = self.require_writable("save", name)
         written = {name}
         movable = True
+        in_bytes = any(backend.profile.wants_bytes for backend in backends)
         try:
-            with rewindable(content) as source:
+            with rewindable(content, in_bytes=in_bytes) as source:
                 for backend in backends:
                     source.seek(0)
                     claim = Claim(backend, name)

@@ -336,7 +336,11 @@ def answer(ask, file):
 def test_a_view_answers_as_the_file_does(view, original, question):
     """An unnamed file is false on some versions of Django, and ContentFile never is."""
     make, ask = ORIGINALS[original], QUESTIONS[question]
-    assert answer(ask, VIEWS[view](make())) == answer(ask, make())
+    expected = {"bool": True, "or": b"a\nb"}.get(question)
+    if (view, original) != ("saved", "plain") or expected is None:
+        expected = answer(ask, make())
+    # (But what is saved is true: else of that one nothing would be stored.)
+    assert answer(ask, VIEWS[view](make())) == expected
 
 
 class Hasty(RecordingStorage):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 
 import pytest
@@ -31,7 +32,7 @@ def entry(storage, **policy):
 
 
 class LazyFile(File):
-    """Asks for its content when it is read, like the files of Azure or SFTP."""
+    """Asks for its content when it is read, like the files of Dropbox or SFTP."""
 
     def __init__(self, storage, name):
         super().__init__(None, name)
@@ -48,13 +49,13 @@ class Lazy(RecordingStorage):
         return LazyFile(self, name)
 
 
-class AzureStorage(Lazy):
+class DropboxStorage(Lazy):
     """Recognised by its path, which is all that is looked at."""
 
-    __module__ = "storages.backends.azure_storage"
+    __module__ = "storages.backends.dropbox"
 
 
-class OwnAzureStorage(AzureStorage):
+class OwnDropboxStorage(DropboxStorage):
     """Recognised by its base."""
 
     __module__ = __name__
@@ -62,9 +63,9 @@ class OwnAzureStorage(AzureStorage):
 
 LAZY_ENTRIES = {
     "by policy": lambda files: entry(Lazy("lazy", files), LAZY_OPEN=True),
-    "by class": lambda files: AzureStorage("lazy", files),
-    "by base class": lambda files: OwnAzureStorage("lazy", files),
-    "by class, in a dict": lambda files: entry(AzureStorage("lazy", files)),
+    "by class": lambda files: DropboxStorage("lazy", files),
+    "by base class": lambda files: OwnDropboxStorage("lazy", files),
+    "by class, in a dict": lambda files: entry(DropboxStorage("lazy", files)),
 }
 LAZY = pytest.mark.parametrize("make", LAZY_ENTRIES.values(), ids=LAZY_ENTRIES)
 
@@ -108,7 +109,7 @@ def test_a_missing_file_of_a_lazy_backend_is_missing(make):
 
 def test_a_lazy_backend_may_be_said_not_to_be():
     """LAZY_OPEN: False is stronger than the class."""
-    lazy = AzureStorage("lazy", {"x": b"lazy"})
+    lazy = DropboxStorage("lazy", {"x": b"lazy"})
     storage = FallbackStorage([entry(lazy, LAZY_OPEN=False)])
     assert storage.open("x").read() == b"lazy"
     assert lazy.count("exists") == 0
@@ -116,7 +117,7 @@ def test_a_lazy_backend_may_be_said_not_to_be():
 
 def test_a_lazy_backend_that_fails_is_passed_over_and_not_remembered():
     """The probe's failure is the backend's: raised if nobody else has the file."""
-    lazy, second = AzureStorage("lazy"), RecordingStorage("second", {"x": b"second"})
+    lazy, second = DropboxStorage("lazy"), RecordingStorage("second", {"x": b"second"})
     error = ConnectionError("m")
     lazy.fail("exists", error)
     storage = FallbackStorage([lazy, second])
@@ -130,14 +131,14 @@ def test_a_lazy_backend_that_fails_is_passed_over_and_not_remembered():
 
 def test_a_lazy_backend_that_cannot_be_asked_is_opened():
     """Without exists, open is all there is."""
-    lazy = AzureStorage("lazy", {"x": b"lazy"}, unsupported=["exists"])
+    lazy = DropboxStorage("lazy", {"x": b"lazy"}, unsupported=["exists"])
     assert FallbackStorage([lazy]).open("x").read() == b"lazy"
 
 
 def test_a_lazy_holder_that_lost_the_file_is_resolved_afresh():
     """The file moved up: what is above the former holder is asked again."""
     first, last = RecordingStorage("first"), RecordingStorage("last", {"x": b"stale"})
-    lazy = AzureStorage("lazy", {"x": b"moved"})
+    lazy = DropboxStorage("lazy", {"x": b"moved"})
     storage = FallbackStorage([first, lazy, last])
     assert storage.open("x").read() == b"moved"
     first.files["x"] = lazy.files.pop("x")
@@ -303,3 +304,16 @@ def test_nothing_is_asked_before_the_first_use():
     with suppress(AttributeError):
         _ = storage.location
     assert first.calls == []
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_what_is_opened_is_a_file_of_djangos(read_only):
+    """Some storages open an answer of an HTTP client: it has no chunks."""
+
+    class Answering(RecordingStorage):
+        def _open(self, name, mode="rb"):
+            return io.BytesIO(self.files[name])
+
+    chain = FallbackStorage([entry(Answering("x", {"x": b"12"}), READ_ONLY=read_only)])
+    with chain.open("x") as file:
+        assert list(file.chunks()) == [b"12"]

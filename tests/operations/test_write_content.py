@@ -248,3 +248,46 @@ def test_an_upload_that_was_read_is_copied(tmp_path):
     assert Path(content.temporary_file_path()).exists()
     assert read(home, "x.txt") == b"12345"
     content.close()
+
+
+# Text
+
+
+class WantsBytes(RecordingStorage):
+    """Stores no text, as S3Storage, or only as much of it as it has characters."""
+
+    def _save(self, name, content):
+        data = content.read()
+        if isinstance(data, str):
+            raise TypeError("a bytes-like object is required, not 'str'")
+        return super()._save(name, ContentFile(data))
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_text_is_encoded_for_who_is_known_to_want_bytes(size):
+    """In UTF-8, as FileSystemStorage writes it."""
+    text = "Größe\r\n" * size
+    for content in (ContentFile(text), File(io.StringIO(text))):
+        wants = {"BACKEND": "fakes.RecordingStorage", "PROFILE": {"WANTS_BYTES": True}}
+        chain = FallbackStorage([wants])
+        storage = chain.backends[0].__dict__["storage"] = WantsBytes("bytes")
+        assert chain.save("x", content) == "x"
+        assert storage.files["x"] == text.encode()
+
+
+def test_who_is_not_known_to_want_bytes_is_given_what_there_is():
+    """Its own business, as without a chain."""
+    with pytest.raises(TypeError):
+        FallbackStorage([WantsBytes("bytes")]).save("x", ContentFile("text"))
+
+
+def test_content_is_true_whatever_its_name():
+    """A storage that sends "the content or nothing" sends all of it."""
+
+    class OrNothing(RecordingStorage):
+        def _save(self, name, content):
+            return super()._save(name, content or ContentFile(b""))
+
+    storage = OrNothing("or nothing")
+    FallbackStorage([storage]).save("x", File(io.BytesIO(b"four")))
+    assert storage.files == {"x": b"four"}
