@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import posixpath
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import SuspiciousFileOperation
@@ -61,10 +62,13 @@ class Namer:
 
         return ask
 
-    def is_free(self, name: str) -> bool | None:
+    def is_free(self, name: str, *, hides: bool = False) -> bool | None:
         """Whether no backend holds the name, asked live; None if that is not known.
 
-        The memo is not asked: two uploads must not agree on a name.
+        The memo is not asked: two uploads must not agree on a name. ``hides``: of a new
+        file in the home, which is read in place of what lies below. A read-only backend
+        there that does not answer takes no name: thumbnail libraries save under names of
+        their own, and do not look at the one that they are given.
         """
         if is_own(f"{name}/"):
             return False  # where whiteouts and staged files are
@@ -74,7 +78,18 @@ class Namer:
         if walk.unanswered or (walk.failed and self._strict):
             raise walk.error()
         walk.log_failures("the name may be taken there")
-        return None if walk.failed else True
+        return None if walk.failed and not (hides and self._is_below(walk)) else True
+
+    def _is_below(self, walk: Walk) -> bool:
+        """Whether all that failed to answer is read-only, and below the home."""
+        if not self._writable:
+            return False
+        home = self._backends.index(self._writable[0])
+        return all(
+            backend.read_only and index > home
+            for index, backend in enumerate(self._backends[: len(walk.trail)])
+            if walk.trail[index].outcome is Outcome.FAILED
+        )
 
     def available_name(
         self,
@@ -85,8 +100,8 @@ class Namer:
     ) -> str:
         """Return ``name``, or an alternative of it, that is free in all backends.
 
-        Where a backend fails to answer, an alternative is taken: it is random, so it
-        hides no file of the backend that could not be asked. ``alternative`` and
+        Where a backend fails to answer whose file would be read in place of the new one, or
+        deleted with it, an alternative is taken: it is random, so it meets no file there. ``alternative`` and
         ``is_free``: instead of the first writable backend's rule, and of ``is_free``.
 
         Raises ``SuspiciousFileOperation`` if ``max_length`` characters leave no room,
@@ -121,7 +136,8 @@ class Namer:
                     )
                     raise SuspiciousFileOperation(message)
                 continue
-            if _choose(name, is_free or self.is_free, is_random=attempt > 0):
+            asks = is_free or partial(self.is_free, hides=True)
+            if _choose(name, asks, is_random=attempt > 0):
                 return name
         raise NoAvailableNameError(name, NAME_TRIES)
 

@@ -191,6 +191,40 @@ def test_while_a_backend_cannot_be_asked_a_random_name_is_taken(caplog):
     )
 
 
+SILENT = {
+    # (chain, who does not answer, whether the name is kept)
+    "read-only below": (["home", "production"], "production", True),
+    "read-only further below": (["home", "old", "production"], "production", True),
+    "read-only above": (["production", "home"], "production", False),
+    "writable below": (["home", "old"], "old", False),
+    "the home": (["home", "production"], "home", False),
+}
+
+
+@pytest.mark.parametrize("case", SILENT)
+def test_what_a_silent_backend_costs(case, caplog):
+    """A name, unless the new file is read in place of what it may have, and stays."""
+    names, silent, is_kept = SILENT[case]
+    parts = {name: RecordingStorage(name) for name in names}
+    chain = FallbackStorage(
+        [
+            {"BACKEND": "fakes.RecordingStorage", "READ_ONLY": name == "production"}
+            for name in names
+        ]
+    )
+    for backend, part in zip(chain.backends, parts.values(), strict=True):
+        backend.__dict__["storage"] = part
+    parts[silent].fail("exists")
+    saved = chain.save("x.jpg", ContentFile(b"1"))
+    assert (saved == "x.jpg") is is_kept
+    assert "the name may be taken there" in caplog.text
+    parts[silent].heal()
+    assert chain.open(saved).read() == b"1"
+    assert chain.is_name_available("y.jpg") is True
+    parts[silent].fail("exists")
+    assert chain.is_name_available("y.jpg") is False
+
+
 def test_strict_refuses_a_name_that_a_backend_cannot_be_asked_about():
     """With ``strict`` the failure is raised and nothing is saved."""
     first, second = RecordingStorage("first"), RecordingStorage("second")
