@@ -10,6 +10,9 @@ known to hold it. All backends above are known not to::
 
 Integers of a few digits are cheap to keep, to compare and to write as ASCII into a
 shared cache, and reading one can execute nothing, unlike a pickle.
+
+In a shared cache *facts* of the file may follow a code: a comma and some ASCII. Who does
+not know them passes over them.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ from typing import Final
 NOWHERE: Final = 0
 MAX_CHAIN: Final = 1 << 14
 HIDDEN: Final = MAX_CHAIN << 1
+
+# A code as it stands in a shared cache, its digits in a group, and facts. (No dot and no
+# colon, for these end it, and no space.)
+WRITTEN: Final = r"([0-9]{1,5})(?:,[!-\-/-9;-~]*)?"
 
 
 def held(index: int) -> int:

@@ -430,7 +430,7 @@ def test_a_forked_child_has_stores_of_its_own():
 def test_forget_all_leaves_other_keys_alone(alias):
     """This chain's entries go; sessions and other processes' chains stay."""
     others = {
-        "redis": lambda: RedisStore(make_client, ":1:fbs2:c0ffee:"),
+        "redis": lambda: RedisStore(make_client, ":1:fbs3:c0ffee::"),
         "default": lambda: DjangoCacheStore("default", "c0ffee"),
     }
     chain, other = make(cache=alias), others[alias]()

@@ -54,7 +54,7 @@ def test_every_change_is_heard_of_within_the_bound(valkey, tmp_path, capsys, bus
         for process in processes:
             assert process.stdout.readline() == "ready\n"
         client = stack.enter_context(redis.Redis(port=valkey.port))
-        writer = RedisStore(client, ":1:fbs2:1a9:")
+        writer = RedisStore(client, ":1:fbs3:1a9::")
         for number in range(CHANGES):
             name = f"name-{number}"
             assert writer.fill(name, writer.look_up([name])[name][1], held(0), 60)

@@ -2,7 +2,7 @@
 
 An entry is ASCII, never a pickle of ours::
 
-    <generation>.<stamp>.<deadline>.<code>
+    <generation>.<stamp>.<deadline>.<code>[,<facts>]
 
 The deadline is a time of day, in milliseconds since 1970. It is there since no cache
 tells for how long it will keep a key, and what completes an entry may get no older
@@ -16,9 +16,11 @@ import re
 import secrets
 from typing import NamedTuple
 
+from fallback_storage.cache.entry import WRITTEN
+
 TOKEN_BYTES = 8
 TOKEN_LENGTH = 2 * TOKEN_BYTES
-ENTRY = re.compile(r"(.+)\.([0-9]{1,30})\.([0-9]{1,5})")
+ENTRY = re.compile(rf"(.+)\.([0-9]{{1,30}})\.{WRITTEN}")
 
 
 class Lease(NamedTuple):
@@ -54,10 +56,7 @@ def entry(lease: Lease | None, code: int, ttl: float, now: float) -> str | None:
 
 
 def read(value: object, tokens: str, now: float) -> tuple[int, int] | None:
-    """Return code and deadline of an entry that counts; anything else is a miss.
-
-    Also an entry of a release that wrote no deadline.
-    """
+    """Return code and deadline of an entry that counts; anything else is a miss."""
     match = ENTRY.fullmatch(value) if isinstance(value, str) else None
     if match is None or match[1] != tokens or int(match[2]) <= now * 1000:
         return None

@@ -2,14 +2,17 @@
 
 The value of a name's key is ASCII, never a pickle::
 
-    -:<token>         a lease: somebody asks the backends
-    <code>:<token>    an entry, which carries the token of the lease it was filled with
+    -:<token>                           a lease: somebody asks the backends
+    <code>[,<facts>]:<end>:<token>      an entry, with the token of its lease
 
 * A **token** is random. It enters the server only where the key is absent; a fill
   keeps it. So as long as a key shows one token it was there all the time.
 * A **lease** is the value seen. Readers that come while one is pending share it.
 * A **fill** replaces the value if it is still the lease, in one step on the server.
 * An **invalidation** deletes the key.
+* The **end** of an entry's lifetime is the server's time, in milliseconds since 1970,
+  written by the script that fills. The key may be there for longer; who reads it goes
+  by what the server's last answers told of its clock, and asks a script in doubt.
 
 Why no fill is late: say it finds its lease. The key then has been there, with this
 token, since the lease was given, because a deleted key comes back with another token.
@@ -21,15 +24,17 @@ One client for reads and writes, to the server that takes the writes: a replica 
 A server that loses writes it has confirmed (it restarts with an old snapshot, or an
 outdated replica takes over) may lose invalidations too; the TTL is then the bound.
 
-Round trips: a hit one, of one name or of hundreds; a miss two (the second for all
-leases), and one for its fill; an invalidation one. On a Redis Cluster no command names
-keys of several slots: ``MGET`` becomes one for each slot (redis-py's ``mget_nonatomic``
-sends them as one pipeline), everything else is one command a key in a pipeline.
+Round trips: a hit one, of one name or of hundreds (the first of a process: two); a miss
+two (the second for all leases), and one for its fill; an invalidation one. On a Redis
+Cluster no command names keys of several slots: ``MGET`` becomes one for each slot
+(redis-py's ``mget_nonatomic`` sends them as one pipeline), everything else is one command
+a key in a pipeline.
 Redis >= 6, Valkey >= 7.2; redis-py >= 5.1.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from itertools import islice
@@ -93,6 +98,9 @@ class RedisStore(Store):
         self._client = None if self._owns_client else client
         self._prefix = prefix
         self._lease_ms = redis_protocol.milliseconds(lease_seconds)
+        # By how many ms the server's clock is ahead of ours, at the most. Not known yet:
+        # whatever is found may be over.
+        self._ahead = math.inf
         self.after_fork()
         forks.register(self)
 
@@ -139,8 +147,8 @@ class RedisStore(Store):
     def look_up_one(self, name: str) -> tuple[int | None, Any]:
         key = self.prefix() + redis_protocol.encode(name)
         value = self.client.get(key)
-        code, lease = redis_protocol.read(value)
-        if lease is None:
+        code, lease, end = redis_protocol.read(value)
+        if end <= time.monotonic() * 1000 + self._ahead:
             ((code, lease),) = self._with_leases((key,), (value,))
         return code, lease
 
@@ -156,7 +164,7 @@ class RedisStore(Store):
             return {}
         prefix = self.prefix()
         keys = [prefix + redis_protocol.encode(name) for name in names]
-        answers = self.client.eval(redis_protocol.GET_LASTING, len(keys), *keys)
+        answers = self._eval(redis_protocol.GET_LASTING, keys)
         found = self._with_leases(keys, answers[::2])
         return {
             name: (code, lease, max(0, milliseconds) / 1000)
@@ -167,7 +175,7 @@ class RedisStore(Store):
 
     def seconds_left(self, name: str) -> float | None:
         key = self.prefix() + redis_protocol.encode(name)
-        value, milliseconds = self.client.eval(redis_protocol.GET_LASTING, 1, key)
+        value, milliseconds = self._eval(redis_protocol.GET_LASTING, (key,))
         there = redis_protocol.read(value)[0] is not None and milliseconds > 0
         return milliseconds / 1000 if there else None
 
@@ -181,19 +189,27 @@ class RedisStore(Store):
     def _with_leases(
         self, keys: Sequence[bytes], values: Sequence[Any]
     ) -> list[tuple[int | None, Any]]:
-        """Return for each key its code and lease; take leases where there are none."""
-        found = [redis_protocol.read(value) for value in values]
-        missing = [index for index, (_, lease) in enumerate(found) if lease is None]
+        """Return for each key its code and lease; take leases where there are none.
+
+        Also where an entry is over, which the server decides.
+        """
+        now = time.monotonic() * 1000 + self._ahead
+        read = [redis_protocol.read(value) for value in values]
+        found = [(code, lease) for code, lease, _ in read]
+        missing = [index for index, (_, _, end) in enumerate(read) if end <= now]
         if missing:
-            seen = [redis_protocol.as_bytes(values[index]) for index in missing]
+            malformed = [
+                b"" if read[index][1] else redis_protocol.as_bytes(values[index])
+                for index in missing
+            ]
             answers = self._run(
                 redis_protocol.TAKE_LEASES,
                 [keys[index] for index in missing],
-                [redis_protocol.new_lease() + value for value in seen],
+                [redis_protocol.new_lease() + value for value in malformed],
                 self._lease_ms,
             )
             for index, answer in zip(missing, answers, strict=True):
-                found[index] = redis_protocol.read(answer)
+                found[index] = redis_protocol.read(answer)[:2]
         return found
 
     # Writing
@@ -254,12 +270,21 @@ class RedisStore(Store):
             return ()
         client = self.client
         if not _is_cluster(client):
-            return client.eval(script, len(keys), *keys, *texts, *more)  # type: ignore[no-any-return]
+            return self._eval(script, keys, *texts, *more)
+        asked = time.monotonic() * 1000
         pipeline = client.pipeline(transaction=False)
         for key, text in zip(keys, texts, strict=True):
             # (Not its method eval(), which a cluster's pipeline has not.)
             pipeline.execute_command("EVAL", script, 1, key, text, *more)
-        return [answer for (answer,) in pipeline.execute()]
+        answers, times = zip(*pipeline.execute(), strict=True)
+        self._ahead = max(times) - asked
+        return answers
+
+    def _eval(self, script: str, keys: Sequence[bytes], *arguments: Any) -> list[Any]:
+        asked = time.monotonic() * 1000
+        answers: list[Any] = self.client.eval(script, len(keys), *keys, *arguments)
+        self._ahead = answers.pop() - asked
+        return answers
 
     # Counters of all processes
 

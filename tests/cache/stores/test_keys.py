@@ -62,5 +62,5 @@ def test_both_keys_at_once_are_the_same_keys():
 def test_keys_do_not_change_between_processes():
     """All workers of all hosts make the same key of a name."""
     assert Keys("ab").entry("ä") == (
-        "fbs2:ab:79a52cd9b26f18bff46e6ddf428f41ae7724eff7:e"
+        "fbs3:ab::79a52cd9b26f18bff46e6ddf428f41ae7724eff7:e"
     )

@@ -130,12 +130,15 @@ def test_a_hit_is_one_get_and_many_are_one_mget(store, client):
 
 @pytest.mark.parametrize("code", [NOWHERE, held(0), from_(1), held(16383)])
 def test_values_are_short_ascii(store, client, code):
-    """A number, a colon and a token; for a lease a dash instead of the number."""
+    """A number, an end, a token; for a lease a dash instead of number and end."""
     lease = lease_of(store)
     assert re.fullmatch(rb"-:[0-9a-f]{16}", client.get(key("a")))
     assert client.get(key("a")) == lease
     store.fill("a", lease, code, 60.0)
-    assert client.get(key("a")) == lease.replace(b"-", b"%d" % code)
+    written, end, token = client.get(key("a")).split(b":")
+    assert (int(written), token) == (code, lease[2:])
+    seconds, microseconds = client.time()
+    assert 59 < int(end) / 1000 - seconds - microseconds / 1e6 <= 60
 
 
 def test_lifetimes_are_the_servers(store, client):
@@ -161,7 +164,10 @@ def test_a_fill_that_is_to_live_for_no_time_lives_shortly(store):
         b"-1:0123456789abcdef",
         b"1:0123456789abcdeX",
         b"1:0123456789abcdef\n",
-        b"123456:0123456789abcdef",
+        b"1:9999999999999:0123456789abcdef\n",
+        b"123456:9999999999999:0123456789abcdef",
+        b"1 2:9999999999999:0123456789abcdef",
+        b"1:9999999999999",
         b"\x80\x04K\x01.",
         b"\xff" * 100,
     ],
@@ -211,6 +217,84 @@ def test_what_completes_an_entry_gets_no_older_than_it(store, client):
     assert 4.0 < client.pttl(key("a")) / 1000 <= 5.0
     fill(store, code=from_(1), ttl=2.0)
     assert client.pttl(key("a")) <= 2000
+
+
+# The end of a lifetime
+
+
+def in_milliseconds(client, seconds):
+    """Return a moment of the server's time, from now on."""
+    whole, microseconds = client.time()
+    return (whole + seconds) * 1000 + microseconds // 1000
+
+
+@pytest.mark.parametrize("others", [[], ["b"]])
+@pytest.mark.parametrize("known", [False, True], ids=["first hit", "later"])
+def test_an_entry_that_is_over_is_a_miss_while_its_key_is_there(
+    store, client, others, known
+):
+    """The server's clock decides; the next fill replaces it and lives a full TTL."""
+    if known:
+        store.look_up(["the server's time"])
+    over = b"3:%d:0123456789abcdef" % in_milliseconds(client, -1)
+    client.set(key("a"), over, px=60_000)
+    assert store.seconds_left("a") is None
+    assert store.look_up_lasting(["a", *others])["a"][::2] == (None, 0.0)
+    client.set(key("a"), over, px=60_000)
+    found = store.look_up(["a", *others])["a"] if others else store.look_up_one("a")
+    code, lease = found
+    assert code is None
+    assert not store.fill("a", over, held(1), 60.0)
+    assert store.fill("a", lease, held(1), 60.0)
+    assert store.look_up_one("a")[0] == held(1)
+    assert 59 < store.seconds_left("a") <= 60
+
+
+def test_an_entry_that_ends_while_it_is_completed_takes_no_fill(store, client):
+    """What the answer rests on is too old by then."""
+    over = b"2:%d:0123456789abcdef" % in_milliseconds(client, -1)
+    client.set(key("a"), over, px=60_000)
+    assert not store.fill("a", over, held(1), 60.0)
+    assert client.get(key("a")) == over
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_the_clocks_of_server_and_process_may_differ(valkey, store, client, hours):
+    """Lifetimes are the server's; the process learns of its clock by the way."""
+
+    class Elsewhere(redis.Redis):
+        def eval(self, *args):
+            *answers, now = super().eval(*args)
+            return [*answers, now + hours * 3_600_000]
+
+    fill(store, "a", held(1))
+    end = in_milliseconds(client, 30 + hours * 3600)
+    client.set(key("b"), b"3:%d:0123456789abcdef" % end, px=60_000)
+    client.set(key("c"), b"3:%d:0123456789abcdef" % (end - 60_000), px=60_000)
+    with Elsewhere(port=valkey.port) as elsewhere:
+        there = RedisStore(elsewhere, PREFIX)
+        there.look_up(["the server's time"])
+        assert there.look_up_one("b")[0] == held(1)
+        client.config_resetstat()
+        there.look_up_one("c")
+        assert client.info("commandstats")["cmdstat_eval"]["calls"] == 1
+
+
+def test_the_first_hit_of_a_process_asks_for_the_time(trips, valkey, client, store):
+    """Only once: later hits are one round trip."""
+    fill(store, "a", held(1))
+    seen = []
+
+    class Watched(redis.Redis):
+        def execute_command(self, *args, **kwargs):
+            seen.append(args[0])
+            return super().execute_command(*args, **kwargs)
+
+    with Watched(port=valkey.port) as watched:
+        fresh = RedisStore(watched, PREFIX)
+        for _ in range(2):
+            assert fresh.look_up_one("a") == store.look_up_one("a")
+    assert seen == ["GET", "EVAL", "GET"]
 
 
 # Leases

@@ -234,9 +234,9 @@ def test_keys_begin_as_the_alias_says_and_end_with_the_name(alias, valkey, funct
                 (key,) = new
                 assert key.endswith(b"a/b")
                 if function is not hashed:
-                    assert f"fbs2:{chain}:".encode() in key
+                    assert f"fbs3:{chain}::".encode() in key
                 if function is None:
-                    assert key.decode() == caches[name].make_key(f"fbs2:{chain}:a/b")
+                    assert key.decode() == caches[name].make_key(f"fbs3:{chain}::a/b")
                 store.close()
         # Each clears what is its own.
         store = redis_store(name, "c0")
@@ -252,7 +252,7 @@ def test_django_redis_aliases_work_as_well(alias, valkey):
     lease = store.look_up(["a"])["a"][1]
     assert store.fill("a", lease, held(1), 60.0)
     with redis.Redis(port=valkey.port) as client:
-        assert client.keys() == [b"site:1:fbs2:c0:a"]
+        assert client.keys() == [b"site:1:fbs3:c0::a"]
     store.close()
 
 
