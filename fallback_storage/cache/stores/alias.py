@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache import caches
@@ -43,3 +44,18 @@ def build_cache(alias: str) -> BaseCache:
             f"cannot be built: {type(error).__name__}.",
             "Correct its BACKEND and OPTIONS, or install what it needs.",
         ) from None
+
+
+def as_seen_from(place: str, cache: BaseCache, prefix: str) -> BaseCache:
+    """Return a cache as those have it for whom its ``make_key(prefix)`` is ``place``.
+
+    For keys that begin with ``prefix``. The cache itself, where its KEY_FUNCTION leaves
+    of a key nothing to recognise.
+    """
+    if cache.make_key(prefix) == place or place.count(prefix) != 1:
+        return cache
+    # Memcached's client is made at its first use: both are to have the same.
+    getattr(cache, "_cache", None)
+    there = copy.copy(cache)
+    there.key_func = lambda key, *_: place.replace(prefix, key)
+    return there

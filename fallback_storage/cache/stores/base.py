@@ -23,7 +23,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Hashable, Mapping
 
 # The memo's name for "any name at all": no file can have it. Whoever invalidates a name
 # invalidates this one before it, so a lease on it tells whether anything was written
@@ -69,6 +69,23 @@ class Store(ABC):
     @abstractmethod
     def clear(self) -> None:
         """Forget every name of this chain and void every lease."""
+
+    def place(self) -> Hashable:
+        """Return where this caller's entries are: what tells tenants apart, if anything.
+
+        None: nothing does.
+        """
+        return None
+
+    def invalidate_at(self, place: Hashable, names: Collection[str] | None) -> None:
+        """Invalidate names, or with None everything, for those who are at ``place``.
+
+        What could not be told when it was due is told later, by anybody.
+        """
+        if names is None:
+            self.clear()
+        else:
+            self.invalidate(names)
 
     def look_up_one(self, name: str) -> tuple[int | None, Lease]:
         """Look up a single name."""

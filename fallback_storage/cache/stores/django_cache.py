@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
@@ -37,6 +37,7 @@ from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.cache.backends.memcached import BaseMemcachedCache
 
 from fallback_storage.cache.stores import django_entries
+from fallback_storage.cache.stores.alias import as_seen_from
 from fallback_storage.cache.stores.base import EVERY, Store
 from fallback_storage.cache.stores.django_savepoints import apart
 from fallback_storage.cache.stores.keys import Keys
@@ -234,9 +235,26 @@ class DjangoCacheStore(Store):
         # the entries of a page need not be written one by one.
         return max(1, min(ttl, self._stamp_seconds))
 
-    @apart
+    def place(self) -> str:
+        """Return what the alias's KEY_FUNCTION makes of the chain's prefix."""
+        return str(self._cache().make_key(self._keys.prefix))
+
     def invalidate(self, names: Collection[str]) -> None:
         """Raise if the cache does not show it afterwards."""
+        self.invalidate_at(None, names)
+
+    def clear(self) -> None:
+        """Write a new generation. Nothing else of the cache is touched."""
+        self.invalidate_at(None, None)
+
+    @apart
+    def invalidate_at(self, place: Any, names: Collection[str] | None) -> None:
+        cache = self._cache()
+        if place is not None:
+            cache = as_seen_from(place, cache, self._keys.prefix)
+        if names is None:
+            self._renew(cache, (), [self._keys.generation], GENERATION_SECONDS)
+            return
         if not names:
             return
         first = []
@@ -245,15 +263,14 @@ class DjangoCacheStore(Store):
         rest = [name for name in names if name != EVERY]
         for part in _parts(rest) if rest else [()]:
             stamps = [self._keys.stamp(name) for name in part]
-            self._renew(first, stamps, self._stamp_seconds)
-
-    @apart
-    def clear(self) -> None:
-        # A new generation. Nothing else of the cache is touched.
-        self._renew((), [self._keys.generation], GENERATION_SECONDS)
+            self._renew(cache, first, stamps, self._stamp_seconds)
 
     def _renew(
-        self, first: Collection[str], keys: Collection[str], seconds: float
+        self,
+        cache: BaseCache,
+        first: Collection[str],
+        keys: Collection[str],
+        seconds: float,
     ) -> None:
         """Replace the tokens under these keys, those of ``first`` before the others.
 
@@ -263,7 +280,6 @@ class DjangoCacheStore(Store):
         nothing (the database cache on an error, django-redis with IGNORE_EXCEPTIONS).
         Seen is what was written, or that another writer has replaced what was there.
         """
-        cache = self._cache()
         unsure = dict.fromkeys((*first, *keys))
         before: dict[str, object] = {}
         for _ in range(ATTEMPTS):
@@ -271,8 +287,9 @@ class DjangoCacheStore(Store):
                 unsure.update(dict.fromkeys(keys))  # in this order, or again
             fresh = {key: self._new_token() for key in unsure}
             # No cache says in which order a set_many() over several servers arrives.
-            self._set_all({key: fresh[key] for key in first if key in fresh}, seconds)
-            self._set_all({key: fresh[key] for key in keys if key in fresh}, seconds)
+            for group in (first, keys):
+                written = {key: fresh[key] for key in group if key in fresh}
+                _set_all(cache, written, seconds)
             seen = cache.get_many(list(fresh))
             for key, token in fresh.items():
                 there = seen.get(key)
@@ -284,9 +301,10 @@ class DjangoCacheStore(Store):
                 return
         raise CacheLosesWritesError("The cache does not show an invalidation.")
 
-    def _set_all(self, values: dict[str, str], seconds: float) -> None:
-        if values and self._cache().set_many(values, timeout=seconds):
-            raise CacheLosesWritesError("The cache took no invalidation.")
+
+def _set_all(cache: BaseCache, values: dict[str, str], seconds: float) -> None:
+    if values and cache.set_many(values, timeout=seconds):
+        raise CacheLosesWritesError("The cache took no invalidation.")
 
 
 def _parts(names: Collection[str]) -> Iterator[Sequence[str]]:

@@ -19,8 +19,8 @@ the store's client needs time-outs of its own.)
 
 **No invalidation is lost.** One that could not be delivered, or was made while the
 store was left alone, is kept and delivered by the next call that may use the store,
-before anything else. Until then the store is not trusted: its entries may be older than
-our own writes. Beyond ``max_undelivered`` names the whole chain is forgotten instead.
+before anything else, to where it was made (``outbox``). Until then the store is not
+trusted: its entries may be older than our own writes.
 """
 
 from __future__ import annotations
@@ -34,13 +34,15 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db.transaction import TransactionManagementError
 
 from fallback_storage.cache.stores.base import Store
+from fallback_storage.cache.stores.outbox import Outbox
 from fallback_storage.utils import forks
 from fallback_storage.utils.logs import Warner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
     from fallback_storage.cache.stores.base import Lease
+    from fallback_storage.cache.stores.outbox import Names
 
     Result = TypeVar("Result")
 
@@ -91,8 +93,7 @@ class GuardedStore(Store):
         self._open_until: float | None = None
         self._trial = False
         self._debt, self._debt_at = 0.0, self._clock()
-        self._undelivered: set[str] = set()
-        self._undelivered_all = False
+        self._outbox = Outbox(self._max_undelivered)
         self._failed = self._bypassed = 0
 
     def after_fork(self) -> None:
@@ -174,7 +175,7 @@ class GuardedStore(Store):
     def close(self) -> None:
         """Try once more to deliver what was not."""
         with self._lock:
-            owing = self._owing()
+            owing = len(self._outbox) > 0
             self._open_until = None
         if owing:
             self._call(_nothing)
@@ -186,20 +187,20 @@ class GuardedStore(Store):
 
         ``store_failures``: calls that raised; ``bypassed``: calls that the store was
         spared; ``undelivered``: names whose invalidation it has not yet taken (1 for
-        all names); ``breaker_open``: 1 while it is left alone.
+        all names of a tenant); ``breaker_open``: 1 while it is left alone.
         """
         with self._lock:
             counts = {
                 "store_failures": self._failed,
                 "bypassed": self._bypassed,
-                "undelivered": len(self._undelivered) + self._undelivered_all,
+                "undelivered": len(self._outbox),
                 "breaker_open": int(self._open_until is not None),
             }
         return {**self._store.stats(), **counts}
 
     # Invalidations
 
-    def _tell(self, names: frozenset[str] | None) -> None:
+    def _tell(self, names: Names) -> None:
         """Invalidate names, or with None all, now or later."""
         if self._healthy:
             told = None
@@ -208,50 +209,46 @@ class GuardedStore(Store):
             finally:
                 # Also when a signal ended the call: whether it arrived is not known.
                 if not told:
-                    self._note(names)
+                    self._note(self._place(), names)
         else:
-            self._note(names)
+            self._note(self._place(), names)
             self._call(_nothing)
 
-    def _pass_on(self, names: frozenset[str] | None) -> bool:
+    def _pass_on(self, names: Names) -> bool:
         if names is None:
             self._store.clear()
         else:
             self._store.invalidate(names)
         return True
 
-    def _note(self, names: frozenset[str] | None) -> None:
+    def _place(self) -> Hashable:
+        try:
+            return self._store.place()
+        except Exception:  # noqa: BLE001 - as for any call of a store
+            return None
+
+    def _note(self, place: Hashable, names: Names) -> None:
         with self._lock:
-            if names is None or self._undelivered_all:
-                self._undelivered_all = True
-            else:
-                self._undelivered |= names
-                self._undelivered_all = len(self._undelivered) > self._max_undelivered
-            if self._undelivered_all:
-                self._undelivered.clear()
+            self._outbox.add(place, names)
             self._epoch += 1
             self._update()
-
-    def _owing(self) -> bool:
-        return self._undelivered_all or bool(self._undelivered)
 
     def _deliver(self) -> bool:
         """Deliver what was noted; return whether nothing is left."""
         for _ in range(DELIVERY_ROUNDS):
             with self._lock:
-                if not self._owing():
-                    return True
-                names = None if self._undelivered_all else frozenset(self._undelivered)
-                self._undelivered.clear()
-                self._undelivered_all = False
-            delivered = False
+                left = self._outbox.take()
+            if not left:
+                return True
             try:
-                delivered = self._pass_on(names)
+                while left:
+                    self._store.invalidate_at(*left[-1])
+                    left.pop()
             finally:
-                if not delivered:
-                    self._note(names)
+                for place, names in left:
+                    self._note(place, names)
         with self._lock:
-            return not self._owing()
+            return not self._outbox
 
     # The breaker
 
@@ -287,7 +284,7 @@ class GuardedStore(Store):
             ):
                 self._bypassed += 1
                 return False, False
-            self._trial = self._open_until is not None or self._owing()
+            self._trial = self._open_until is not None or len(self._outbox) > 0
             return True, self._trial
 
     def _end_trial(self) -> None:
@@ -353,7 +350,7 @@ class GuardedStore(Store):
             self._trial
             or self._failed_in_row
             or self._open_until is not None
-            or self._owing()
+            or self._outbox
         )
 
 

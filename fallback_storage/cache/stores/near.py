@@ -36,7 +36,7 @@ from fallback_storage.cache.stores.redis_tracking import HEARTBEAT, Tracker
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
     from fallback_storage.cache.stores.redis import RedisStore
 
@@ -115,21 +115,25 @@ class NearStore(Store):
     def fill_many(self, fills: Mapping[str, tuple[Any, int, float]]) -> int:
         return self._far.fill_many(fills)
 
+    def place(self) -> Hashable:
+        """Return the far store's."""
+        return self._far.place()
+
     def invalidate(self, names: Collection[str]) -> None:
-        """See ``Store.invalidate``.
+        self.invalidate_at(None, names)
+
+    def clear(self) -> None:
+        self.invalidate_at(None, None)
+
+    def invalidate_at(self, place: Hashable, names: Collection[str] | None) -> None:
+        """See ``Store.invalidate_at``.
 
         This tier second: what a look-up read from the far store before is then void.
         """
         try:
-            self._far.invalidate(names)
+            self._far.invalidate_at(place, names)
         finally:
-            self._local.invalidate(names)
-
-    def clear(self) -> None:
-        try:
-            self._far.clear()
-        finally:
-            self._local.clear()
+            self._local.invalidate_at(place, names)
 
     def seconds_left(self, name: str) -> float | None:
         return self._far.seconds_left(name)

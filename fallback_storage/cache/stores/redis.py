@@ -227,11 +227,13 @@ class RedisStore(Store):
                 texts.append(redis_protocol.filling(lease, code, ttl))
         return sum(map(int, self._run(redis_protocol.FILL, keys, texts)))
 
+    def place(self) -> bytes:
+        """Return the prefix."""
+        return self.prefix()
+
     def invalidate(self, names: Collection[str]) -> None:
         """One round trip (on a cluster, two, to each node)."""
-        if names:
-            prefix = self.prefix()
-            self._delete([prefix + redis_protocol.encode(name) for name in names])
+        self.invalidate_at(self.prefix(), names)
 
     def clear(self) -> None:
         """Goes through all keys of the database; flushes none.
@@ -239,18 +241,29 @@ class RedisStore(Store):
         A ``SCAN`` returns every key that is there from its beginning to its end, so
         every lease that was given before.
         """
-        self.invalidate((EVERY,))
-        pattern = redis_protocol.escape(self.prefix()) + b"*"
+        self.invalidate_at(self.prefix(), None)
+
+    def invalidate_at(self, place: Any, names: Collection[str] | None) -> None:
+        prefix = self.prefix() if place is None else place
+        every = prefix + redis_protocol.encode(EVERY)
+        if names is not None:
+            self._delete(
+                [prefix + redis_protocol.encode(name) for name in names], every
+            )
+            return
+        self._delete([every], every)
+        pattern = redis_protocol.escape(prefix) + b"*"
         keys = self.client.scan_iter(match=pattern, count=BATCH)
         while batch := list(islice(keys, BATCH)):
-            self._delete(batch)
+            self._delete(batch, every)
 
-    def _delete(self, keys: Sequence[Any]) -> None:
+    def _delete(self, keys: Sequence[Any], every: bytes) -> None:
         client = self.client
+        if not keys:
+            return
         if not _is_cluster(client):
             client.unlink(*keys)
             return
-        every = self.prefix() + redis_protocol.encode(EVERY)
         first = [key for key in keys if key == every]
         for group in (first, [key for key in keys if key != every]):
             pipeline = client.pipeline(transaction=False)
