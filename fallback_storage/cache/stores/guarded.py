@@ -3,19 +3,18 @@
 **Failing open.** Whatever exception the store raises: a look-up is a miss without a
 lease, a fill is not kept. Counted, and logged once a minute by the type's name.
 
-**What a bad store may cost.** It is left alone for ``cool_down`` seconds
+**What a bad store may cost.** It is left alone for ``cool_down`` seconds (``breaker``)
 
 * after ``failures`` failures in a row,
 * at once after one failure that took ``slow`` seconds or more: a time-out,
-* when calls of ``slow`` seconds or more, failed or not, add up to more than ``budget``
-  seconds faster than that drains away (in ``cool_down`` seconds),
 
-and then gets one call to prove itself; the other threads do without it meanwhile. If
-that call fails or is slow, the next cool-down begins. So a store that is down costs a
-process one time-out per cool-down (threads that were already waiting when the first
-came wait for their own), and one that answers slowly costs ``budget`` seconds and a
-call at first, then one slow call per cool-down. (No call can be cut short from here:
-the store's client needs time-outs of its own.)
+and then gets one call to prove itself; the other threads do without it meanwhile. So a
+store that is down costs a process one time-out per cool-down (threads that were already
+waiting when the first came wait for their own). A call that is answered is no failure,
+however long it took. But where calls of ``slow`` seconds or more add up to more than
+``budget`` seconds in one request, that request does without the store until this has
+drained away (``budget``). It still says what it has written: others rely on it. (No call
+can be cut short from here: the store's client needs time-outs of its own.)
 
 **No invalidation is lost.** One that could not be delivered, or was made while the
 store was left alone, is kept and delivered by the next call that may use the store,
@@ -34,12 +33,14 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db.transaction import TransactionManagementError
 
 from fallback_storage.cache.stores.base import Store
+from fallback_storage.cache.stores.budget import Budget
 from fallback_storage.cache.stores.outbox import Outbox
 from fallback_storage.utils import forks
+from fallback_storage.utils.breaker import TRIAL, Breaker
 from fallback_storage.utils.logs import Warner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from fallback_storage.cache.stores.base import Lease
     from fallback_storage.cache.stores.outbox import Names
@@ -48,10 +49,6 @@ if TYPE_CHECKING:
 
 # A database cache refuses callers that are in no state to use a database.
 NOT_ITS_FAULT = (SynchronousOnlyOperation, TransactionManagementError)
-
-# An invalidation can be added while earlier ones are being delivered. After so many
-# rounds the next caller may go on.
-DELIVERY_ROUNDS = 3
 
 
 class GuardedStore(Store):
@@ -74,13 +71,10 @@ class GuardedStore(Store):
         self._store = store
         self._peek = store.peek
         self._clock = clock
-        self._max_failures = failures
-        self._cool_down = cool_down
+        self._breaker = Breaker(clock, failures, cool_down)
         self._slow = slow
-        self._budget = budget
-        self._max_undelivered = max_undelivered
-        # Grows with every invalidation that is not delivered: voids leases from before.
-        self._epoch = 0
+        self._budget = Budget(clock, budget, cool_down)
+        self._outbox = Outbox(max_undelivered)
         self._warner = Warner(clock)
         self._start_afresh()
         forks.register(self)
@@ -89,16 +83,10 @@ class GuardedStore(Store):
         self._lock = threading.RLock()
         # Read without the lock; what makes it false is done before its caller goes on.
         self._healthy = True
-        self._failed_in_row = 0
-        self._open_until: float | None = None
-        self._trial = False
-        self._debt, self._debt_at = 0.0, self._clock()
-        self._outbox = Outbox(self._max_undelivered)
+        self._delivering = False
         self._failed = self._bypassed = 0
 
-    def after_fork(self) -> None:
-        # The parent delivers what the parent noted.
-        self._start_afresh()
+    after_fork = _start_afresh
 
     # What a store does
 
@@ -107,7 +95,7 @@ class GuardedStore(Store):
         return self._peek(name) if self._healthy else None
 
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Lease]]:
-        epoch = self._epoch
+        epoch = self._outbox.epoch
 
         def look_up() -> dict[str, tuple[int | None, Lease]]:
             found = self._store.look_up(names)
@@ -117,7 +105,7 @@ class GuardedStore(Store):
         return dict.fromkeys(names, (None, None)) if found is None else found
 
     def look_up_one(self, name: str) -> tuple[int | None, Lease]:
-        epoch = self._epoch
+        epoch = self._outbox.epoch
         found = self._call(lambda: _leased(self._store.look_up_one(name), epoch))
         return (None, None) if found is None else found
 
@@ -128,7 +116,9 @@ class GuardedStore(Store):
         def fill() -> bool:
             # Compared late: what was undelivered has been delivered by now.
             epoch, inner = lease
-            return epoch == self._epoch and self._store.fill(name, inner, code, ttl)
+            if epoch != self._outbox.epoch:
+                return False
+            return self._store.fill(name, inner, code, ttl)
 
         return self._call(fill) or False
 
@@ -139,7 +129,7 @@ class GuardedStore(Store):
                 {
                     name: (lease[1], code, ttl)
                     for name, (lease, code, ttl) in fills.items()
-                    if lease is not None and lease[0] == self._epoch
+                    if lease is not None and lease[0] == self._outbox.epoch
                 }
             )
 
@@ -174,11 +164,9 @@ class GuardedStore(Store):
 
     def close(self) -> None:
         """Try once more to deliver what was not."""
-        with self._lock:
-            owing = len(self._outbox) > 0
-            self._open_until = None
-        if owing:
-            self._call(_nothing)
+        if self._outbox:
+            self._breaker.try_now()
+            self._call(_nothing, due=True)
         with contextlib.suppress(Exception):
             self._store.close()
 
@@ -194,7 +182,7 @@ class GuardedStore(Store):
                 "store_failures": self._failed,
                 "bypassed": self._bypassed,
                 "undelivered": len(self._outbox),
-                "breaker_open": int(self._open_until is not None),
+                "breaker_open": int(self._breaker.is_open),
             }
         return {**self._store.stats(), **counts}
 
@@ -205,14 +193,14 @@ class GuardedStore(Store):
         if self._healthy:
             told = None
             try:
-                told = self._call(lambda: self._pass_on(names))
+                told = self._call(lambda: self._pass_on(names), due=True)
             finally:
                 # Also when a signal ended the call: whether it arrived is not known.
                 if not told:
-                    self._note(self._place(), names)
+                    self._note(names)
         else:
-            self._note(self._place(), names)
-            self._call(_nothing)
+            self._note(names)
+            self._call(_nothing, due=True)
 
     def _pass_on(self, names: Names) -> bool:
         if names is None:
@@ -221,106 +209,83 @@ class GuardedStore(Store):
             self._store.invalidate(names)
         return True
 
-    def _place(self) -> Hashable:
-        try:
-            return self._store.place()
-        except Exception:  # noqa: BLE001 - as for any call of a store
-            return None
-
-    def _note(self, place: Hashable, names: Names) -> None:
+    def _note(self, names: Names) -> None:
+        place = None
+        with contextlib.suppress(Exception):  # as any call of a store may end
+            place = self._store.place()
         with self._lock:
             self._outbox.add(place, names)
-            self._epoch += 1
             self._update()
 
-    def _deliver(self) -> bool:
-        """Deliver what was noted; return whether nothing is left."""
-        for _ in range(DELIVERY_ROUNDS):
-            with self._lock:
-                left = self._outbox.take()
-            if not left:
-                return True
-            try:
-                while left:
-                    self._store.invalidate_at(*left[-1])
-                    left.pop()
-            finally:
-                for place, names in left:
-                    self._note(place, names)
+    # Calls
+
+    def _call(
+        self, operation: Callable[[], Result], *, due: bool = False
+    ) -> Result | None:
+        """Return what the operation returns, or None where the store is no help.
+
+        ``due``: whatever it costs this request.
+        """
+        if not due and self._budget.is_spent():
+            self._bypass()
+            return None
+        if self._healthy:
+            return self._try(operation, self._breaker.ticket)
+
+        def deliver_first() -> Result | None:
+            return (
+                operation() if self._outbox.deliver(self._store.invalidate_at) else None
+            )
+
         with self._lock:
-            return not self._outbox
-
-    # The breaker
-
-    def _call(self, operation: Callable[[], Result]) -> Result | None:
-        """Return what the operation returns, or None where the store is no help."""
-        on_trial = False
-        if not self._healthy:
-            admitted, on_trial = self._admit()
-            if not admitted:
+            ticket = None if self._delivering else self._breaker.admit()
+            if ticket is None:
+                self._bypass()
                 return None
+            # While one delivers, the others do without.
+            delivers = self._delivering = len(self._outbox) > 0
+        try:
+            return self._try(deliver_first if delivers else operation, ticket)
+        finally:
+            with self._lock:
+                if ticket == TRIAL:
+                    self._breaker.end_trial()
+                if delivers:
+                    self._delivering = False
+                self._update()
+
+    def _bypass(self) -> None:
+        with self._lock:
+            self._bypassed += 1
+
+    def _try(self, operation: Callable[[], Result], ticket: int) -> Result | None:
         begin = self._clock()
         try:
-            if on_trial and not self._deliver():
-                return None
             result = operation()
         except NOT_ITS_FAULT:
             return None
         except Exception as exc:  # noqa: BLE001 - a memo is not worth any exception
-            self._note_failure(exc, begin)
+            self._note_failure(exc, ticket, begin)
             return None
-        else:
-            self._note_success(begin, on_trial)
-            return result
-        finally:
-            if on_trial:
-                self._end_trial()
+        self._note_success(ticket, begin)
+        return result
 
-    def _admit(self) -> tuple[bool, bool]:
-        """Return whether a call may go to the store, and whether it is the trial."""
-        with self._lock:
-            if self._trial or (
-                self._open_until is not None and self._clock() < self._open_until
-            ):
-                self._bypassed += 1
-                return False, False
-            self._trial = self._open_until is not None or len(self._outbox) > 0
-            return True, self._trial
-
-    def _end_trial(self) -> None:
-        with self._lock:
-            self._trial = False
-            self._update()
-
-    def _note_success(self, begin: float, on_trial: bool) -> None:
+    def _note_success(self, ticket: int, begin: float) -> None:
         seconds = self._clock() - begin
-        is_slow = seconds >= self._slow
-        if self._healthy and not is_slow:
-            return
-        with self._lock:
-            was_open = self._open_until is not None
-            if is_slow:
-                self._spend(seconds)
-                if on_trial and was_open:
-                    self._open()
-            # (A call from before the breaker opened does not close it.)
-            if self._open_until is None or (on_trial and not is_slow):
-                self._failed_in_row = 0
-                self._open_until = None
-            opens = self._open_until is not None and not was_open
-            self._update()
-        if opens:
-            self._log("too slow")
+        if seconds >= self._slow:
+            self._budget.spend(seconds)
+            if self._budget.is_spent():
+                self._log("too slow for one request")
+        if not self._healthy:
+            with self._lock:
+                self._breaker.succeeded(ticket)
+                self._update()
 
-    def _note_failure(self, exc: Exception, begin: float) -> None:
-        seconds = self._clock() - begin
-        is_slow = seconds >= self._slow
+    def _note_failure(self, exc: Exception, ticket: int, begin: float) -> None:
+        is_slow = self._clock() - begin >= self._slow
         with self._lock:
             self._failed += 1
-            self._failed_in_row += 1
-            enough = self._failed_in_row >= self._max_failures
-            if is_slow or enough or self._open_until is not None:
-                self._open()
+            self._breaker.failed(ticket, at_once=is_slow)
             self._update()
         self._log(type(exc).__name__)
 
@@ -333,24 +298,9 @@ class GuardedStore(Store):
             self._failed,
         )
 
-    def _spend(self, seconds: float) -> None:
-        """Open the breaker if slow calls add up. Under the lock."""
-        now = self._clock()
-        drained = (now - self._debt_at) * self._budget / self._cool_down
-        self._debt = max(0.0, self._debt - drained) + seconds
-        self._debt_at = now
-        if self._debt > self._budget:
-            self._open()
-
-    def _open(self) -> None:
-        self._open_until = self._clock() + self._cool_down
-
     def _update(self) -> None:
         self._healthy = not (
-            self._trial
-            or self._failed_in_row
-            or self._open_until is not None
-            or self._outbox
+            self._delivering or self._outbox or not self._breaker.is_sound
         )
 
 

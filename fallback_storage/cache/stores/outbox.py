@@ -2,46 +2,73 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
+from fallback_storage.utils import forks
+
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     # Names, or None for all.
     Names = frozenset[str] | None
+
+# An invalidation can be added while earlier ones are being delivered. After so many
+# rounds the next caller may go on.
+DELIVERY_ROUNDS = 3
 
 
 class Outbox:
     """Invalidations that were not delivered, each for the place where it was made.
 
     A place is what ``Store.place`` says: who delivers may be another tenant than who
-    wrote. Beyond ``max_names`` names a place is forgotten whole.
-
-    Not thread-safe: whoever has it has a lock.
+    wrote. Beyond ``max_names`` names a place is forgotten whole. Thread-safe; but one
+    caller at a time delivers.
     """
 
     def __init__(self, max_names: int = 1000) -> None:
         self._max_names = max_names
+        # Grows with every addition: voids leases from before.
+        self.epoch = 0
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """Begin empty: the parent delivers what the parent noted."""
+        self._lock = threading.RLock()
         self._names: dict[Hashable, set[str] | None] = {}
 
     def __len__(self) -> int:
         """How many names are kept; all names of a place count as one."""
-        return sum(1 if each is None else len(each) for each in self._names.values())
+        with self._lock:
+            kept = self._names.values()
+            return sum(1 if names is None else len(names) for names in kept)
 
     def add(self, place: Hashable, names: Names) -> None:
         """Keep names, or with None all names, of a place."""
-        kept = self._names.setdefault(place, set())
-        if names is None or kept is None:
-            self._names[place] = None
-            return
-        kept |= names
-        if len(self) > self._max_names:
-            self._names[place] = None
+        with self._lock:
+            self.epoch += 1
+            kept = self._names.setdefault(place, set())
+            if names is None or kept is None:
+                self._names[place] = None
+                return
+            kept |= names
+            if len(self) > self._max_names:
+                self._names[place] = None
 
-    def take(self) -> list[tuple[Hashable, Names]]:
-        """Return what is kept, and keep it no longer."""
-        taken, self._names = self._names, {}
-        return [
-            (place, None if names is None else frozenset(names))
-            for place, names in taken.items()
-        ]
+    def deliver(self, tell: Callable[[Hashable, Names], None]) -> bool:
+        """Call ``tell`` for each place; return whether nothing is left."""
+        for _ in range(DELIVERY_ROUNDS):
+            with self._lock:
+                left, self._names = list(self._names.items()), {}
+            if not left:
+                return True
+            try:
+                while left:
+                    place, names = left[-1]
+                    tell(place, None if names is None else frozenset(names))
+                    left.pop()
+            finally:
+                for place, names in left:
+                    self.add(place, None if names is None else frozenset(names))
+        return not self

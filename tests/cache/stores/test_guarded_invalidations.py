@@ -12,8 +12,9 @@ from servers import free_port
 from fallback_storage.cache.entry import held
 from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.django_cache import DjangoCacheStore
-from fallback_storage.cache.stores.guarded import DELIVERY_ROUNDS, GuardedStore
+from fallback_storage.cache.stores.guarded import GuardedStore
 from fallback_storage.cache.stores.local import LocalStore
+from fallback_storage.cache.stores.outbox import DELIVERY_ROUNDS
 from fallback_storage.utils import forks
 
 FIRST, SECOND = held(0), held(1)

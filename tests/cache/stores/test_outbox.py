@@ -16,7 +16,13 @@ from fallback_storage.cache.stores.redis import redis_store
 DJANGO = "django.core.cache.backends"
 
 
-def test_what_is_added_is_taken_once():
+def delivered(outbox):
+    told = {}
+    assert outbox.deliver(told.__setitem__)
+    return told
+
+
+def test_what_is_added_is_delivered_once():
     """Names add up, each place for itself; all names swallow single ones."""
     outbox = Outbox()
     assert not outbox
@@ -27,10 +33,10 @@ def test_what_is_added_is_taken_once():
     outbox.add("three", None)
     outbox.add("three", frozenset("d"))
     assert len(outbox) == 3 + 1 + 1
-    taken = {"one": frozenset("abc"), "two": frozenset("b"), "three": None}
-    assert dict(outbox.take()) == taken
+    told = {"one": frozenset("abc"), "two": frozenset("b"), "three": None}
+    assert delivered(outbox) == told
     assert not outbox
-    assert outbox.take() == []
+    assert delivered(outbox) == {}
 
 
 def test_only_the_place_that_is_one_too_many_is_forgotten_whole():
@@ -38,7 +44,25 @@ def test_only_the_place_that_is_one_too_many_is_forgotten_whole():
     outbox = Outbox(max_names=3)
     outbox.add("one", frozenset("ab"))
     outbox.add("two", frozenset("ab"))
-    assert dict(outbox.take()) == {"one": frozenset("ab"), "two": None}
+    assert delivered(outbox) == {"one": frozenset("ab"), "two": None}
+
+
+def test_what_fails_to_be_delivered_stays():
+    """What was delivered before it does not."""
+    outbox = Outbox()
+    for place in ("one", "two", "three"):
+        outbox.add(place, frozenset("a"))
+    told = []
+
+    def tell(place, names):
+        if told:
+            raise ConnectionError
+        told.append(place)
+
+    with pytest.raises(ConnectionError):
+        outbox.deliver(tell)
+    assert len(outbox) == 2
+    assert told[0] not in delivered(outbox)
 
 
 # Tenants
