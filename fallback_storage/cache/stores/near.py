@@ -64,7 +64,8 @@ class NearStore(Store):
     The thread that listens to the server starts at the first look-up, which does not
     wait for it, and ends with the store. ``heartbeat`` seconds: see ``redis_tracking``.
 
-    The far store's prefix may not change: an in-process tier knows one world.
+    The in-process tier knows one tenant: where the far store's prefix changes, the one
+    who comes first. For the others the far store answers.
     """
 
     has_peek = True
@@ -74,10 +75,11 @@ class NearStore(Store):
     ) -> None:
         self._far = far
         self._local = local
-        self._tracker = Tracker(far.tracking_connection, far.prefix, local, heartbeat)
-        # The hit path is the local store's own method. What it may not answer is not
-        # in there.
-        self.peek = local.peek  # type: ignore[method-assign]
+        self._tracker = Tracker(far.tracking_connection, local, heartbeat)
+        if far.has_one_prefix:
+            # The hit path is the local store's own method. What it may not answer is
+            # not in there.
+            self.peek = local.peek  # type: ignore[method-assign]
         # The thread knows the tracker, not this object: it ends when this is gone.
         weakref.finalize(self, self._tracker.stop)
         forks.register(self)
@@ -86,12 +88,18 @@ class NearStore(Store):
         """``local`` registered itself."""
         self._tracker.after_fork()
 
+    def peek(self, name: str) -> int | None:
+        here = self._tracker.prefix == self._far.prefix()
+        return self._local.peek(name) if here else None
+
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
         # A hit of this tier comes without a far lease.
         tracker = self._tracker
         near = self._local.look_up(names)
+        prefix = self._far.prefix()
         if not tracker.connected:
-            tracker.start()
+            tracker.start(prefix)
+        if not tracker.connected or tracker.prefix != prefix:
             return self._far.look_up(names)
         found: dict[str, tuple[int | None, Any]] = {}
         missing = []

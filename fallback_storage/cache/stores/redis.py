@@ -97,6 +97,7 @@ class RedisStore(Store):
         self._make_client = client
         self._client = None if self._owns_client else client
         self._prefix = prefix
+        self.has_one_prefix = isinstance(prefix, str)
         self._lease_ms = redis_protocol.milliseconds(lease_seconds)
         # By how many ms the server's clock is ahead of ours, at the most. Not known yet:
         # whatever is found may be over.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.cache import caches
 from django.utils.module_loading import import_string
 
-from fallback_storage.cache.stores.alias import build_cache
+from fallback_storage.cache.stores.alias import build_cache, cache_params
 from fallback_storage.cache.stores.keys import Keys
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
@@ -44,13 +44,15 @@ CLIENT_ADVICE = (
 )
 
 
-def prefix_of(alias: str, chain: str) -> Callable[[], str]:
-    """Return a function that gives what the keys of a chain begin with.
+def prefix_of(alias: str, chain: str) -> str | Callable[[], str]:
+    """Return what the keys of a chain begin with, or a function that gives it.
 
-    To be called anew for every operation: a KEY_FUNCTION may tell tenants apart.
+    That is to be called anew for every operation: a KEY_FUNCTION may tell tenants apart.
     """
     cache = build_cache(alias)
     beginning = Keys(chain).prefix
+    if cache_params(alias).get("KEY_FUNCTION") is None:
+        return str(cache.make_key(beginning))
     return lambda: str(cache.make_key(beginning))
 
 

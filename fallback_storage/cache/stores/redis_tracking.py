@@ -56,20 +56,18 @@ class Tracker:
     """Empties ``target`` of names whose keys change, as long as it is ``connected``.
 
     ``connect`` returns a connection of redis-py, not connected yet, that speaks RESP 3.
-    ``prefix`` gives the beginning of the keys; what follows is the name. Both are
-    called on the tracker's own thread, which ``start`` starts and ``stop`` ends; it
-    holds the process open for nothing.
+    It is called on the tracker's own thread, which ``start`` starts and ``stop`` ends; it
+    holds the process open for nothing. ``prefix`` is the beginning of the keys, as it was
+    for who started it; what follows is the name.
     """
 
     def __init__(
         self,
         connect: Callable[[], Any],
-        prefix: Callable[[], bytes],
         target: Emptied,
         heartbeat: float = HEARTBEAT,
     ) -> None:
         self._connect = connect
-        self._prefix = prefix
         self._target = target
         self._heartbeat = heartbeat
         self._warner = Warner()
@@ -80,6 +78,7 @@ class Tracker:
         # may fill: when this turns False the target is cleared afterwards, and when
         # it turned True the server was tracking already.
         self.connected = False
+        self.prefix: bytes | None = None
         self.connections = self.invalidations = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -95,12 +94,16 @@ class Tracker:
             with suppress(Exception):
                 connection.disconnect()
 
-    def start(self) -> None:
-        """Start the thread, unless it was started or stopped before. Does not wait."""
+    def start(self, prefix: bytes) -> None:
+        """Start the thread, unless it was started or stopped before. Does not wait.
+
+        (On the thread itself there is no tenant of whom the prefix could be.)
+        """
         if self._thread is not None or self._stopped.is_set():
             return
         with self._lock:
             if self._thread is None:
+                self.prefix = prefix
                 thread = threading.Thread(
                     target=self._run, name="fallback-storage-tracker", daemon=True
                 )
@@ -165,7 +168,7 @@ class Tracker:
                 raise ConnectionAbortedError("Stopped.")
             sock.settimeout(self._heartbeat)
             answers = _Answers(sock)
-            prefix = self._prefix()
+            prefix = self.prefix or b""
             answers.ask(b"CLIENT", b"TRACKING", b"ON", b"BCAST", b"PREFIX", prefix)
             if answers.read() != b"OK":
                 raise ConnectionError("The server does not track keys.")

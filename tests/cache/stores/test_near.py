@@ -182,3 +182,36 @@ def test_a_failed_invalidation_empties_the_process_all_the_same(near, other, how
     with pytest.raises(redis.ConnectionError):
         near.invalidate(["a"]) if how == "invalidate" else near.clear()
     assert near.peek("a") is None
+
+
+# Tenants
+
+
+def test_the_tier_is_that_of_the_tenant_who_comes_first(make_near, client, clock):
+    """Of the others nothing is kept in process, and none is told another's answer."""
+    tenant, threads = [PREFIX], []
+
+    def prefix():
+        threads.append(threading.get_ident())
+        return tenant[0]
+
+    class Far(RedisStore):
+        def __init__(self, client, _):
+            super().__init__(client, prefix)
+
+    other = RedisStore(client, "second:")
+    near = connect(make_near(far_class=Far))
+    know(near, RedisStore(client, PREFIX), code=held(1))
+    tenant[0] = "second:"
+    assert near.peek("a") is None
+    code, lease = near.look_up(["a"])["a"]
+    assert code is None
+    assert near.fill("a", lease, held(0), 60.0)
+    assert near.look_up(["a"])["a"][0] == held(0)
+    assert near.peek("a") is None
+    other.invalidate(["a"])
+    assert near.look_up(["a"])["a"][0] is None
+    tenant[0] = PREFIX
+    assert near.peek("a") == held(1)
+    # (On the tracker's thread there is no tenant.)
+    assert set(threads) == {threading.get_ident()}

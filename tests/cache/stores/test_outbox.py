@@ -10,6 +10,8 @@ from fallback_storage.cache.entry import held
 from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 from fallback_storage.cache.stores.guarded import GuardedStore
+from fallback_storage.cache.stores.local import LocalStore
+from fallback_storage.cache.stores.near import NearStore
 from fallback_storage.cache.stores.outbox import Outbox
 from fallback_storage.cache.stores.redis import redis_store
 
@@ -140,12 +142,17 @@ def on_redis(request, key_function):
     return redis_store("media", "c0ffee")
 
 
+def on_near(request, key_function):
+    return NearStore(on_redis(request, key_function), LocalStore())
+
+
 @pytest.fixture(
     params=[
         on_locmem,
         on_database,
         pytest.param(on_memcached, marks=pytest.mark.slow),
         pytest.param(on_redis, marks=pytest.mark.slow),
+        pytest.param(on_near, marks=pytest.mark.slow),
     ]
 )
 def make(request, settings):

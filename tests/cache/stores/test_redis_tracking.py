@@ -32,8 +32,8 @@ def server():
 @pytest.fixture
 def tracker(server, target, monkeypatch):
     monkeypatch.setattr(redis_tracking, "FIRST_PAUSE", 0.001)
-    tracker = Tracker(server.connect, lambda: PREFIX, target, heartbeat=5.0)
-    tracker.start()
+    tracker = Tracker(server.connect, target, heartbeat=5.0)
+    tracker.start(PREFIX)
     yield tracker
     tracker.stop()
     tracker.join(10)
@@ -144,8 +144,8 @@ def test_it_is_not_connected_any_more_when_the_target_is_emptied(server, monkeyp
         def clear(self):
             seen.put(tracker.connected)
 
-    tracker = Tracker(server.connect, lambda: PREFIX, Looking(), heartbeat=5.0)
-    tracker.start()
+    tracker = Tracker(server.connect, Looking(), heartbeat=5.0)
+    tracker.start(PREFIX)
     sock = server.accept()
     until(lambda: tracker.connected)
     sock.close()
@@ -156,8 +156,8 @@ def test_it_is_not_connected_any_more_when_the_target_is_emptied(server, monkeyp
 
 def test_silence_is_asked_about_once_and_then_believed(server, target):
     """A PING after one heartbeat, an end after two; an answer starts anew."""
-    tracker = Tracker(server.connect, lambda: PREFIX, target, heartbeat=0.25)
-    tracker.start()
+    tracker = Tracker(server.connect, target, heartbeat=0.25)
+    tracker.start(PREFIX)
     sock = server.accept()
     for _ in range(3):
         assert sock.recv(100) == b"*1\r\n$4\r\nPING\r\n"

@@ -30,8 +30,8 @@ def server():
 @pytest.fixture
 def tracker(server, target, monkeypatch):
     monkeypatch.setattr(redis_tracking, "FIRST_PAUSE", 0.001)
-    tracker = Tracker(server.connect, lambda: PREFIX, target, heartbeat=5.0)
-    tracker.start()
+    tracker = Tracker(server.connect, target, heartbeat=5.0)
+    tracker.start(PREFIX)
     yield tracker
     tracker.stop()
     tracker.join(10)
@@ -56,10 +56,10 @@ def test_it_connects_on_its_own_thread_with_growing_pauses(monkeypatch, target):
         raise ConnectionError("There is nobody.")
 
     monkeypatch.setattr(redis_tracking.random, "uniform", lambda low, high: high)
-    tracker = Tracker(connect, lambda: PREFIX, target)
+    tracker = Tracker(connect, target)
     tracker._stopped = Stopped()
-    tracker.start()
-    tracker.start()
+    tracker.start(PREFIX)
+    tracker.start(PREFIX)
     tracker.join(10)
     rising = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
     assert pauses == [*rising, 5.0, 5.0, 5.0, 5.0, *rising[:4]]
@@ -78,18 +78,18 @@ def test_trouble_is_logged_once_a_minute(server, tracker, target, caplog):
 
 def test_a_stopped_tracker_does_not_start(server, target):
     """``stop`` before ``start``: there is never a thread."""
-    tracker = Tracker(server.connect, lambda: PREFIX, target)
+    tracker = Tracker(server.connect, target)
     tracker.stop()
-    tracker.start()
+    tracker.start(PREFIX)
     tracker.join(10)
     assert tracker._thread is None
 
 
 def test_two_that_start_it_at_once_start_one_thread(server, target):
     """The second waits for the first, and sees its thread."""
-    tracker = Tracker(server.connect, lambda: PREFIX, target)
+    tracker = Tracker(server.connect, target)
     with tracker._lock:
-        second = threading.Thread(target=tracker.start)
+        second = threading.Thread(target=tracker.start, args=(PREFIX,))
         second.start()
         tracker._thread = threading.current_thread()
     second.join(10)
@@ -113,8 +113,8 @@ def test_stopped_while_it_connects_it_ends(target, connected):
             if self._sock:
                 self._sock.close()
 
-    tracker = Tracker(lambda: Late(ours), lambda: PREFIX, target)
-    tracker.start()
+    tracker = Tracker(lambda: Late(ours), target)
+    tracker.start(PREFIX)
     tracker.join(10)
     with theirs:
         assert theirs.recv(100) == b""
@@ -128,12 +128,12 @@ def test_where_no_thread_can_be_started_there_is_none(server, target, monkeypatc
     def refuse(self):
         raise RuntimeError("can't start new thread")
 
-    tracker = Tracker(server.connect, lambda: PREFIX, target)
+    tracker = Tracker(server.connect, target)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        tracker.start()
+        tracker.start(PREFIX)
         assert tracker._thread is None
-    tracker.start()
+    tracker.start(PREFIX)
     server.accept()
     tracker.stop()
     tracker.join(10)
@@ -141,9 +141,9 @@ def test_where_no_thread_can_be_started_there_is_none(server, target, monkeypatc
 
 def test_a_fork_before_its_first_use_changes_nothing(server, target):
     """There is no connection to let go of; the child's tracker starts as any other."""
-    tracker = Tracker(server.connect, lambda: PREFIX, target)
+    tracker = Tracker(server.connect, target)
     tracker.after_fork()
-    tracker.start()
+    tracker.start(PREFIX)
     server.accept()
     tracker.stop()
     tracker.join(10)
