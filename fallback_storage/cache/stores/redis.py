@@ -45,6 +45,7 @@ from django.utils.module_loading import import_string
 from fallback_storage.cache.stores import redis_protocol
 from fallback_storage.cache.stores.base import EVERY, SINCE, Store
 from fallback_storage.cache.stores.redis_client import client_of, prefix_of
+from fallback_storage.cache.stores.redis_failover import reconnecting
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.utils import forks
 
@@ -137,6 +138,7 @@ class RedisStore(Store):
 
     # Reading
 
+    @reconnecting
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
         names = list(names)
         if not names:
@@ -145,6 +147,7 @@ class RedisStore(Store):
         keys = [prefix + redis_protocol.encode(name) for name in names]
         return dict(zip(names, self._with_leases(keys, self._get(keys)), strict=True))
 
+    @reconnecting
     def look_up_one(self, name: str) -> tuple[int | None, Any]:
         key = self.prefix() + redis_protocol.encode(name)
         value = self.client.get(key)
@@ -153,6 +156,7 @@ class RedisStore(Store):
             ((code, lease),) = self._with_leases((key,), (value,))
         return code, lease
 
+    @reconnecting
     def look_up_lasting(
         self, names: Collection[str]
     ) -> Mapping[str, tuple[int | None, Any, float]]:
@@ -174,6 +178,7 @@ class RedisStore(Store):
             )
         }
 
+    @reconnecting
     def seconds_left(self, name: str) -> float | None:
         key = self.prefix() + redis_protocol.encode(name)
         value, milliseconds = self._eval(redis_protocol.GET_LASTING, (key,))
@@ -218,6 +223,7 @@ class RedisStore(Store):
     def fill(self, name: str, lease: Any, code: int, ttl: float) -> bool:
         return self.fill_many({name: (lease, code, ttl)}) == 1
 
+    @reconnecting
     def fill_many(self, fills: Mapping[str, tuple[Any, int, float]]) -> int:
         """One round trip."""
         prefix = self.prefix()
@@ -244,6 +250,7 @@ class RedisStore(Store):
         """
         self.invalidate_at(self.prefix(), None)
 
+    @reconnecting
     def invalidate_at(self, place: Any, names: Collection[str] | None) -> None:
         prefix = self.prefix() if place is None else place
         every = prefix + redis_protocol.encode(EVERY)
@@ -302,6 +309,7 @@ class RedisStore(Store):
 
     # Counters of all processes
 
+    @reconnecting
     def publish(self, deltas: Mapping[str, int]) -> bool:
         """One round trip to one hash."""
         key = redis_protocol.counters_key(self.prefix())
@@ -314,6 +322,7 @@ class RedisStore(Store):
         pipeline.execute()
         return True
 
+    @reconnecting
     def published(self, names: Collection[str]) -> Mapping[str, int]:
         wanted = [*names, SINCE]
         key = redis_protocol.counters_key(self.prefix())
