@@ -149,10 +149,10 @@ def own_memos():
     """
     from fallback_storage.cache import invalidation
 
-    memos = invalidation._registry._memos
-    before = weakref.WeakSet(memos)
+    memos = invalidation._registry.memos
+    before = weakref.WeakSet(memos.all())
     yield
-    for memo in list(memos):
+    for memo in memos.all():
         if memo not in before:
             memos.discard(memo)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-import weakref
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fallback_storage.utils import forks
+from fallback_storage.utils.living import Living
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,9 +78,7 @@ class Tally:
     def _start_afresh(self) -> None:
         self._lock = threading.RLock()
         self._busy = threading.Lock()
-        self._sources: weakref.WeakKeyDictionary[Any, _Source] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._sources: Living[Any] = Living()
         self._owed: Counter[str] = Counter()
 
     def after_fork(self) -> None:
@@ -90,7 +88,7 @@ class Tally:
     def watch(self, owner: Owner, read: Callable[[Owner], Mapping[str, int]]) -> None:
         """Publish what ``read(owner)`` counts from now on, while the owner lives."""
         with self._lock:
-            self._sources[owner] = _Source(read, read(owner))
+            self._sources.add(owner, _Source(read, read(owner)))
 
     def tick(self) -> None:
         """Publish, if it is time."""
@@ -112,7 +110,7 @@ class Tally:
 
     def _collect(self) -> Counter[str]:
         with self._lock:
-            for owner, source in list(self._sources.items()):
+            for owner, source in self._sources.items():
                 source.add_to(self._owed, owner)
             owed, self._owed = +self._owed, Counter()  # without zeros
             return owed

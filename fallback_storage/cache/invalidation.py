@@ -6,46 +6,38 @@ by class path), and each has a memo of its own, or one that it shares.
 
 from __future__ import annotations
 
-import threading
-import weakref
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from fallback_storage.cache import snapshots
 from fallback_storage.cache.stores.base import EVERY
-from fallback_storage.utils import forks
+from fallback_storage.utils.living import Living
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from fallback_storage.cache.stores.base import Store
 
 
 class HasStore(Protocol):
-    """A memo: what is told of an invalidation is its store."""
+    """A memo: what is told of an invalidation is its store.
+
+    ``depth()``: how many chains lie within its chain, one in the other.
+    """
 
     store: Store
+
+    def depth(self) -> int:
+        """Return it."""
 
 
 class _Registry:
     """Keeps no memo alive."""
 
     def __init__(self) -> None:
-        self._memos: weakref.WeakSet[HasStore] = weakref.WeakSet()
-        self._lock = threading.RLock()
-        forks.register(self)
-
-    def after_fork(self) -> None:
-        self._lock = threading.RLock()
-
-    def add(self, memo: HasStore) -> None:
-        with self._lock:
-            self._memos.add(memo)
-
-    def stores(self) -> Collection[Store]:
-        with self._lock:
-            memos = list(self._memos)
-        return {id(memo.store): memo.store for memo in memos}.values()
+        self.memos: Living[HasStore] = Living()
+        # Whether any chain is a backend of another.
+        self.nested = False
 
 
 _registry = _Registry()
@@ -53,12 +45,24 @@ _registry = _Registry()
 
 def add(memo: HasStore) -> None:
     """Let invalidations reach a memo, while it lives."""
-    _registry.add(memo)
+    _registry.memos.add(memo)
 
 
-def stores() -> Collection[Store]:
-    """Return the stores of all memos, each once."""
-    return _registry.stores()
+def note_nesting() -> None:
+    """Let it be known that some chain is a backend of another one."""
+    _registry.nested = True
+
+
+def stores() -> Sequence[Store]:
+    """Return the stores of all memos, each once, those of inner chains first.
+
+    Who fills the memo of an outer chain has asked the inner one: with a lease that was
+    taken when the outer store had been told, after the inner one was.
+    """
+    memos = _registry.memos.all()
+    if _registry.nested:
+        memos.sort(key=lambda memo: memo.depth())
+    return list({id(memo.store): memo.store for memo in memos}.values())
 
 
 def invalidate(names: Collection[str]) -> None:
@@ -69,8 +73,9 @@ def invalidate(names: Collection[str]) -> None:
     voided = (EVERY, *names)
     with ExitStack() as stack:
         # All of them, also when one is interrupted (Ctrl-C): that is raised at the end.
+        # The last to be called comes first.
         stack.callback(snapshots.invalidate, names)
-        for store in stores():
+        for store in reversed(stores()):
             stack.callback(store.invalidate, voided)
 
 
@@ -78,5 +83,5 @@ def invalidate_all() -> None:
     """Forget everything in every memo of this process, and in their stores."""
     with ExitStack() as stack:
         stack.callback(snapshots.clear)
-        for store in stores():
+        for store in reversed(stores()):
             stack.callback(store.clear)

@@ -46,7 +46,7 @@ class Memo:
     """Remembers resolutions in a store.
 
     ``ttl`` and ``negative_ttl`` are seconds: of what is known, and of "no backend
-    holds it". Zero remembers nothing of that kind.
+    holds it". Zero remembers nothing of that kind. ``depth``: see ``invalidation``.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Memo:
         *,
         clock: Callable[[], float] = time.monotonic,
         tally: Tally | None = None,
+        depth: Callable[[], int] = lambda: 0,
     ) -> None:
         self.store = store
         self.remembers = ttl > 0
@@ -69,6 +70,7 @@ class Memo:
         )
         self._clock = clock
         self._token = object()
+        self.depth = depth
         # Whether ``peek`` knows more than a look-up that follows it finds in process.
         self.is_shared = not store.in_process
         if not self.is_shared:
@@ -203,10 +205,9 @@ class Memo:
 
     def forget_all(self) -> None:
         """Forget every name of this chain; in process memory, of every chain."""
-        self.store.clear()
         for store in invalidation.stores():
             # Other instances of this chain have memos of their own there.
-            if store.in_process and store is not self.store:
+            if store.in_process or store is self.store:
                 store.clear()
         snapshots.clear()
 

@@ -13,13 +13,13 @@ task. Django's ``request_started`` and ``request_finished`` end it.
 from __future__ import annotations
 
 import threading
-import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from django.core.signals import request_finished, request_started
 
 from fallback_storage.utils import forks
+from fallback_storage.utils.living import Living
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -100,7 +100,7 @@ def begin(token: object, clock: Callable[[], float]) -> Snapshot:
     earlier one.)
     """
     snapshot = Snapshot(clock)
-    _live.add(snapshot)
+    _live.snapshots.add(snapshot)
     kept = {
         other: tuple(each for each in snapshots if not each.is_over())
         for other, snapshots in (_current.get() or {}).items()
@@ -124,20 +124,9 @@ class _Live:
         forks.register(self)
 
     def after_fork(self) -> None:
-        """Their locks may be the parent's."""
-        self._lock = threading.RLock()
-        self._snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
+        """Forget them: their locks may be the parent's."""
+        self.snapshots: Living[Snapshot] = Living()
         _current.set(None)
-
-    def add(self, snapshot: Snapshot) -> None:
-        with self._lock:
-            self._snapshots.add(snapshot)
-
-    def all(self) -> Collection[Snapshot]:
-        if not self._snapshots:  # a write need not wait for who reads
-            return ()
-        with self._lock:
-            return list(self._snapshots)
 
 
 _live = _Live()
@@ -145,13 +134,13 @@ _live = _Live()
 
 def invalidate(names: Collection[str]) -> None:
     """Forget names in every snapshot. Call it after the shared stores were told."""
-    for snapshot in _live.all():
+    for snapshot in _live.snapshots.all():
         snapshot.invalidate(names)
 
 
 def clear() -> None:
     """Forget everything in every snapshot."""
-    for snapshot in _live.all():
+    for snapshot in _live.snapshots.all():
         snapshot.clear()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.functional import cached_property
 
+from fallback_storage.cache import invalidation
 from fallback_storage.chain.instances import Instances
 from fallback_storage.chain.profiles import Profile, class_path, profile_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
@@ -92,6 +93,8 @@ class Backend:
         self.place_lock = threading.Lock()
         # False once its server has refused to list.
         self.may_list = True
+        # Chains within its storage, one in the other. None, before that was built.
+        self.depth = 0
         self.calls = 0
         self.failures = 0
         self.seconds = 0.0
@@ -130,6 +133,8 @@ class Backend:
             # The checks build for nobody, and look for themselves at what is within.
             for inner in entries_of(storage) if self.owner else ():
                 _ = inner.storage
+                self.depth = max(self.depth, inner.depth + 1)
+                invalidation.note_nesting()
             return storage
 
     def _refuse_vain_option(self, storage: Storage, profile: Profile) -> None:

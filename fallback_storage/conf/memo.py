@@ -128,6 +128,7 @@ def build_memo(
         negative_ttl=spec.negative_ttl,
         clock=clock,
         tally=tally,
+        depth=lambda: max(backend.depth for backend in backends),
     )
 
 

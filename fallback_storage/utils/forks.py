@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from typing import Protocol
+
+from fallback_storage.utils.living import Living
 
 
 class ForkSensitive(Protocol):
@@ -22,15 +23,13 @@ class ForkSensitive(Protocol):
         """Replace locks and drop what belongs to the parent process."""
 
 
-_objects: weakref.WeakSet[ForkSensitive] = weakref.WeakSet()
-_objects_lock = threading.RLock()
+_objects: Living[ForkSensitive] = Living()
 _build_lock = threading.RLock()
 
 
 def register(instance: ForkSensitive) -> None:
     """Call ``instance.after_fork()`` in every forked child, while it lives."""
-    with _objects_lock:
-        _objects.add(instance)
+    _objects.add(instance)
 
 
 def build_lock() -> threading.RLock:
@@ -43,10 +42,9 @@ def build_lock() -> threading.RLock:
 
 
 def _in_child() -> None:
-    global _objects_lock, _build_lock  # noqa: PLW0603 - replaced, never reused
-    _objects_lock = threading.RLock()
+    global _build_lock  # noqa: PLW0603 - replaced, never reused
     _build_lock = threading.RLock()
-    for instance in list(_objects):
+    for instance in _objects.all():
         instance.after_fork()
 
 

@@ -74,7 +74,7 @@ def test_the_collector_closes_a_file_while_memos_are_counted(no_collector):
 
     def work():
         abandon(chain)
-        with invalidation._registry._lock:
+        for _ in invalidation._registry.memos.items():
             gc.collect()
 
     assert ends(work)
@@ -147,7 +147,7 @@ def test_forget_in_a_process_that_has_not_used_the_storage(settings, tmp_path):
     assert worker.exists("x")
     (tmp_path / "media" / "x").unlink()
     # As the worker is to another process: its memo is not among those that are told.
-    invalidation._registry._memos.discard(worker._get_engine().memo)
+    invalidation._registry.memos.discard(worker._get_engine().memo)
     chain().forget("x")
     assert not worker.exists("x")
 

@@ -13,6 +13,7 @@ import pytest
 from forked import needs_fork, run
 
 from fallback_storage.utils import forks
+from fallback_storage.utils.living import Living
 
 pytestmark = pytest.mark.slow
 
@@ -66,9 +67,7 @@ def test_a_child_needs_no_lock_that_a_thread_of_the_parent_holds():
         assert chain.exists("a")
         engine = chain._engine
         locks = [
-            forks._objects_lock,
             forks.build_lock(),
-            invalidation._registry._lock,
             engine.memo.store._lock,
             engine.memo._counters._lock,
             engine.resolver._counters._lock,
@@ -223,7 +222,7 @@ def test_the_registry_keeps_nothing_alive():
 
     thing = Thing()
     forks.register(thing)
-    assert thing in forks._objects
+    assert thing in forks._objects.all()
     gone = weakref.ref(thing)
     del thing
     assert gone() is None
@@ -239,12 +238,10 @@ def test_everything_that_registered_is_told(monkeypatch):
             self.told += 1
 
     things = [Thing() for _ in range(3)]
-    monkeypatch.setattr(forks, "_objects", weakref.WeakSet())
-    monkeypatch.setattr(forks, "_objects_lock", threading.Lock())
+    monkeypatch.setattr(forks, "_objects", Living())
     monkeypatch.setattr(forks, "_build_lock", threading.RLock())
     for thing in things:
         forks.register(thing)
-    forks._objects_lock.acquire()
     before = forks.build_lock()
     forks._in_child()
     assert [thing.told for thing in things] == [1, 1, 1]

@@ -85,28 +85,26 @@ class LocalStore(Store):
 
     def look_up_one(self, name: str) -> tuple[int | None, object]:
         with self._lock:
-            now = self._clock() * 1000
-            return self._read(name, now), self._stripes[_stripe(name)]
+            return self._leased(name, self._clock() * 1000)
 
     def look_up(
         self, names: Collection[str]
     ) -> Mapping[str, tuple[int | None, object]]:
         with self._lock:
             now = self._clock() * 1000
-            return {
-                name: (self._read(name, now), self._stripes[_stripe(name)])
-                for name in names
-            }
+            return {name: self._leased(name, now) for name in names}
 
-    def _read(self, name: str, now: float) -> int | None:
+    def _leased(self, name: str, now: float) -> tuple[int | None, object]:
+        lease = self._stripes[_stripe(name)]
         for entries in (self._known, self._absent):
             packed = entries.get(name)
             if packed is None:
                 continue
             if packed >> CODE_BITS > now:
-                return packed & CODE_MASK
+                # What completes an entry rests on it, also when it has gone by then.
+                return packed & CODE_MASK, (lease, packed >> CODE_BITS)
             entries.pop(name, None)
-        return None
+        return None, lease
 
     def fill(self, name: str, lease: object, code: int, ttl: float) -> bool:
         with self._lock:
@@ -124,20 +122,19 @@ class LocalStore(Store):
         self, name: str, lease: object, code: int, ttl: float, now: float
     ) -> bool:
         stripe = _stripe(name)
+        lease, last = lease if isinstance(lease, tuple) else (lease, None)
         if lease != self._stripes[stripe]:
+            return False
+        expiry = int((now + ttl) * 1000)
+        if last is not None:
+            expiry = min(expiry, last)
+        if expiry <= now * 1000:
             return False
         entries, others = self._known, self._absent
         if code == NOWHERE:
             entries, others = others, entries
-        expiry = int((now + ttl) * 1000)
-        # (To look first is cheaper than to be told that it is not there.)
-        for old in (
-            others.pop(name, 0) if name in others else 0,
-            entries.get(name, 0),
-        ):
-            if old >> CODE_BITS > now * 1000:
-                # A refined entry rests on the old one, and gets no older than it.
-                expiry = min(expiry, old >> CODE_BITS)
+        if name in others:  # cheaper than to be told that it is not
+            others.pop(name, None)
         entries[name] = expiry << CODE_BITS | code
         if lease != self._stripes[stripe]:
             # The garbage collector came, and closed a file: the lock is reentrant.

@@ -384,6 +384,17 @@ def test_what_completes_an_entry_gets_no_older_than_it(subject, how, ttl):
     assert subject.knows_nothing()
 
 
+def test_what_completes_an_entry_that_is_over_is_not_kept(subject):
+    """The deadline goes with the lease."""
+    subject.fill(code=from_(1), ttl=30.0)
+    subject.tick(20)
+    lease = subject.lease()
+    subject.tick(11)
+    subject.store.fill("a", lease, held(1), 60.0)
+    subject.store.fill_many({"a": (lease, held(1), 60.0)})
+    assert subject.knows(code=None)
+
+
 def test_peek_never_says_more_than_look_up(subject):
     """Where ``peek`` answers, it is the answer of ``look_up``."""
     for code, name in enumerate(["none", "held", "from"]):

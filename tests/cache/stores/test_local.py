@@ -266,3 +266,14 @@ def test_any_sequence_of_calls_agrees_with_a_dictionary(steps):
             assert store.peek(name) == expected
             if step != "tick":
                 assert store.look_up([name])[name][0] == expected
+
+
+def test_what_completes_an_entry_that_was_evicted_gets_no_older_than_it(clock):
+    """The deadline goes with the lease, not with the entry."""
+    store = LocalStore(max_entries=1, clock=clock)
+    fill(store, "a", from_(1), ttl=30.0)
+    lease = store.look_up_one("a")[1]
+    fill(store, "b", held(0), ttl=60.0)
+    assert store.peek("a") is None
+    assert store.fill("a", lease, held(1), 60.0)
+    assert 29 < store.seconds_left("a") <= 30
