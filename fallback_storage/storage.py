@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Never, NoReturn
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
 from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.deconstruct import deconstructible
 
@@ -37,6 +38,7 @@ from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
 from fallback_storage.operations.engine import build_engine
 from fallback_storage.signals import resolved
 from fallback_storage.utils import forks
+from fallback_storage.utils.living import Living
 from fallback_storage.utils.locks import choices, saving
 
 if TYPE_CHECKING:
@@ -461,10 +463,10 @@ class FallbackStorage(Storage):
         return engine
 
     def _connect(self) -> None:
-        setting_changed.connect(self._setting_changed)
+        _storages.add(self)
         forks.register(self)
 
-    def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
+    def _setting_changed(self, setting: str) -> None:
         if setting in MEMO_SETTINGS:
             # The storages themselves follow; one in memory must keep its files.
             engine = self._engine
@@ -476,6 +478,16 @@ class FallbackStorage(Storage):
     def after_fork(self) -> None:
         """Start afresh with the next call; see ``forks.ForkSensitive``."""
         self._engine = self._kept = None
+
+
+_storages: Living[FallbackStorage] = Living()
+
+
+# (One for all: a signal goes through all its receivers to connect another one.)
+@receiver(setting_changed)
+def _follow_settings(*, setting: str, **kwargs: Any) -> None:
+    for storage in _storages.all():
+        storage._setting_changed(setting)  # noqa: SLF001 - ours
 
 
 def _naive(moment: datetime) -> datetime:

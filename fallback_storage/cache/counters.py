@@ -66,7 +66,7 @@ class Tally:
         clock: Callable[[], float] = time.monotonic,
         interval: float = INTERVAL,
     ) -> None:
-        self._store = store
+        self.store = store
         self._clock = clock
         self._interval = interval
         # A process that lives shorter publishes at its end and costs nobody a call.
@@ -102,7 +102,7 @@ class Tally:
         try:
             self._due = self._clock() + self._interval
             owed = self._collect()
-            if owed and not self._store.publish(owed):
+            if owed and not self.store.publish(owed):
                 with self._lock:
                     self._owed.update(owed)
         finally:

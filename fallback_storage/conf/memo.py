@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import time
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,42 +44,66 @@ MAX_STAMP_SECONDS = 365 * 24 * 3600
 class _SharedStores:
     """One store for all instances of a chain: one connection, one breaker, one near tier.
 
-    Without it every save would be announced once for each instance.
+    Without it every save would be announced once for each instance. It lives as long as
+    a memo that uses it, and lets go of its connections and its thread when it is
+    collected. (But for the last one: who makes one chain after the other, and each for
+    one call, would connect for each.)
     """
 
     def __init__(self) -> None:
-        self._stores: dict[tuple[Any, ...], tuple[Store, Tally]] = {}
+        # Those that nobody uses any more, and that have something to deliver.
+        self._owing: set[Store] = set()
+        self.after_fork()
         forks.register(self)
 
     def after_fork(self) -> None:
         """See ``forks.ForkSensitive``; the stores look after themselves."""
-        self._stores = {}
+        # Each is kept by what publishes there, or by what it has to deliver.
+        self._stores: weakref.WeakValueDictionary[tuple[Any, ...], Store] = (
+            weakref.WeakValueDictionary()
+        )
+        self._tallies: weakref.WeakValueDictionary[tuple[Any, ...], Tally] = (
+            weakref.WeakValueDictionary()
+        )
+        self._last: Tally | None = None
+        self._owing.clear()
 
-    def get(self, spec: CacheSpec, chain: str, clock: Clock) -> tuple[Store, Tally]:
-        """Return the store of a chain, and what publishes there. Contacts nothing."""
+    def get(self, spec: CacheSpec, chain: str, clock: Clock) -> Tally:
+        """Return what publishes in the store of a chain. Contacts nothing."""
         from fallback_storage.cache.stores.guarded import GuardedStore
 
         bare = replace(spec, ttl=0, negative_ttl=0)
         key = (bare, _stamp_seconds(spec), chain, clock)
         with forks.build_lock():
-            if key not in self._stores:
-                store = GuardedStore(_build_bare(spec, chain, clock), clock)
-                self._stores[key] = store, Tally(store, clock)
-            return self._stores[key]
+            tally = self._tallies.get(key)
+            if tally is None:
+                store = self._stores.get(key)
+                if store is None:
+                    inner = _build_bare(spec, chain, clock)
+                    store = GuardedStore(inner, clock, owing=self._owing)
+                    self._stores[key] = store
+                tally = self._tallies[key] = Tally(store, clock)
+            self._last = tally
+            return tally
+
+    def _all(self) -> list[Tally]:
+        found = [reference() for reference in self._tallies.valuerefs()]
+        return [tally for tally in found if tally is not None]
 
     def publish(self) -> None:
         """Publish what was counted."""
-        with forks.build_lock():
-            tallies = [tally for _, tally in self._stores.values()]
-        for tally in tallies:
+        for tally in self._all():
             tally.publish()
 
     def close(self) -> None:
         """Let go of all of them: settings have changed, or the process ends."""
         with forks.build_lock():
-            stores, self._stores = self._stores, {}
-        for store, tally in stores.values():
+            tallies, stores = self._all(), set(self._owing)
+            self.after_fork()
+        for tally in tallies:
             tally.close()
+            stores.add(tally.store)
+        for store in stores:
             store.close()
 
 
@@ -114,9 +139,11 @@ def build_memo(
     if spec is None or cache_backend(spec.alias) == DUMMY_BACKEND:
         return Memo(NullStore(), len(backends), ttl=0, negative_ttl=0)
     tally = None
+    store: Store
     if spec.is_shared:
         chain = fingerprint(backends, whiteouts=whiteouts)
-        store, tally = _shared.get(spec, chain, clock)
+        tally = _shared.get(spec, chain, clock)
+        store = tally.store
     else:
         from fallback_storage.cache.stores.local import LocalStore
 

@@ -7,6 +7,7 @@ import os
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
+from django.core.signals import setting_changed
 from django.test import override_settings
 from fakes import RecordingStorage, fake, labels
 from scripts import run
@@ -190,3 +191,12 @@ def test_a_forked_child_starts_afresh():
     the memo's store. The child does all of that, with an empty memo.
     """
     assert run(FORKED) == "child: 0\nparent: 1\n"
+
+
+def test_all_instances_have_one_receiver():
+    """A signal goes through all its receivers to connect another one."""
+    backend = RecordingStorage("a")
+    before = len(setting_changed.receivers)
+    chains = [FallbackStorage([backend]) for _ in range(100)]
+    assert not any(chain.exists("x") for chain in chains)
+    assert len(setting_changed.receivers) == before

@@ -54,7 +54,8 @@ NOT_ITS_FAULT = (SynchronousOnlyOperation, TransactionManagementError)
 class GuardedStore(Store):
     """Another store, which may fail.
 
-    ``clock`` returns seconds and never goes back. The other arguments: see the module.
+    ``clock`` returns seconds and never goes back. ``owing``: where the store is kept
+    alive while it has something to deliver. The other arguments: see the module.
     """
 
     def __init__(  # noqa: PLR0917
@@ -66,6 +67,7 @@ class GuardedStore(Store):
         slow: float = 0.05,
         budget: float = 1.0,
         max_undelivered: int = 1000,
+        owing: set[Store] | None = None,
     ) -> None:
         self.has_peek = store.has_peek
         self._store = store
@@ -75,6 +77,7 @@ class GuardedStore(Store):
         self._slow = slow
         self._budget = Budget(clock, budget, cool_down)
         self._outbox = Outbox(max_undelivered)
+        self._owing = set() if owing is None else owing
         self._warner = Warner(clock)
         self._start_afresh()
         forks.register(self)
@@ -299,6 +302,7 @@ class GuardedStore(Store):
         )
 
     def _update(self) -> None:
+        (self._owing.add if self._outbox else self._owing.discard)(self)
         self._healthy = not (
             self._delivering or self._outbox or not self._breaker.is_sound
         )
