@@ -15,6 +15,7 @@ from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 from fallback_storage.cache.stores.guarded import GuardedStore
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.outbox import DELIVERY_ROUNDS
+from fallback_storage.cache.stores.redis import RedisStore
 from fallback_storage.utils import forks
 
 FIRST, SECOND = held(0), held(1)
@@ -313,3 +314,33 @@ def test_a_worker_that_was_cut_off_tells_the_others_when_it_is_back(
     assert known(guarded) is None
     assert guarded.stats()["undelivered"] == 0
     caches.close_all()
+
+
+def test_threads_that_connect_at_once_leave_a_server_in_use(valkey, clock):
+    """Each waits for all the others: a healthy server, and no failure."""
+    redis = pytest.importorskip("redis")
+    together = threading.Barrier(32)
+
+    class Connection(redis.Connection):
+        def _connect(self):
+            together.wait(30)
+            clock.tick(0.02)
+            together.wait(30)
+            return super()._connect()
+
+    pool = redis.ConnectionPool(connection_class=Connection, port=valkey.port)
+    guarded = GuardedStore(RedisStore(redis.Redis.from_pool(pool), "p:"), clock)
+    names = [f"{number}" for number in range(32)]
+    threads = [threading.Thread(target=fill, args=(guarded, name)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    stats = guarded.stats()
+    assert stats["breaker_open"] == stats["bypassed"] == stats["undelivered"] == 0
+    with redis.Redis(port=valkey.port) as client:
+        other = RedisStore(client, "p:")
+        guarded.invalidate(names[:16])
+        known_to_others = {name for name in names if known(other, name) is not None}
+    pool.disconnect()
+    assert known_to_others <= set(names[16:])
