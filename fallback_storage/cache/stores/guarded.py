@@ -13,8 +13,9 @@ store that is down costs a process one time-out per cool-down (threads that were
 waiting when the first came wait for their own). A call that is answered is no failure,
 however long it took. But where calls of ``slow`` seconds or more add up to more than
 ``budget`` seconds in one request, that request does without the store until this has
-drained away (``budget``). It still says what it has written: others rely on it. (No call
-can be cut short from here: the store's client needs time-outs of its own.)
+drained away (``budget``). What it has written it still says, for others rely on it: that
+has as much once more. (No call can be cut short from here: the store's client needs
+time-outs of its own.)
 
 **No invalidation is lost.** One that could not be delivered, or was made while the
 store was left alone, is kept and delivered by the next call that may use the store,
@@ -75,7 +76,8 @@ class GuardedStore(Store):
         self._clock = clock
         self._breaker = Breaker(clock, failures, cool_down)
         self._slow = slow
-        self._budget = Budget(clock, budget, cool_down)
+        self._questions = Budget(clock, budget, cool_down)
+        self._announcements = Budget(clock, budget, cool_down)
         self._outbox = Outbox(max_undelivered)
         self._owing = set() if owing is None else owing
         self._warner = Warner(clock)
@@ -227,13 +229,14 @@ class GuardedStore(Store):
     ) -> Result | None:
         """Return what the operation returns, or None where the store is no help.
 
-        ``due``: whatever it costs this request.
+        ``due``: it is what others rely on.
         """
-        if not due and self._budget.is_spent():
+        budget = self._announcements if due else self._questions
+        if budget.is_spent():
             self._bypass()
             return None
         if self._healthy:
-            return self._try(operation, self._breaker.ticket)
+            return self._try(operation, self._breaker.ticket, budget)
 
         def deliver_first() -> Result | None:
             return (
@@ -248,7 +251,7 @@ class GuardedStore(Store):
             # While one delivers, the others do without.
             delivers = self._delivering = len(self._outbox) > 0
         try:
-            return self._try(deliver_first if delivers else operation, ticket)
+            return self._try(deliver_first if delivers else operation, ticket, budget)
         finally:
             with self._lock:
                 if ticket == TRIAL:
@@ -261,7 +264,9 @@ class GuardedStore(Store):
         with self._lock:
             self._bypassed += 1
 
-    def _try(self, operation: Callable[[], Result], ticket: int) -> Result | None:
+    def _try(
+        self, operation: Callable[[], Result], ticket: int, budget: Budget
+    ) -> Result | None:
         begin = self._clock()
         try:
             result = operation()
@@ -270,14 +275,14 @@ class GuardedStore(Store):
         except Exception as exc:  # noqa: BLE001 - a memo is not worth any exception
             self._note_failure(exc, ticket, begin)
             return None
-        self._note_success(ticket, begin)
+        self._note_success(ticket, begin, budget)
         return result
 
-    def _note_success(self, ticket: int, begin: float) -> None:
+    def _note_success(self, ticket: int, begin: float, budget: Budget) -> None:
         seconds = self._clock() - begin
         if seconds >= self._slow:
-            self._budget.spend(seconds)
-            if self._budget.is_spent():
+            budget.spend(seconds)
+            if budget.is_spent():
                 self._log("too slow for one request")
         if not self._healthy:
             with self._lock:

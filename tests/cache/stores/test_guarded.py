@@ -249,6 +249,19 @@ def test_a_request_without_a_budget_still_tells_what_it_wrote(guarded, flaky):
     assert contextvars.Context().run(known, guarded) is None
 
 
+def test_what_slow_announcements_add_to_a_request_is_bounded(guarded, flaky, clock):
+    """What it could not say is said by the next request, at once for all."""
+    flaky.seconds = 0.1
+    for number in range(50):
+        guarded.invalidate([f"{number}"])
+    assert flaky.methods() == ["invalidate"] * 11
+    assert guarded.stats()["undelivered"] == 39
+    flaky.calls.clear()
+    contextvars.Context().run(known, guarded)
+    assert flaky.methods() == ["invalidate", "look_up"]
+    assert guarded.stats()["undelivered"] == 0
+
+
 def test_many_slow_calls_at_once_are_no_failure(guarded, flaky):
     """32 threads that open connections wait for each other, a second and more."""
     flaky.seconds = 1.0
