@@ -479,6 +479,7 @@ class CountingProxy:
         self.upstream = (upstream_host, upstream_port)
         self.requests = []
         self.outage = False
+        self._address = (HOST, 0)
         self._open = set()
         self._lock = threading.Lock()
 
@@ -494,8 +495,11 @@ class CountingProxy:
             daemon_threads = False
             block_on_close = True
             request_queue_size = 128
+            # It may come back where it was.
+            allow_reuse_address = True
 
-        self._server = TCPServer((HOST, 0), Handler)
+        self._server = TCPServer(self._address, Handler)
+        self._address = self._server.server_address
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
         )
@@ -512,7 +516,7 @@ class CountingProxy:
 
     @property
     def port(self):
-        return self._server.server_address[1]
+        return self._address[1]
 
     @property
     def endpoint_url(self):
@@ -532,6 +536,9 @@ class CountingProxy:
         except OSError:
             return
         upstream.settimeout(None)
+        for sock in (client, upstream):
+            # Small answers are not kept back for more to come.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with upstream:
             with self._lock:
                 self._open |= {client, upstream}
@@ -539,7 +546,7 @@ class CountingProxy:
             answers.start()
             try:
                 with client.makefile("rb") as reader, contextlib.suppress(OSError):
-                    while self._pass_on(reader, upstream):
+                    while self._pass_on(reader, upstream, client):
                         pass
             finally:
                 _shut(upstream)
@@ -547,7 +554,7 @@ class CountingProxy:
                 with self._lock:
                     self._open -= {client, upstream}
 
-    def _pass_on(self, reader, upstream):
+    def _pass_on(self, reader, upstream, client):
         """Pass one request on; False at the end of the connection."""
         request_line = reader.readline()
         if not request_line or self.outage:
@@ -563,11 +570,17 @@ class CountingProxy:
                 chunked = b"chunked" in value.lower()
         method, target, _ = request_line.decode("latin-1").split(" ", 2)
         self.requests.append((method, unquote(urlsplit(target).path)))
+        if not self._admits(method, b"".join(head), client):
+            return False
         upstream.sendall(b"".join(head))
         if chunked:
             self._pass_chunks(reader, upstream)
         else:
             _copy(reader, upstream, length)
+        return True
+
+    def _admits(self, method, head, client):
+        """Whether a request is passed on. A proxy that does not may answer it itself."""
         return True
 
     @staticmethod
@@ -612,17 +625,22 @@ def _in_ci():
     return os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
-def run_or_skip(server):
-    """Yield a server that runs while a fixture lives. Missing: a skip, in CI a failure."""
+def missing(error):
+    """End a test for a server that is not there: a skip, in CI a failure."""
     import pytest  # the benchmarks start servers without it
 
+    # A machine may lack a server; where it counts, nothing is skipped.
+    if _in_ci():
+        pytest.fail(str(error), pytrace=False)
+    pytest.skip(str(error))
+
+
+def run_or_skip(server):
+    """Yield a server that runs while a fixture lives. Missing: a skip, in CI a failure."""
     try:
         server.start()
     except MissingServerError as exc:
-        # A machine may lack a server; where it counts, nothing is skipped.
-        if _in_ci():
-            pytest.fail(str(exc), pytrace=False)
-        pytest.skip(str(exc))
+        missing(exc)
     try:
         yield server
     finally:

@@ -5,6 +5,7 @@ Storages are the tests' business: they override STORAGES and CACHES.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -27,6 +28,9 @@ INSTALLED_APPS = [
     "fallback_storage",
     "gallery_app",
 ]
+# A storage with a model of its own (tests/real).
+if importlib.util.find_spec("dbfiles"):
+    INSTALLED_APPS.append("dbfiles")
 
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -50,3 +50,14 @@ class Archive(models.Model):
 
     def __str__(self):
         return self.own.name
+
+
+class Blob(models.Model):
+    """A file in the database, as django-db-file-storage keeps it."""
+
+    content = models.TextField()
+    filename = models.CharField(max_length=255, unique=True)
+    mimetype = models.CharField(max_length=50)
+
+    def __str__(self):
+        return self.filename
