@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 WARNINGS = (
     "unclosed <socket:ResourceWarning",
     "unclosed file <_io:ResourceWarning",
+    "Driver LocalStorageDriver does not implement native object:UserWarning",
     "Unclosed file <tempfile.SpooledTemporaryFile:ResourceWarning",
 )
 

@@ -12,6 +12,7 @@ import posixpath
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 
@@ -401,6 +402,10 @@ def tree(case, operation):
 @operation
 def whiteouts(case):
     name, chain = case.put("whiteouts"), case.chain(on_delete="whiteout")
+    if case.is_first and not case.recipe.keeps_whiteouts:
+        with pytest.raises(ImproperlyConfigured):
+            chain.delete(name)
+        return
     assert chain.exists(name) is (case.index is not None)
     try:
         chain.delete(name)

@@ -24,13 +24,9 @@ class Row(NamedTuple):
         return any(fnmatchcase(cell, pattern) for pattern in self.cells.split())
 
 
-LACKS = "The holder lacks the method, and the others' 'absent' is what is told."
-LISTING = "Its listing gives other names than files have."
-NOT_FOUND = "Its way of saying 'not found' is taken for a failure."
-LAST_WRITE = "Its files keep the last write() only, or none."
+LISTING = "Its listing gives other names than files have: '/a', percent-encoded."
 
 KNOWN = [
-    # The package's own
     Row(
         "s3 s3-subclass s3-moto google azure sftp ftp libcloud minio django-s3 webdav "
         "dbfiles db-file-storage",
@@ -38,100 +34,17 @@ KNOWN = [
         "*/neither/* first/both/*",
         "A path is told of, or withheld, without regard to which backends have paths.",
     ),
-    # Methods that the holder lacks
-    Row(
-        "s3 s3-subclass s3-moto azure sftp ftp libcloud minio django-s3 dbfiles "
-        "db-file-storage",
-        "get_created_time",
-        "*/here/* first/both/*",
-        LACKS,
-    ),
-    Row(
-        "s3 s3-subclass s3-moto google azure ftp libcloud minio django-s3 webdav dbfiles "
-        "db-file-storage",
-        "get_accessed_time",
-        "*/here/* first/both/*",
-        LACKS,
-    ),
-    Row(
-        "ftp libcloud dbfiles db-file-storage",
-        "get_modified_time",
-        "*/here/* first/both/*",
-        LACKS,
-    ),
-    Row("db-file-storage", "size", "*/here/* first/both/*", LACKS),
-    # Not found
-    Row("dbfiles db-file-storage", "open_read promotion", "*/neither/*", NOT_FOUND),
-    Row("dbfiles webdav minio django-s3", "size", "*/neither/*", NOT_FOUND),
-    Row("minio django-s3", "get_modified_time", "*/neither/*", NOT_FOUND),
-    Row("django-s3", "get_created_time get_accessed_time", "*/neither/*", NOT_FOUND),
-    Row(
-        "dbfiles db-file-storage",
-        "whiteouts",
-        "first/*/bare */neither/bare */there/bare",
-        NOT_FOUND,
-    ),
-    Row(
-        "minio",
-        "open_read promotion",
-        "*/neither/* first/there/*",
-        "It opens lazily: what it says of a missing file comes with the first read.",
-    ),
-    Row("minio", "save open_write", "first/there/bare", "It opens lazily."),
-    Row(
-        "minio",
-        "whiteouts",
-        "first/*/bare */neither/bare */there/bare",
-        "It opens lazily.",
-    ),
-    # Listings
-    Row("azure libcloud webdav", "listdir", "*", LISTING),
-    Row("azure libcloud webdav", "syncing", "last/here/* last/both/*", LISTING),
-    Row("libcloud webdav", "warming", "*/here/memo */both/memo", LISTING),
-    Row("azure", "warming", "*/here/memo", LISTING),
-    Row("webdav", "special_names", "*/neither/*", LISTING),
-    Row("azure", "special_names", "first/neither/*", LISTING),
-    Row("ftp", "special_names", "first/neither/*", "Names with blanks are cut off."),
-    Row(
-        "ftp",
-        "listdir_of_nothing",
-        "*",
-        "A folder that is not there is taken for a failure.",
-    ),
-    Row(
-        "ftp",
-        "warming",
-        "*/there/memo */neither/memo",
-        "A folder that is not there is taken for a failure.",
-    ),
-    Row(
-        "ftp",
-        "syncing",
-        "last/there/* last/neither/*",
-        "A folder that is not there is taken for a failure.",
-    ),
-    Row(
-        "ftp",
-        "whiteouts",
-        "first/here/*",
-        "The folder of whiteouts that is not there yet is taken for a failure.",
-    ),
-    Row(
-        "azure libcloud dbfiles db-file-storage",
-        "whiteouts",
-        "first/there/* first/both/*",
-        "It cannot keep whiteouts: they are not listed, or its names are of one form.",
-    ),
+    Row("webdav", "listdir", "*", LISTING),
+    Row("webdav", "syncing", "last/here/* last/both/*", LISTING),
+    Row("webdav", "warming", "*/here/memo */both/memo", LISTING),
+    Row("webdav", "whiteouts", "first/there/* first/both/* first/neither/*", LISTING),
     Row(
         "webdav",
-        "whiteouts",
-        "first/there/* first/both/* first/neither/*",
-        "Its listing contains the folder itself, and is walked for ever.",
+        "special_names",
+        "*/neither/*",
+        f"{LISTING} And it takes what follows '#' or '?' for no part of a name.",
     ),
-    # Files that are written to
-    Row(
-        "sftp ftp libcloud dbfiles db-file-storage", "open_write", "first/*", LAST_WRITE
-    ),
+    Row("ftp", "special_names", "first/neither/*", "Names with blanks are cut off."),
     Row(
         "azure",
         "open_write",
@@ -144,7 +57,6 @@ KNOWN = [
         "first/there/* first/neither/*",
         "It opens for reading only, and says that there is no such file.",
     ),
-    # Others
     Row(
         "libcloud",
         "url",

@@ -38,6 +38,8 @@ class Recipe:
     folder = "dir"
     # In the test's own database: no other thread or process sees it.
     in_database = False
+    # As a home for whiteouts it is refused.
+    keeps_whiteouts = True
     # It has the one folder only.
     is_flat = False
 
@@ -282,6 +284,8 @@ class DjangoS3Recipe(Recipe):
     class_path = "django_s3_storage.storage.S3Storage"
     server = MotoServer
     needs = ("django_s3_storage", "moto", "flask")
+    # It has one time, and gives that for all three.
+    lacks = frozenset()
 
     def prepare(self, server, place):
         make_bucket(server, "media")
@@ -319,6 +323,7 @@ class DBFilesRecipe(Recipe):
     needs = ("dbfiles",)
     lacks = TIMES | {"get_modified_time", "listdir"}
     in_database = True
+    keeps_whiteouts = False
 
     def options(self, server, endpoint, place):
         return {"base_url": "/files/"}
@@ -332,6 +337,7 @@ class DBFileStorageRecipe(Recipe):
     # A name tells the model, its fields, and the file.
     folder = "gallery_app.Blob/content/filename/mimetype"
     in_database = is_flat = True
+    keeps_whiteouts = False
 
     def options(self, server, endpoint, place):
         return {}
