@@ -19,9 +19,16 @@ import threading
 
 from servers import CountingProxy, _shut
 
-DENIED = (
+# How AWS and Google deny.
+AWS_DENIES = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
     b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+)
+GOOGLE_DENIES = (
+    b'{"error": {"code": 403, "message": "media@example.iam.gserviceaccount.com does not'
+    b" have storage.objects.get access to the Google Cloud Storage object. Permission"
+    b" 'storage.objects.get' denied on resource (or it may not exist).\","
+    b' "errors": [{"message": "denied", "domain": "global", "reason": "forbidden"}]}}'
 )
 
 
@@ -30,7 +37,8 @@ class FaultyProxy(CountingProxy):
 
     def __init__(self, upstream_host, upstream_port):
         super().__init__(upstream_host, upstream_port)
-        self._listens = False
+        self.denial = AWS_DENIES
+        self._listens = self._is_used = False
         self._going = threading.Event()
         self.behave()
 
@@ -38,15 +46,15 @@ class FaultyProxy(CountingProxy):
         self.outage = self.hides_missing = False
         self.status = self.break_after = None
         self._going.set()
-        if not self._listens:
-            return
-        self.accept()
+        if self._is_used:
+            self.accept()
 
     def __enter__(self):
-        self._listens = True
+        self._listens = self._is_used = True
         return super().__enter__()
 
     def __exit__(self, *exc_info):
+        self._is_used = False
         self.refuse()
 
     def refuse(self):
@@ -87,14 +95,18 @@ class FaultyProxy(CountingProxy):
             status = 403 if self._upstream_status(head) == 404 else None
         if status is None:
             return True
-        body = DENIED if status == 403 and method != "HEAD" else b""
+        body = self.denial if status == 403 and method != "HEAD" else b""
         reason = http.client.responses[status]
         client.sendall(
-            f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/xml\r\n"
+            f"HTTP/1.1 {status} {reason}\r\nContent-Type: {self._kind(body)}\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
             + body
         )
         return False
+
+    @staticmethod
+    def _kind(body):
+        return "application/json" if body.startswith(b"{") else "application/xml"
 
     def _upstream_status(self, head):
         with socket.create_connection(self.upstream, timeout=10) as sock:

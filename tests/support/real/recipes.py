@@ -10,6 +10,8 @@ import posixpath
 import secrets
 
 from django.utils.module_loading import import_string
+from servers import HOST, S3Server
+
 from real.proxy import FaultyProxy, TCPProxy
 from real.servers import (
     AzureServer,
@@ -19,7 +21,6 @@ from real.servers import (
     SFTPServer,
     WebDAVServer,
 )
-from servers import HOST, S3Server
 
 # What no object store has.
 TIMES = frozenset({"get_accessed_time", "get_created_time"})
