@@ -16,7 +16,6 @@ from django.core.files.base import ContentFile
 from forked import needs_fork
 from real.contents import DATA, digest
 from real.contract import put, read
-from real.deviations import TROUBLE
 from real.proxy import GOOGLE_DENIES
 
 from fallback_storage.storage import FallbackStorage
@@ -25,9 +24,6 @@ LOCAL = "django.core.files.storage.FileSystemStorage"
 REMOTE = ["s3", "google", "azure", "sftp", "ftp", "minio", "django-s3", "webdav"]
 # (FTP sends its files on connections of their own, past the proxy.)
 BREAKING = [name for name in REMOTE if name != "ftp"]
-# More than one thread on an SFTPStorage hangs, and mixes up an FTPStorage's answers; an
-# SSH connection does not live on in a forked process.
-SHARED = [name for name in REMOTE if name not in {"sftp", "ftp"}]
 
 
 @pytest.fixture
@@ -91,12 +87,10 @@ TROUBLES = {
     ],
     indirect=["recipe"],
 )
-def test_an_outage_is_no_missing_file_and_ends(remote, tmp_path, trouble, request):
+def test_an_outage_is_no_missing_file_and_ends(remote, tmp_path, trouble):
     name, missing = remote.file("there.bin"), remote.file("missing.bin")
     put(remote.raw, name, DATA)
     chain = mirror(tmp_path)
-    if (reason := TROUBLE.get((remote.recipe.name, trouble))) is not None:
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     # A connection that is open already, too.
     assert chain.exists(name)
     chain.forget_all()
@@ -132,7 +126,7 @@ def test_an_upload_that_breaks_is_whole_elsewhere(remote, tmp_path):
     assert not remote.raw.exists(saved)
 
 
-@pytest.mark.parametrize("recipe", SHARED, indirect=True)
+@pytest.mark.parametrize("recipe", REMOTE, indirect=True)
 def test_two_threads(remote, tmp_path):
     """Each reads its own files, however many ask at once."""
     chain = mirror(tmp_path)
@@ -157,7 +151,7 @@ def test_two_threads(remote, tmp_path):
 
 
 @needs_fork
-@pytest.mark.parametrize("recipe", SHARED, indirect=True)
+@pytest.mark.parametrize("recipe", REMOTE, indirect=True)
 def test_fork(remote, tmp_path):
     """A child of a process that has asked already gets answers, and so does its parent."""
     name = remote.file("fork.bin")

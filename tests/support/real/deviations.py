@@ -103,14 +103,6 @@ BYTES = [
     ),
 ]
 
-# (storage, trouble) that a chain does not come through as it should.
-TROUBLE = {
-    (
-        "sftp",
-        "refused",
-    ): "After one refused connection it raises AttributeError for ever.",
-}
-
 
 def lost(storage):
     """Return the ways of giving content to a storage that do not work."""
