@@ -13,6 +13,7 @@ from servers import MissingServerError, missing, run_or_skip
 HERE = Path(__file__).parent
 # Of their clients, which nobody can close, and of their code.
 WARNINGS = (
+    "datetime.datetime.utcnow:DeprecationWarning",
     "unclosed <socket:ResourceWarning",
     "unclosed file <_io:ResourceWarning",
     "Driver LocalStorageDriver does not implement native object:UserWarning",
