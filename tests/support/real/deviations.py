@@ -27,13 +27,6 @@ class Row(NamedTuple):
 LISTING = "Its listing gives other names than files have: '/a', percent-encoded."
 
 KNOWN = [
-    Row(
-        "s3 s3-subclass s3-moto google azure sftp ftp libcloud minio django-s3 webdav "
-        "dbfiles db-file-storage",
-        "path",
-        "*/neither/* first/both/*",
-        "A path is told of, or withheld, without regard to which backends have paths.",
-    ),
     Row("webdav", "listdir", "*", LISTING),
     Row("webdav", "syncing", "last/here/* last/both/*", LISTING),
     Row("webdav", "warming", "*/here/memo */both/memo", LISTING),
@@ -56,12 +49,6 @@ KNOWN = [
         "open_write",
         "first/there/* first/neither/*",
         "It opens for reading only, and says that there is no such file.",
-    ),
-    Row(
-        "libcloud",
-        "url",
-        "last/neither/*",
-        "It asks its server for the URL, and raises for a missing file.",
     ),
     Row(
         "webdav",
