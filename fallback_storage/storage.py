@@ -19,6 +19,7 @@ from django.utils.deconstruct import deconstructible
 
 from fallback_storage.cache.entry import NOWHERE
 from fallback_storage.cache.invalidation import invalidate
+from fallback_storage.chain.look import HELD
 from fallback_storage.chain.names import (
     StrPath,
     affected,
@@ -232,24 +233,29 @@ class FallbackStorage(Storage):
         code = None if resolved.receivers else engine.peek(name)  # type: ignore[arg-type]
         if code is not None:
             if code & 1:
-                return True
-            if code == NOWHERE:
+                glance = engine.backends[code >> 1].glance
+                if glance is None or glance(name):  # type: ignore[arg-type]
+                    return True
+            elif code == NOWHERE:
                 return False
         return engine.reader.exists(self._clean(name))
 
-    def _exists_strictly(self, name: StrPath) -> bool:
-        # What a chain asks that this one is a backend of.
-        walk = self._get_engine().resolver.locate(self._clean(name))
-        if walk.holder is None and (walk.failed or walk.unsupported):
+    def _probe(self, name: StrPath, *, live: bool, names: bool) -> Outcome:
+        # What a chain asks that this one is a backend of; see ``Walk``.
+        engine = self._get_engine()
+        if live:
+            walk = engine.namer.find(self._clean(name))
+        else:
+            walk = engine.resolver.locate(self._clean(name), names=names)
+        if walk.last in walk.ends:
+            return walk.last
+        if walk.failed or walk.unsupported:
             raise walk.error()
-        return walk.holder is not None
+        return Outcome.ABSENT if walk.taken is None else Outcome.TAKEN
 
-    def _exists_live(self, name: StrPath) -> bool:
-        # The same for a new file's name: no memo is asked, ours neither.
-        walk = self._get_engine().namer.find(self._clean(name))
-        if walk.last is not Outcome.HELD and (walk.failed or walk.unsupported):
-            raise walk.error()
-        return walk.last is Outcome.HELD
+    def _look_again(self, name: StrPath) -> Outcome:
+        # The same, of a file that it remembers to be here.
+        return self._get_engine().resolver.look_again(self._clean(name))
 
     def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:
         """Return the URL that the holder gives; made afresh at every call.
@@ -273,7 +279,13 @@ class FallbackStorage(Storage):
             # In a page of pictures this is all that happens.
             last = len(engine.backends) - 1
             index = code >> 1 if code != NOWHERE else last
-            if code & 1 or index == last:
+            if code & 1 and index < last:
+                look = engine.backends[index].look_again
+                known = look is None or look(name) is HELD  # type: ignore[arg-type]
+            else:
+                # The last one answers whether the file is there or not.
+                known = index == last
+            if known:
                 try:
                     return engine.backends[index].storage.url(name)  # type: ignore[arg-type]
                 except Exception as error:  # noqa: BLE001 - the next may have a URL

@@ -40,7 +40,7 @@ def warm_url(world):
 @row("warm-exists")
 def warm_exists(world):
     title = "exists of a local file, warm"
-    return _hit(world, title, "exists", Target(0.3))
+    return _hit(world, title, "exists", Target(0.45))
 
 
 @row("resolve")

@@ -8,12 +8,15 @@ import weakref
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.utils.functional import cached_property
 
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.instances import Instances
+from fallback_storage.chain.look import glance_at, look_again_at, look_at
+from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.profiles import Profile, class_path, profile_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.signals import called, send
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from django.core.files.storage import Storage
+
+    from fallback_storage.chain.look import Glance, Look
 
 # Chains within chains. More is a chain without end: one whose entry makes it anew.
 MAX_DEPTH = 20
@@ -40,12 +45,14 @@ class Policy:
     ``read_only``: never written to; None means that the configuration did not say,
     and the backend is writable. ``always_probe``: the memo never answers for it.
     ``absent_on_403``: a server that refuses to tell has no such file.
-    ``profile``: overrides of what is known of its class.
+    ``look_again``: a file that the memo says to be there is looked at; None: if that
+    takes no request. ``profile``: overrides of what is known of its class.
     """
 
     read_only: bool | None = None
     always_probe: bool = False
     absent_on_403: bool = False
+    look_again: bool | None = None
     profile: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -146,6 +153,14 @@ class Backend:
                 "403 means.",
                 "Leave it out, or write a function for IS_DENIED into PROFILE.",
             )
+        if self.policy.look_again and look_again_at(storage) is None:
+            raise ConfigurationError(
+                Mistake.WRONG_VALUE,
+                f"{self.where}['LOOK_AGAIN']",
+                f"is True, but {class_path(storage.__class__)} keeps its files in no "
+                "local directory.",
+                "Leave it out; with ALWAYS_PROBE the storage is asked every time.",
+            )
 
     @contextmanager
     def _refusing_cycles(self) -> Iterator[None]:
@@ -172,20 +187,60 @@ class Backend:
             _building.reset(token)
 
     @cached_property
-    def probe_method(self) -> str:
-        """Return the name of what asks the storage whether it holds a name.
-
-        Of a chain within a chain, a question that raises where ``exists`` would pass
-        over a failure: that answer must not be taken for "absent".
-        """
-        is_chain = hasattr(self.storage, "_exists_strictly")
-        return "_exists_strictly" if is_chain else "exists"
+    def look(self) -> Look | None:
+        """Return what looks at the names in a local directory; see ``look_at``."""
+        return look_at(self.storage)
 
     @cached_property
-    def live_probe_method(self) -> str:
-        """Return the same for where no memo may answer."""
-        is_chain = hasattr(self.storage, "_exists_live")
-        return "_exists_live" if is_chain else "exists"
+    def look_again(self) -> Look | None:
+        """Return what tells, without a request, whether a remembered file is there.
+
+        It answers *held* if it cannot tell. None: what is remembered is believed.
+        """
+        believed = self.policy.look_again is False
+        return None if believed else look_again_at(self.storage)
+
+    @cached_property
+    def glance(self) -> Glance | None:
+        """Return the same for whether anything has the name, if that is quicker told."""
+        return self.look_again and glance_at(self.storage, self.look_again)
+
+    @cached_property
+    def tells_files(self) -> bool:
+        """Whether it may answer that a name is taken, but by no file."""
+        return self.look is not None or bool(self._inner)
+
+    @cached_property
+    def _inner(self) -> tuple[Backend, ...]:
+        return tuple(entries_of(self.storage))
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a directory, or a link that leads nowhere, has the name, and no file.
+
+        Costs no request, unless it is so in a chain within the chain.
+        """
+        try:
+            if self.look is not None:
+                return self.look(name) is Outcome.TAKEN
+            ask = self.question(live=False, names=False)
+            taken = any(inner.is_taken(name) for inner in self._inner)
+            return taken and ask(name) is Outcome.TAKEN
+        except Exception:  # noqa: BLE001 - who asks for the file will be told
+            return False
+
+    def question(self, *, live: bool, names: bool) -> Callable[[str], Outcome | bool]:
+        """Return what tells whether the storage holds a name; see ``Walk``.
+
+        Of a chain within a chain, what raises where its ``exists`` would pass over a
+        failure: that answer must not be taken for "absent". Raises ``AttributeError``
+        if the storage cannot tell.
+        """
+        if self.look is not None and not live:
+            return self.look
+        storage: Any = self.storage
+        if not self._inner:
+            return storage.exists  # type: ignore[no-any-return]
+        return partial(storage._probe, live=live, names=names)  # noqa: SLF001
 
     @cached_property
     def profile(self) -> Profile:

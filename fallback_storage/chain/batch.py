@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from fallback_storage.cache.stores.base import Lease
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.outcomes import Resolution
+    from fallback_storage.chain.recall import Looked
     from fallback_storage.chain.resolver import Resolver
     from fallback_storage.chain.whiteouts import Whiteouts
-
-    Looked = dict[str, tuple[Known, Lease]]
 
 
 class BatchResolver:
@@ -47,6 +46,7 @@ class BatchResolver:
         self._backends = tuple(backends)
         self._memo = memo
         self._resolver = resolver
+        self._recall = resolver.recall
         self._whiteouts = whiteouts
 
     def resolve_many(self, names: Iterable[str]) -> dict[str, Resolution]:
@@ -75,20 +75,20 @@ class BatchResolver:
 
     def _locate_all(self, names: Sequence[str], stop: int) -> dict[str, Walk]:
         resolver = self._resolver
-        looked: Looked = dict.fromkeys(names, (resolver.know(None), None))
+        looked: Looked = dict.fromkeys(names, (self._recall.know(None), None))
         landings = resolver.flights.landings
         keys = [name for name in names if memo_key(name) is not None]
-        looked |= self._look_up(keys)
+        looked |= self._recall.look_up_many(keys)
         walks: dict[str, Walk] = {}
         deadline = time.monotonic() + PATIENCE
         while True:
             cold = [name for name in keys if not looked[name][0].suffices(stop)]
-            if not (cold and resolver.shares):
+            if not (cold and self._recall.shares):
                 return walks | self._walk_and_fill(looked, stop)[0]
             with self._boarded(cold, stop) as (flight, mine, theirs):
                 if mine and landings != resolver.flights.landings:
                     # Some landed between look-up and boarding: maybe ours.
-                    looked |= self._look_up(mine)
+                    looked |= self._recall.look_up_many(mine)
                 if theirs:
                     looked = {
                         name: looked[name] for name in looked if name not in theirs
@@ -102,16 +102,7 @@ class BatchResolver:
             # Of these somebody else may have to be waited for: a fill can be too late.
             keys = self._await(theirs, stop, deadline)
             landings = resolver.flights.landings
-            looked = self._look_up(list(theirs))
-
-    def _look_up(self, keys: Collection[str]) -> Looked:
-        if not keys:
-            return {}
-        found = self._memo.look_up_many(keys)
-        return {
-            key: (self._resolver.know(code), lease)
-            for key, (code, lease) in found.items()
-        }
+            looked = self._recall.look_up_many(list(theirs))
 
     # One walk per cold name
 
@@ -169,31 +160,16 @@ class BatchResolver:
                 # It may say more than this walk, which ended before it.
                 settled.add(name)
             else:
-                found = self._resolver.code_for(walk, walk.holder, stop, what)
+                found = self._recall.code_for(walk, walk.holder, stop, what)
                 if found is not None and found != code:
                     code = found
                     fills[name] = lease, found
             if code is not None:
                 codes[name] = code
         if fills:
-            settled |= self._fill(fills, stop)
+            settled |= self._recall.settled(fills, stop)
         self._memo.keep(codes)
         return walks, settled
-
-    def _fill(self, fills: Mapping[str, tuple[Lease, int]], stop: int) -> set[str]:
-        """Remember; return the names that others can now find in the memo."""
-        self._memo.fill_many(fills)
-        enough = {
-            code
-            for code in {code for _, code in fills.values()}
-            if self._resolver.know(code).suffices(stop)
-            and self._memo.lifetime(code) > 0
-        }
-        return {
-            name
-            for name, (lease, code) in fills.items()
-            if lease is not None and code in enough
-        }
 
     def walk(self, known: Mapping[str, Known], stop: int) -> dict[str, Walk]:
         """Ask the backends before ``stop`` for names of which this much is known."""
@@ -202,7 +178,7 @@ class BatchResolver:
         asked: set[str] = set()
         left = list(walks.values())
         for index, backend in enumerate(self._backends[:stop]):
-            asking = self._recall(left, index, known)
+            asking = self._remember(left, index, stop, known)
             asked.update(walk.name for walk in asking)
             hidden = veils.hidden(index, asking)
             if hidden:
@@ -211,15 +187,15 @@ class BatchResolver:
                         walk.note(backend, Outcome.HIDDEN)
                 asking = [walk for walk in asking if walk.name not in hidden]
             probe_walks(backend, asking)
-            left = [walk for walk in left if walk.last is not Outcome.HELD]
+            left = [walk for walk in left if walk.last not in walk.ends]
         if asked:
             self._resolver.count("walks", len(asked))
         if stop < len(self._backends) and self._whiteouts is not None:
             self._note_hidden(left, known, veils, stop)
         return walks
 
-    def _recall(
-        self, walks: Sequence[Walk], index: int, known: Mapping[str, Known]
+    def _remember(
+        self, walks: Sequence[Walk], index: int, stop: int, known: Mapping[str, Known]
     ) -> list[Walk]:
         """Answer from memory where that is possible; return the others."""
         asking = []
@@ -227,7 +203,7 @@ class BatchResolver:
             what = known[walk.name]
             if what.code is None:
                 asking.append(walk)
-            elif what.skips(index):
+            elif self._recall.skips(index, what, stop):
                 self._resolver.recall_miss(walk, index, what)
             elif index == what.holder:
                 walk.recall(self._backends[index], Outcome.HELD)

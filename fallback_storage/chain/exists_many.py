@@ -3,7 +3,7 @@
 The answers are those of one ``exists`` after the other, and so are the errors. What
 differs is the cost. In this order:
 
-* Of a local directory the path is made once for all its names. If it is not there, it
+* Names in a local directory are looked at (``look``). If the directory is not there, it
   holds no file: one look at it is enough.
 * Where a listing is cheaper than the questions, the common directory is listed. Object
   stores charge, and take, for a page of 1,000 keys what 12.5 questions do.
@@ -12,7 +12,6 @@ differs is the cost. In this order:
 
 from __future__ import annotations
 
-import os
 import time
 from bisect import bisect_right
 from collections import defaultdict, deque
@@ -21,10 +20,9 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
-from django.core.files.storage import FileSystemStorage
-
 from fallback_storage.chain.flat_listing import flat_pages, lists_flat
 from fallback_storage.chain.listing import PAGE_SIZE
+from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Attempt, Outcome, classify, http_status
 from fallback_storage.chain.second_look import FORBIDDEN
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.flat_listing import Listed
+    from fallback_storage.chain.look import Look
 
 # What one page of a listing costs, in questions.
 PAGE_COST = 12.5
@@ -64,8 +63,9 @@ def probe_walks(backend: Backend, walks: Sequence[Walk]) -> None:
     Raises what ``Walk.probe`` raises, for the first name for which it does.
     """
     pending = {walk.name: walk for walk in walks}
-    if len(pending) > 1 and _is_plain_directory(backend):
-        _look_into_directories(backend, pending)
+    look = backend.look
+    if len(pending) > 1 and look is not None and is_plain_directory(backend.storage):
+        _look_into_directories(backend, look, pending)
     elif len(pending) >= WORTH_LISTING and backend.may_list and lists_flat(backend):
         _list(backend, pending)
     _ask(backend, [walk for walk in walks if walk.name in pending])
@@ -74,56 +74,39 @@ def probe_walks(backend: Backend, walks: Sequence[Walk]) -> None:
 # Local directories
 
 
-def _is_plain_directory(backend: Backend) -> bool:
-    storage = backend.storage
-    return isinstance(storage, FileSystemStorage) and all(
-        getattr(type(storage), method) is getattr(FileSystemStorage, method)
-        and method not in vars(storage)
-        for method in ("exists", "path")
-    )
-
-
-def _look_into_directories(backend: Backend, pending: dict[str, Walk]) -> None:
+def _look_into_directories(
+    backend: Backend, look: Look, pending: dict[str, Walk]
+) -> None:
     by_directory = defaultdict(list)
     for name in pending:
         by_directory[name.rpartition("/")[0]].append(name)
     for directory, names in by_directory.items():
-        if not directory or len(names) == 1:
-            continue
-        start = time.perf_counter()
-        path = None
-        with suppress(Exception):  # what is wrong the questions will tell
-            path = backend.storage.path(directory)
-        if path is None:
-            continue
-        # As exists() looks at a name in there, but once for all of them.
-        if not os.path.lexists(path):
-            seconds = time.perf_counter() - start
-            backend.count(seconds)
-            _decide(backend, pending, names, Outcome.ABSENT, seconds)
-        elif os.name == "posix":
-            _look_into(backend, pending, path, names)
+        # What is wrong with a name, the questions will tell.
+        with suppress(Exception):
+            _look_into(backend, look, pending, directory, names)
 
 
 def _look_into(
-    backend: Backend, pending: dict[str, Walk], path: str, names: Sequence[str]
+    backend: Backend,
+    look: Look,
+    pending: dict[str, Walk],
+    directory: str,
+    names: Sequence[str],
 ) -> None:
-    """Look at each name below ``path``: what ``exists`` does once it has made a path."""
     start = time.perf_counter()
-    answers: dict[bool, list[str]] = {True: [], False: []}
-    for name in names:
-        # (A name with a slash at the end is folded by path().)
-        file = name.rpartition("/")[2]
-        if file:
-            answers[os.path.lexists(f"{path}/{file}")].append(name)
-    held, absent = answers[True], answers[False]
-    total = len(held) + len(absent)
-    if total:
+    if directory and len(names) > 1 and look(directory) is Outcome.ABSENT:
         seconds = time.perf_counter() - start
-        backend.count_many(total, seconds)
-        share = seconds / total
-        _decide(backend, pending, held, Outcome.HELD, share * len(held))
-        _decide(backend, pending, absent, Outcome.ABSENT, share * len(absent))
+        backend.count(seconds)
+        _decide(backend, pending, names, Outcome.ABSENT, seconds)
+        return
+    answers = defaultdict(list)
+    for name in names:
+        answers[look(name)].append(name)
+    seconds = time.perf_counter() - start
+    backend.count_many(len(names), seconds)
+    share = seconds / len(names)
+    for outcome, found in answers.items():
+        _decide(backend, pending, found, outcome, share * len(found))
 
 
 # Listings

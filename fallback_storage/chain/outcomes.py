@@ -27,6 +27,7 @@ class Outcome(enum.StrEnum):
     FAILED = "failed"
     UNSUPPORTED = "unsupported"
     HIDDEN = "hidden"  # by a whiteout; the backend was not asked
+    TAKEN = "taken"  # by a directory, or by a link that leads nowhere: not by a file
 
 
 class Attempt(NamedTuple):
@@ -211,7 +212,9 @@ class Source(enum.StrEnum):
 class Resolution:
     """Which backend holds a name, and how that is known.
 
-    ``index`` and ``backend``: the position and the name of the holder, or None.
+    ``index`` and ``backend``: the position and the name of the holder, or None. If none
+    has a file, of the first in which a directory has the name (its line in the trail
+    says *taken*).
     ``held``: True; False if every backend answered that it does not hold the name;
     None if that is not known, because a backend failed or was not asked.
     ``hidden``: a whiteout hides what a read-only backend may hold.

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from fallback_storage import signals
 from fallback_storage.cache.counters import Counters
-from fallback_storage.cache.entry import HIDDEN, NOWHERE, Known, from_, held
+from fallback_storage.cache.entry import HIDDEN
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Outcome, Resolution, Source
+from fallback_storage.chain.recall import Recall
 from fallback_storage.chain.singleflight import Flights
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.chain.whiteouts import Veil
@@ -23,6 +24,7 @@ from fallback_storage.chain.whiteouts import Veil
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fallback_storage.cache.entry import Known
     from fallback_storage.cache.memo import Memo
     from fallback_storage.cache.stores.base import Lease
     from fallback_storage.chain.backend import Backend
@@ -43,19 +45,13 @@ class Resolver:
     ) -> None:
         self._whiteouts = whiteouts
         self._backends = tuple(backends)
-        self._memo = memo
+        self.recall = Recall(backends, memo)
         self.flights = Flights()
-        self._live = frozenset(
-            index for index, backend in enumerate(backends) if backend.always_probe
-        )
-        # Whether who waits for a walk can find in the memo what it found.
-        self.shares = memo.remembers and not self._live
-        self._known: dict[int | None, Known] = {}
-        self._counters = Counters("walks", "coalesced", "lost_holders")
+        self._counters = Counters("walks", "coalesced")
 
     def stats(self) -> dict[str, int]:
         """Return the counters of this resolver."""
-        return self._counters.snapshot()
+        return {**self._counters.snapshot(), **self.recall.counters.snapshot()}
 
     def count(self, counter: str, by: int = 1) -> None:
         """Add to a counter."""
@@ -69,8 +65,9 @@ class Resolver:
 
     def describe(self, walk: Walk, stop: int | None = None) -> Resolution:
         """Return what a walk over the backends before ``stop`` found."""
-        index = walk.holder
         complete = stop is None or stop == len(self._backends)
+        # (Below a directory the next backend is the answer, if it is not asked.)
+        index = walk.taken if complete and walk.holder is None else walk.holder
         remembered = all(attempt.remembered for attempt in walk.trail)
         absent = False if walk.certain and complete else None
         return Resolution(
@@ -106,43 +103,51 @@ class Resolver:
         )
 
     def locate(
-        self, name: str, stop: int | None = None, operation: str = "exists"
+        self,
+        name: str,
+        stop: int | None = None,
+        operation: str = "exists",
+        *,
+        names: bool = False,
     ) -> Walk:
         """Find the first backend that holds ``name``, asking none from ``stop`` on.
 
         ``name`` is clean (``names.clean_name``). ``Walk.holder`` of what is returned is
-        the answer. Concurrent callers share one walk. ``operation``: on whose behalf,
-        for who listens.
+        the answer; with ``names`` that may have a directory. Concurrent callers share
+        one walk. ``operation``: on whose behalf, for who listens.
         """
         if stop is None:
             stop = len(self._backends)
-        walk = self._locate(name, stop)
+        walk = Walk("exists", name, names=names)
+        self._locate(walk, stop)
         if signals.resolved.receivers:
             self.tell(operation, walk, stop)
         return walk
 
-    def _locate(self, name: str, stop: int) -> Walk:
-        key = memo_key(name)
-        known = self._look_ahead(key)
+    def _locate(self, walk: Walk, stop: int) -> None:
+        key = memo_key(walk.name)
+        recall = self.recall
+        known = recall.know(None) if key is None else recall.ahead(key)
+        if not recall.is_there(walk.name, known):
+            known = recall.know(None)
         if key is None or known.suffices(stop):
-            return self._walk(name, stop, known)
+            self._walk(walk, stop, known)
+            return
         landings = self.flights.landings
-        known, lease = self._look_up(key)
+        known, lease = recall.look_up(key)
         deadline = 0.0
-        if not self.shares and not known.suffices(stop):
-            walk = self._walk(name, stop, known)
-            self._fill(walk, walk.holder, stop, known, lease)
-            return walk
+        if not recall.shares and not known.suffices(stop):
+            self._walk_and_fill(walk, stop, known, lease)
+            return
         while not known.suffices(stop):
             flight, leading = self.flights.board((key, stop))
             if leading:
                 try:
                     if landings != self.flights.landings:
                         # One landed between look-up and boarding: maybe ours.
-                        known, lease = self._look_up(key)
-                    walk = self._walk(name, stop, known)
-                    flight.settled = self._fill(walk, walk.holder, stop, known, lease)
-                    return walk
+                        known, lease = recall.look_up(key)
+                    flight.settled = self._walk_and_fill(walk, stop, known, lease)
+                    return
                 finally:
                     self.flights.land((key, stop), flight)
             self._counters.add("coalesced")
@@ -150,34 +155,33 @@ class Resolver:
             deadline = deadline or now + PATIENCE
             shared = flight.wait(max(0.0, deadline - now))
             landings = self.flights.landings
-            known, lease = self._look_up(key)
+            known, lease = recall.look_up(key)
             if not shared:
                 # A leader that hangs must not cost every caller this patience.
                 self.flights.give_up((key, stop), flight)
-                walk = self._walk(name, stop, known)
-                self._fill(walk, walk.holder, stop, known, lease)
-                return walk
-        return self._walk(name, stop, known)
+                self._walk_and_fill(walk, stop, known, lease)
+                return
+        self._walk(walk, stop, known)
 
-    def know(self, code: int | None) -> Known:
-        """Return what a code says; None is nothing."""
-        # There are as many as backends, twice.
-        known = self._known.get(code)
-        if known is None:
-            known = self._known[code] = Known(code, len(self._backends), self._live)
-        return known
+    def look_again(self, name: str) -> Outcome:
+        """Return whether a file is there, for a chain whose memo says so: no request."""
+        known, _ = self.recall.unseen(name)
+        if known.holder is not None:
+            there = self.recall.is_there(name, known)
+            return Outcome.HELD if there else Outcome.ABSENT
+        # Where one of these is believed, nothing can be told.
+        for backend in self._backends[known.start :]:
+            look = backend.look_again
+            if look is None or look(name) is Outcome.HELD:
+                return Outcome.HELD
+        return Outcome.ABSENT
 
-    def _look_ahead(self, key: str | None) -> Known:
-        # Perhaps a shared store need not be asked: a page was prefetched.
-        shared = key is not None and self._memo.is_shared
-        return self.know(self._memo.peek(key) if shared else None)  # type: ignore[arg-type]
+    def _walk_and_fill(self, walk: Walk, stop: int, known: Known, lease: Lease) -> bool:
+        """Return whether waiters may look up what was found."""
+        self._walk(walk, stop, known)
+        return self.recall.fill(walk, walk.holder, stop, known, lease)
 
-    def _look_up(self, key: str) -> tuple[Known, Lease]:
-        code, lease = self._memo.look_up(key)
-        return self.know(code), lease
-
-    def _walk(self, name: str, stop: int, known: Known) -> Walk:
-        walk = Walk("exists", name)
+    def _walk(self, walk: Walk, stop: int, known: Known) -> None:
         veil = Veil(self._whiteouts, walk)
         self._find_holder(walk, veil, stop, known)
         if walk.holder is None and stop < len(self._backends):
@@ -186,12 +190,11 @@ class Resolver:
                 self.recall_miss(walk, stop, known)
             elif not known.shows(stop) and veil.hides(stop):
                 walk.note(self._backends[stop], Outcome.HIDDEN)
-        return walk
 
     def _find_holder(self, walk: Walk, veil: Veil, stop: int, known: Known) -> None:
         probed = False
         for index, backend in enumerate(self._backends[:stop]):
-            if known.skips(index):
+            if self.recall.skips(index, known, stop):
                 self.recall_miss(walk, index, known)
                 continue
             if index == known.holder:
@@ -202,7 +205,7 @@ class Resolver:
                 self._counters.add("walks")
             if veil.hides(index):
                 walk.note(backend, Outcome.HIDDEN)
-            elif walk.probe(backend) is Outcome.HELD:
+            elif walk.probe(backend) in walk.ends:
                 break
 
     def recall_miss(self, walk: Walk, index: int, known: Known) -> None:
@@ -222,22 +225,25 @@ class Resolver:
         ``Walk.error`` says if none succeeds.
         """
         key = memo_key(name)
-        known, lease = self._look_ahead(key), None
+        recall = self.recall
+        known, lease = recall.know(None) if key is None else recall.ahead(key), None
         if key is not None and known.holder is None:
-            known, lease = self._look_up(key)
+            known, lease = recall.unseen(key)
         walk = Walk(operation, name)
         answer, index, lost = self._ask_in_order(walk, method, known, args)
         if lost:
-            # The file went away behind our back: what was known is worth nothing.
-            self._counters.add("lost_holders")
-            self._memo.forget((name,))
-            known, lease = self._look_up(name)
+            recall.lose(name)
+            known, lease = recall.unseen(name)
             walk = Walk(operation, name)
             answer, index, _ = self._ask_in_order(walk, method, known, args)
         if key is not None:
-            self._fill(walk, index, len(self._backends), known, lease)
+            recall.fill(walk, index, len(self._backends), known, lease)
         if signals.resolved.receivers:
             self.tell(operation, walk)
+        if index is None and walk.certain and walk.taken is not None:
+            # Nobody has a file: the directory answers, as it would alone.
+            index, walk = walk.taken, Walk(operation, name)
+            answer = walk.ask(self._backends[index], method, name, *args)
         if answer is NOTHING or index is None:
             raise walk.error()
         return answer, index
@@ -252,7 +258,7 @@ class Resolver:
         veil = Veil(self._whiteouts, walk)
         lacking: list[int] = []
         for index, backend in enumerate(self._backends):
-            if known.skips(index):
+            if self.recall.skips(index, known, len(self._backends)):
                 self.recall_miss(walk, index, known)
                 continue
             if index != known.holder and veil.hides(index):
@@ -300,39 +306,16 @@ class Resolver:
     def _ask_holder(
         self, walk: Walk, backend: Backend, method: str, args: tuple[Any, ...]
     ) -> Any:
+        if Outcome.TAKEN not in walk.ends and backend.is_taken(walk.name):
+            # A directory has a size, and times.
+            walk.note(backend, Outcome.TAKEN)
+            return NOTHING
         profile = backend.profile
         if (
             method == "_open" and profile.lazy_open
         ) or method in profile.answers_always:
             # It would succeed for a file that is not there.
-            if walk.probe(backend) in {Outcome.ABSENT, Outcome.FAILED}:
+            if walk.probe(backend) not in {Outcome.HELD, Outcome.UNSUPPORTED}:
                 return NOTHING
             walk.trail.pop()
         return walk.ask(backend, method, walk.name, *args)
-
-    # What is remembered?
-
-    def _fill(
-        self, walk: Walk, index: int | None, stop: int, known: Known, lease: Lease
-    ) -> bool:
-        """Remember what a walk found; return whether waiters may look it up."""
-        code = self.code_for(walk, index, stop, known)
-        if code is None:
-            return False
-        if code != known.code and not self._memo.fill(walk.name, lease, code):
-            return False
-        return self.know(code).suffices(stop)
-
-    def code_for(
-        self, walk: Walk, index: int | None, stop: int, known: Known
-    ) -> int | None:
-        """Return what may be remembered of a walk; None: nothing."""
-        if not walk.certain:
-            return None
-        if index is None and walk.hidden:
-            return HIDDEN if len(walk.trail) == len(self._backends) else None
-        if index is None:
-            return NOWHERE if stop == len(self._backends) else from_(stop)
-        if index not in self._live:
-            return held(index)
-        return from_(index) if index > 0 and known.code is None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Attempt, Outcome, classify
 from fallback_storage.chain.second_look import look_again
 from fallback_storage.exceptions import (
@@ -43,6 +44,9 @@ class _Nothing:
 # What ``Walk.ask`` returns where there is no answer; None is an answer.
 NOTHING: Final = _Nothing()
 
+_HELD = frozenset({Outcome.HELD})
+_THERE = frozenset({Outcome.HELD, Outcome.TAKEN})
+
 
 class Walk:
     """One operation on one name, asked of one backend after the other.
@@ -54,13 +58,15 @@ class Walk:
 
     ``writes``: to be told "no such file", or that the name is too long, is a failure
     and not the answer that the file is absent. ``live``: no memo may answer, also none
-    of a chain within the chain.
+    of a chain within the chain, and what has the name holds it. ``names``: what has the
+    name need not be a file; who asks for no more must not wait for other backends.
     """
 
     __slots__ = (
         "_live",
         "_writes",
         "certain",
+        "ends",
         "failed",
         "hidden",
         "name",
@@ -69,7 +75,13 @@ class Walk:
     )
 
     def __init__(
-        self, operation: str, name: str, *, writes: bool = False, live: bool = False
+        self,
+        operation: str,
+        name: str,
+        *,
+        writes: bool = False,
+        live: bool = False,
+        names: bool = False,
     ) -> None:
         self.operation = operation
         self.name = name
@@ -78,6 +90,9 @@ class Walk:
         self.failed = self.hidden = False
         self._writes = writes
         self._live = live
+        # The answers after which no other backend need be asked. (What means a
+        # directory has one.)
+        self.ends = _THERE if names or memo_key(name) is None else _HELD
 
     def ask(self, backend: Backend, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return what ``method`` of the backend's storage returns, or ``NOTHING``.
@@ -111,30 +126,29 @@ class Walk:
 
     def probe(self, backend: Backend) -> Outcome:
         """Ask the backend whether it holds the name."""
-        method = backend.live_probe_method if self._live else backend.probe_method
         try:
-            exists = getattr(backend.storage, method)
+            ask = backend.question(live=self._live, names=self.ends is _THERE)
         except AttributeError:
             self.note(backend, Outcome.UNSUPPORTED)
             return Outcome.UNSUPPORTED
         start = time.perf_counter()
         try:
-            is_there = exists(self.name)
+            answer = ask(self.name)
         except Exception as error:  # noqa: BLE001 - a backend's failure is an answer
             return self.judge(backend, error, time.perf_counter() - start)
         seconds = time.perf_counter() - start
         backend.count(seconds)
-        outcome = Outcome.ABSENT
-        if is_there:
-            outcome = Outcome.HELD
+        if not isinstance(answer, Outcome):
+            answer = Outcome.HELD if answer else Outcome.ABSENT
+        if answer is Outcome.HELD:
             backend.place_seen = True
-        elif backend.doubts_absence:
-            outcome, reason = look_again(
-                backend, self.operation, self.name, outcome, None
+        elif answer is Outcome.ABSENT and backend.doubts_absence:
+            answer, reason = look_again(
+                backend, self.operation, self.name, answer, None
             )
-            return self._tell(backend, outcome, reason, seconds)
-        self.trail.append(Attempt(backend.name, outcome, None, False, seconds))
-        return outcome
+            return self._tell(backend, answer, reason, seconds)
+        self.trail.append(Attempt(backend.name, answer, None, False, seconds))
+        return answer
 
     def judge(self, backend: Backend, error: Exception, seconds: float) -> Outcome:
         """Add what an exception of a backend means; raise it if it is for nobody else."""
@@ -209,8 +223,16 @@ class Walk:
     def holder(self) -> int | None:
         """The index of the backend that holds the name, of a walk from the first on."""
         trail = self.trail
-        held = trail and trail[-1].outcome is Outcome.HELD
+        held = trail and trail[-1].outcome in self.ends
         return len(trail) - 1 if held else None
+
+    @property
+    def taken(self) -> int | None:
+        """The index of the first backend in which the name is taken, but by no file."""
+        for index, attempt in enumerate(self.trail):
+            if attempt.outcome is Outcome.TAKEN:
+                return index
+        return None
 
     @property
     def last(self) -> Outcome:

@@ -31,6 +31,7 @@ POLICY_KEYS: Rules = {
     "READ_ONLY": (FLAG,),
     "ALWAYS_PROBE": (FLAG,),
     "ABSENT_ON_403": (FLAG,),
+    "LOOK_AGAIN": (FLAG,),
 }
 # Of the profile, what is also a key of its own.
 SHORT_KEYS: Rules = {"CONCURRENT": (FLAG,), "LAZY_OPEN": (FLAG,)}

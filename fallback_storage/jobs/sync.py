@@ -162,7 +162,7 @@ class _Run:
             if outcome is Outcome.FAILED:
                 yield _failed(name, self._home, error, final=True)
                 return
-            yield _Task(index, shows, outcome is Outcome.HELD)
+            yield _Task(index, shows, outcome is not Outcome.ABSENT)
 
     def _drop_held(self, above: int, names: dict[str, Listed]) -> Iterator[Step]:
         """Drop the names that another backend, further up, is the source of."""
@@ -237,7 +237,7 @@ class _Run:
         for above in self._backends[: self._overlay.home_index]:
             # A file of a read-only backend in front: what is behind is not shown.
             with above.asking():
-                if above.storage.exists(name):
+                if above.storage.exists(name) and not above.is_taken(name):
                     return Result.PRESENT
         if task.shows.size is None:
             task.shows = task.shows._replace(size=size_in(source, name))

@@ -136,7 +136,7 @@ class _Warmer:
         self._listed = listed
         self._backends = engine.backends
         self._memo = engine.memo
-        self._resolver = engine.resolver
+        self._recall = engine.resolver.recall
         self._batch = engine.batch
         self._pace = _Pace()
         self._counts: Counter[str] = Counter()  # by the fields of Progress
@@ -181,7 +181,7 @@ class _Warmer:
 
     def _ask_memo(self, names: Sequence[str]) -> _Found:
         return {
-            name: (self._resolver.know(code), lease)
+            name: (self._recall.know(code), lease)
             for part in self._pace.parts(names)
             for name, (code, lease) in self._memo.look_up_many(part).items()
         }
@@ -196,7 +196,7 @@ class _Warmer:
         if not due:
             return found
         # Do those above answer? Of this one nothing is remembered: it has no lease yet.
-        walk = self._batch.walk({due[0]: self._resolver.know(None)}, index)[due[0]]
+        walk = self._batch.walk({due[0]: self._recall.know(None)}, index)[due[0]]
         if not walk.certain:
             self._doubt(walk, len(due))
             kept = set(due)
@@ -218,7 +218,7 @@ class _Warmer:
             # Otherwise one above holds it, or a whiteout hides it from here on.
             if walk.holder is not None:
                 what = known[name]
-                code = self._resolver.code_for(walk, walk.holder, index + 1, what)
+                code = self._recall.code_for(walk, walk.holder, index + 1, what)
                 if code is not None and code != what.code:
                     codes[name] = code
         return codes

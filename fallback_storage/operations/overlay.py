@@ -113,7 +113,10 @@ class Overlay:
 
     def promotes(self, name: str, index: int) -> bool:
         """Whether a file held by backend ``index`` is copied when it is read."""
-        return self._promote and index > self.home_index and memo_key(name) is not None
+        if not self._promote or index <= self.home_index or memo_key(name) is None:
+            return False
+        # Below a directory of that name no copy has a place.
+        return not self.home.is_taken(name)
 
     @property
     def promotes_to_paths(self) -> bool:

@@ -49,7 +49,7 @@ class Reader:
 
     def exists(self, name: str) -> bool:
         """Whether any backend holds the name; see ``FallbackStorage.exists``."""
-        walk = self._resolver.locate(name)
+        walk = self._resolver.locate(name, names=True)
         if walk.holder is not None:
             walk.log_failures(f"the answer is that of {walk.trail[-1].backend!r}")
             return True
@@ -227,6 +227,8 @@ class Reader:
                 yield backend
         if (refused or not all(local)) and self._is_brought_home(asked):
             yield self._overlay.home
+        elif all(local) and located.taken is not None:
+            yield self._backends[located.taken]
 
     def _is_brought_home(self, asked: Walk) -> bool:
         """Whether a file that has no path yet is copied to where it has one."""

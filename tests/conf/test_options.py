@@ -19,7 +19,7 @@ OPTIONS_ARE = (
 )
 KEYS_ARE = (
     "(the keys are: ABSENT_ON_403, ALIAS, ALWAYS_PROBE, BACKEND, CONCURRENT, "
-    "LAZY_OPEN, NAME, OPTIONS, PROFILE, READ_ONLY)"
+    "LAZY_OPEN, LOOK_AGAIN, NAME, OPTIONS, PROFILE, READ_ONLY)"
 )
 ALIASES_ARE = "(the aliases are: default, local, production, staticfiles)"
 CACHE_KEYS_ARE = (

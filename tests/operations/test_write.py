@@ -60,12 +60,15 @@ def test_a_failed_save_is_forgotten_too():
 def test_a_save_makes_its_directories_exist(tmp_path, make, ancestor):
     """What was known of a directory above the saved file is forgotten with it."""
     last = FileSystemStorage(tmp_path) if make == "disk" else InMemoryStorage()
-    chain = FallbackStorage([last, RecordingStorage("below")])
+    below = RecordingStorage("below")
+    chain = FallbackStorage([last, below])
     assert chain.exists(ancestor) is False
     assert chain.url(ancestor) == f"https://below.example/{ancestor}"
     assert chain.save("a/b/c.txt", ContentFile(b"1")) == "a/b/c.txt"
     assert chain.exists(ancestor) is True
-    assert chain.url(ancestor) == last.url(ancestor)
+    # (Of a local directory it is known that it is no file; the last may have one.)
+    is_file = make == "memory" or ancestor == "a/b/c.txt"
+    assert chain.url(ancestor) == (last if is_file else below).url(ancestor)
     assert read(chain, "a/b/c.txt") == b"1"
 
 

@@ -89,6 +89,13 @@ class Files(Failing, FileSystemStorage):
     """A directory."""
 
 
+class OwnFiles(Files):
+    """A directory with an ``exists`` of its own, which is asked."""
+
+    def exists(self, name):
+        return super().exists(name)
+
+
 class Memory(Failing, InMemoryStorage):
     """A tree in memory, which deletes directories with all that is in them."""
 
@@ -100,7 +107,7 @@ class Memory(Failing, InMemoryStorage):
             raise NotADirectoryError(name) from None
 
 
-KINDS = st.sampled_from(["flat", "lazy", "files", "memory"])
+KINDS = st.sampled_from(["flat", "lazy", "files", "files", "own", "memory"])
 SELDOM = st.sampled_from([False, False, True])
 # Of each backend: its kind, READ_ONLY, ALWAYS_PROBE.
 CHAINS = st.lists(
@@ -120,11 +127,61 @@ READS = st.sampled_from(
 
 
 def build(index, kind, root):
-    if kind == "files":
-        return Files(root / str(index), base_url=f"/{index}/")
+    if kind in {"files", "own"}:
+        make = Files if kind == "files" else OwnFiles
+        return make(root / str(index), base_url=f"/{index}/")
     if kind == "memory":
         return Memory(base_url=f"/{index}/")
     return (Lazy if kind == "lazy" else Flat)(str(index))
+
+
+BY_HAND = (
+    "unlink",
+    "rmtree",
+    "all",
+    "mkdir",
+    "file",
+    "to-file",
+    "to-dir",
+    "to-nothing",
+)
+
+
+def change_by_hand(place, name, how):
+    """Do to a name what a shell does, or to the whole directory."""
+    path, target = place / name, place / f".{how}-{name.replace('/', '-')}"
+    if how == "all":
+        shutil.rmtree(place)
+        return
+    if path.is_dir() and not path.is_symlink():
+        if how == "unlink":
+            return
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()
+    if how in {"unlink", "rmtree"}:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if how == "mkdir":
+        path.mkdir()
+    elif how == "file":
+        path.write_bytes(b"by hand")
+    else:
+        if how == "to-file":
+            target.write_bytes(b"linked")
+        elif how == "to-dir":
+            target.mkdir(exist_ok=True)
+        path.symlink_to(target)
+
+
+def kinds_in(place):
+    """Return of each name whether a file has it, something else, or nothing (None)."""
+    kinds = {}
+    for name in ALL_FILES:
+        path = place / name
+        there = os.path.lexists(path)
+        kinds[name] = ("file" if path.is_file() else "other") if there else None
+    return kinds
 
 
 def answer(storage, operation, name):
@@ -371,6 +428,36 @@ class Oracle(RuleBasedStateMachine):
                 storage.files[name] = content
         self.check(reader, operation, name)
         self.pairs[0][0].forget(name)
+
+    @precondition(
+        lambda self: (
+            not self.is_down and any(isinstance(each, Files) for each in self.storages)
+        )
+    )
+    @rule(data=st.data(), name=FILES, how=st.sampled_from(BY_HAND))
+    def change_by_hand(self, data, name, how):
+        """In a local directory what is gone, or is no file any more, is seen at once.
+
+        What is new is seen after ``forget``, or after the lifetime.
+        """
+        storage = data.draw(
+            st.sampled_from([each for each in self.storages if isinstance(each, Files)])
+        )
+        place = Path(storage.location)
+        before = kinds_in(place)
+        with suppress(OSError):  # a file above the name, nothing to remove
+            change_by_hand(place, name, how)
+        new = [
+            each
+            for each, kind in kinds_in(place).items()
+            if kind != before[each] and (kind == "file" or before[each] is None)
+        ]
+        if new:
+            self.pairs[0][0].forget(*new)
+        if not all(isinstance(each, Files) for each in self.storages):
+            # Of what is only remembered around a chain, that does not tell where it was.
+            self.pairs[-1][0]._get_engine().memo.forget_all()
+        self.check_all("")
 
     @precondition(lambda self: not self.is_down and any(self.live))
     @rule(name=FILES, operation=st.sampled_from(["exists", "url", "open", "size"]))

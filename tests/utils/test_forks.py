@@ -115,6 +115,8 @@ def test_what_a_vanished_thread_keeps_alive_hinders_no_child():
     """A call under way at the fork never ends in the child; nor do its locks open."""
     run(
         """
+        from fallback_storage.chain.walk import Walk
+
         walking, release = threading.Event(), threading.Event()
 
         def hang(name):
@@ -126,7 +128,8 @@ def test_what_a_vanished_thread_keeps_alive_hinders_no_child():
         def walk():
             # As if the fork came while a counter was added to.
             with chain._engine.memo._counters._lock:
-                chain._engine.resolver._walk("b", 2, chain._engine.resolver.know(None))
+                resolver = chain._engine.resolver
+                resolver._walk(Walk("exists", "b"), 2, resolver.recall.know(None))
 
         assert chain.stats()["entries"] == 0
         thread = threading.Thread(target=walk, daemon=True)

@@ -1,0 +1,164 @@
+"""A look at what has a name in a local directory: a system call, not a question.
+
+Most of what ``FileSystemStorage.exists`` costs is the path that it makes. Here that is
+put together, where it is certain to be the same. And a look tells a file from what only
+has the name: a directory, or a link that leads nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from stat import S_ISDIR, S_ISLNK, S_ISREG
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.storage import FileSystemStorage
+
+from fallback_storage.chain.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Look = Callable[[str], Outcome]
+    Glance = Callable[[str], bool]
+
+HELD, TAKEN, ABSENT = Outcome.HELD, Outcome.TAKEN, Outcome.ABSENT
+
+
+def look_at(storage: Any) -> Look | None:
+    """Return what looks a clean name up in a local directory; None for other storages.
+
+    It answers *held*, *taken* or *absent*, and as ``exists`` does: what is taken is
+    there. A storage with an ``exists`` of its own is asked that; what it raises is
+    raised.
+    """
+    if is_plain_directory(storage):
+        return _plain_look(storage)
+    if not isinstance(storage, FileSystemStorage):
+        return None
+    if _has_djangos(storage, "exists"):
+        return lambda name: kind_of(storage.path(name))
+    return partial(_ask, storage)
+
+
+def is_plain_directory(storage: Any) -> bool:
+    """Whether a name is where it says, and there is no more to it."""
+    local = isinstance(storage, FileSystemStorage)
+    return local and _has_djangos(storage, "exists", "path")
+
+
+def _has_djangos(storage: FileSystemStorage, *methods: str) -> bool:
+    return all(
+        getattr(type(storage), method) is getattr(FileSystemStorage, method)
+        and method not in vars(storage)
+        for method in methods
+    )
+
+
+def look_again_at(storage: Any) -> Look | None:
+    """Return what tells whether a file that is remembered in a storage is there.
+
+    It makes no request and raises nothing; what it cannot tell is *held*. None: nothing
+    can be told of this storage.
+    """
+    look: Look | None = look_at(storage) or getattr(storage, "_look_again", None)
+    return look if look is None or _is_sure(storage) else partial(_believing, look)
+
+
+def glance_at(storage: Any, look: Look) -> Glance:
+    """Return what tells whether anything has a name that was looked up before.
+
+    For less than ``look`` takes, where that is possible. False need not be true.
+    """
+    sure = _is_sure(storage)
+    return _plain_glance(storage) if sure else lambda name: look(name) is HELD
+
+
+def _is_sure(storage: Any) -> bool:
+    """Whether nothing can be raised."""
+    own = getattr(type(storage), "location", None)
+    return is_plain_directory(storage) and own is FileSystemStorage.location
+
+
+def _ask(storage: FileSystemStorage, name: str) -> Outcome:
+    if not storage.exists(name):
+        return ABSENT
+    try:
+        kind = kind_of(storage.path(name))
+    except Exception:  # noqa: BLE001 - its files may be anywhere
+        return HELD
+    return TAKEN if kind is TAKEN else HELD
+
+
+def _believing(look: Look, name: str) -> Outcome:
+    try:
+        return look(name)
+    except Exception:  # noqa: BLE001 - a failure is no reason to forget
+        return HELD
+
+
+def kind_of(path: str) -> Outcome:
+    """Return what is at a path; whatever keeps one from looking counts as nothing.
+
+    As for ``os.path.lexists``. A link to a file is one.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return ABSENT
+    return _kind(path, mode)
+
+
+def _kind(path: str, mode: int) -> Outcome:
+    if S_ISLNK(mode):
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            return TAKEN
+    return TAKEN if S_ISDIR(mode) else HELD
+
+
+# The hot path: nothing in these two is for beauty.
+
+
+def _plain_look(storage: FileSystemStorage) -> Look:
+    made: tuple[Any, str | None] = None, None
+
+    def look(name: str, lstat: Any = os.lstat, is_file: Any = S_ISREG) -> Outcome:
+        nonlocal made
+        location, start = made
+        if location != storage.location:  # MEDIA_ROOT may change
+            location, start = made = _made(storage.location)
+        if start is None or not name or name[-1] == "/" or ".." in name:
+            return kind_of(storage.path(name))
+        try:
+            mode = lstat(start + name).st_mode
+        except (OSError, ValueError):
+            return ABSENT
+        return HELD if is_file(mode) else _kind(start + name, mode)
+
+    return look
+
+
+def _plain_glance(storage: FileSystemStorage) -> Glance:
+    made: tuple[Any, str | None] = None, None
+
+    def glance(name: str, access: Any = os.access, anything: int = os.F_OK) -> bool:
+        nonlocal made
+        location, start = made
+        if location != storage.location:
+            location, start = made = _made(storage.location)
+        # (Nothing is remembered of names that end with a slash.)
+        return start is not None and access(start + name, anything)
+
+    return glance
+
+
+def _made(location: Any) -> tuple[Any, str | None]:
+    """Return a location, and what stands before a clean name in its path.
+
+    For a name without a slash at its end. None where that is not all there is to it:
+    a location that was given to the instance need not be absolute.
+    """
+    plain = os.name == "posix" and location == os.path.abspath(location)
+    return location, os.path.join(location, "") if plain else None

@@ -1,0 +1,161 @@
+"""What the memo says of a chain's names, and what may be added to it.
+
+Entries speak of files. One that is said to be in a local directory is looked at before
+that is believed: it may have been removed by hand. What has been added since is seen
+when the entry ends.
+
+A directory is never remembered as the holder, and neither is a link that leads nowhere.
+It is the answer where nobody has a file, though. So of a name that only takes up room
+it is never remembered that it is nowhere; and who is told "not above", and asks all the
+others, looks for a directory there again (``skips``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fallback_storage.cache.counters import Counters
+from fallback_storage.cache.entry import HIDDEN, NOWHERE, Known, from_, held
+from fallback_storage.chain.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from fallback_storage.cache.memo import Memo
+    from fallback_storage.cache.stores.base import Lease
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.walk import Walk
+
+    Looked = dict[str, tuple[Known, Lease]]
+
+
+class Recall:
+    """What is known of the names of one chain. Thread-safe.
+
+    Names are keys of the memo (``names.memo_key``).
+    """
+
+    def __init__(self, backends: Sequence[Backend], memo: Memo) -> None:
+        self._backends = tuple(backends)
+        self._memo = memo
+        self._live = frozenset(
+            index for index, backend in enumerate(backends) if backend.always_probe
+        )
+        # Whether who waits for a walk can find in the memo what it found.
+        self.shares = memo.remembers and not self._live
+        self._known: dict[int | None, Known] = {}
+        self.counters = Counters("lost_holders")
+
+    def know(self, code: int | None) -> Known:
+        """Return what a code says; None is nothing."""
+        # There are as many as backends, twice.
+        known = self._known.get(code)
+        if known is None:
+            known = self._known[code] = Known(code, len(self._backends), self._live)
+        return known
+
+    # What is known?
+
+    def ahead(self, name: str) -> Known:
+        """Return what is known without asking a shared store: a page was prefetched.
+
+        The holder was not looked at.
+        """
+        return self.know(self._memo.peek(name) if self._memo.is_shared else None)
+
+    def unseen(self, name: str) -> tuple[Known, Lease]:
+        """Return what the memo says, and a lease; the holder was not looked at."""
+        code, lease = self._memo.look_up(name)
+        return self.know(code), lease
+
+    def look_up(self, name: str) -> tuple[Known, Lease]:
+        """Return what is known, and a lease. A file that is gone is forgotten."""
+        known, lease = self.unseen(name)
+        if not self.is_there(name, known):
+            self.lose(name)
+            known, lease = self.unseen(name)
+        return known, lease
+
+    def look_up_many(self, names: Collection[str]) -> Looked:
+        """Return the same for many names, for which the store is asked at once."""
+        found = self._unseen_many(names)
+        gone = [name for name in found if not self.is_there(name, found[name][0])]
+        if gone:
+            self.lose(*gone)
+            found |= self._unseen_many(gone)
+        return found
+
+    def _unseen_many(self, names: Collection[str]) -> Looked:
+        found = self._memo.look_up_many(names) if names else {}
+        return {name: (self.know(code), lease) for name, (code, lease) in found.items()}
+
+    def is_there(self, name: str, known: Known) -> bool:
+        """Whether the holder has the file, if one is known; no request is made."""
+        if known.holder is None:
+            return True
+        look = self._backends[known.holder].look_again
+        return look is None or look(name) is Outcome.HELD
+
+    def lose(self, *names: str) -> None:
+        """Forget files that went away behind our back: what was known is worth nothing."""
+        self.counters.add("lost_holders", len(names))
+        self._memo.forget(names)
+
+    def skips(self, index: int, known: Known, stop: int) -> bool:
+        """Whether a walk that ends before ``stop`` need not ask a backend."""
+        if not known.skips(index):
+            return False
+        length = len(self._backends)
+        if stop < length or known.suffices(length):
+            return True
+        return not self._backends[index].tells_files
+
+    # What is remembered?
+
+    def fill(
+        self, walk: Walk, index: int | None, stop: int, known: Known, lease: Lease
+    ) -> bool:
+        """Remember what a walk found; return whether waiters may look it up."""
+        code = self.code_for(walk, index, stop, known)
+        if code is None:
+            return False
+        if code != known.code and not self._memo.fill(walk.name, lease, code):
+            return False
+        return self.know(code).suffices(stop)
+
+    def settled(self, fills: Mapping[str, tuple[Lease, int]], stop: int) -> set[str]:
+        """Remember many codes; return the names that others can now find."""
+        self._memo.fill_many(fills)
+        enough = {
+            code
+            for code in {code for _, code in fills.values()}
+            if self.know(code).suffices(stop) and self._memo.lifetime(code) > 0
+        }
+        return {
+            name
+            for name, (lease, code) in fills.items()
+            if lease is not None and code in enough
+        }
+
+    def code_for(
+        self, walk: Walk, index: int | None, stop: int, known: Known
+    ) -> int | None:
+        """Return what may be remembered of a walk; None: nothing."""
+        if not walk.certain:
+            return None
+        if index is None or walk.last is Outcome.TAKEN:
+            return self._code_without_holder(walk, stop, known)
+        if index not in self._live:
+            return held(index)
+        return from_(index) if index > 0 and known.code is None else None
+
+    def _code_without_holder(self, walk: Walk, stop: int, known: Known) -> int | None:
+        length, taken = len(self._backends), walk.taken
+        if walk.hidden:
+            whole = taken is None and len(walk.trail) == length
+            return HIDDEN if whole else None
+        if taken is not None:
+            if stop == length:
+                stop = taken
+            return from_(stop) if stop > known.start else None
+        return NOWHERE if stop == length else from_(stop)
