@@ -12,6 +12,7 @@ from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from fakes import RecordingStorage
 from hypothesis import given
 from hypothesis import strategies as st
+from proofs import searching
 
 from fallback_storage.chain.look import glance_at, kind_of, look_again_at, look_at
 from fallback_storage.chain.names import clean_name
@@ -156,6 +157,7 @@ PARTS = st.one_of(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere the storage makes the path")
+@searching(100)
 @given(
     name=st.lists(PARTS, min_size=1, max_size=4).map("/".join),
     place=st.sampled_from(["/", "//", "/srv/media", "//srv", "/a b/ü"]),
