@@ -222,9 +222,9 @@ class Backend:
         try:
             if self.look is not None:
                 return self.look(name) is Outcome.TAKEN
-            ask = self.question(live=False, names=False)
-            taken = any(inner.is_taken(name) for inner in self._inner)
-            return taken and ask(name) is Outcome.TAKEN
+            if not any(inner.is_taken(name) for inner in self._inner):
+                return False
+            return self.question(live=False, names=False)(name) is Outcome.TAKEN
         except Exception:  # noqa: BLE001 - who asks for the file will be told
             return False
 

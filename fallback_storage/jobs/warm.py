@@ -148,7 +148,10 @@ class _Warmer:
         listing = _Listing(backend, directory, after, self._memo)
         while page := listing.read():
             self._counts["names"] += len(page)
-            self._fill(index, listing, [listed.name for listed in page])
+            names = [listed.name for listed in page]
+            # A link that leads nowhere is listed like a file.
+            files = [name for name in names if not backend.is_taken(name)]
+            self._fill(index, listing, files)
             yield self._progress(backend, listing.after)
         self._listed.add(index)
 

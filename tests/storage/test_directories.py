@@ -13,8 +13,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from fakes import SOME_TIME, RecordingStorage, read
 
-from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.outcomes import Outcome, Source
 from fallback_storage.exceptions import AllBackendsFailed
+from fallback_storage.jobs.sync import Result, sync
+from fallback_storage.jobs.warm import warm
 from fallback_storage.storage import FallbackStorage
 
 NAME = "photos/7f3a"
@@ -131,6 +133,8 @@ def test_where_only_a_directory_has_the_name_it_answers_as_it_does_alone(
     assert chain.stats()["backends"]
     assert FallbackStorage([local], cache).url(NAME) == local.url(NAME)
     assert FallbackStorage([local], cache).path(NAME) == local.path(NAME)
+    other = FileSystemStorage(Path(local.location) / "other")
+    assert FallbackStorage([other, local], cache).path(NAME) == local.path(NAME)
 
 
 def answer(storage, operation):
@@ -219,6 +223,31 @@ def test_what_means_a_directory_has_one(local, cache):
         assert chain.resolve(name).index == 0
         assert chain.resolve_many([name])[name].index == 0
     assert remote.calls == []
+
+
+# Long work
+
+
+def test_a_warm_up_remembers_the_file(local, taken, remote):
+    chain = FallbackStorage([local, remote])
+    list(warm(chain))
+    remote.reset()
+    assert chain.url(NAME) == f"https://remote.example/{NAME}"
+    assert chain.resolve(NAME).source is Source.MEMO
+    assert remote.counts() == {"url": 1}
+
+
+def test_sync_copies_past_a_directory_in_front(local, taken, remote):
+    """And leaves one that stands where the copy would."""
+    home = RecordingStorage("home")
+    chain = FallbackStorage([read_only(local), home, read_only(remote)])
+    found = {step.name: step.result for step in sync(chain)}
+    assert found == dict.fromkeys(FILES, Result.COPIED)
+    assert home.files == FILES
+    chain = FallbackStorage([local, read_only(remote)])
+    found = {step.name: step for step in sync(chain)}
+    assert found[NAME].result is Result.FAILED
+    assert isinstance(found[NAME].error, IsADirectoryError | FileNotFoundError)
 
 
 # The overlay
