@@ -211,14 +211,15 @@ class Reader:
         name, veil = asked.name, Veil(self._overlay.whiteouts, asked)
         local = [_has_paths(backend) for backend in self._backends]
         above = [*local, False].index(False)  # of these the memo knows
-        refused = False
+        refused, taken = False, None
         if above:
             located = self._resolver.locate(name, above, "path")
             asked.take_failures(located)
             holder = located.holder
+            taken = located.taken
             if holder is not None:
                 yield self._backends[holder]
-                above, refused = holder + 1, True
+                above, refused, taken = holder + 1, True, None
         for index, backend in enumerate(self._backends[above:], above):
             if not (local[index] or _has_some_paths(backend)) or veil.hides(index):
                 continue
@@ -227,8 +228,8 @@ class Reader:
                 yield backend
         if (refused or not all(local)) and self._is_brought_home(asked):
             yield self._overlay.home
-        elif all(local) and located.taken is not None:
-            yield self._backends[located.taken]
+        elif taken is not None and all(local):
+            yield self._backends[taken]  # a directory, where nobody has a file
 
     def _is_brought_home(self, asked: Walk) -> bool:
         """Whether a file that has no path yet is copied to where it has one."""
