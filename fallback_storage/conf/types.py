@@ -23,6 +23,7 @@ class Entry(TypedDict, total=False):
     ABSENT_ON_403: bool
     CONCURRENT: bool
     LAZY_OPEN: bool
+    LOOK_AGAIN: bool
 
 
 Backends: TypeAlias = Sequence[str | Entry | Storage | Callable[[], Storage]]
