@@ -225,9 +225,9 @@ def test_a_missing_bucket_is_no_missing_file():
     for _ in range(2):
         assert chain.resolve("x").held is None
     assert storage.count("has_place") == 2
-    assert chain.is_name_available("x") is False
-    with pytest.raises(MissingPlaceError, match="is not there"):
-        chain.size("x")
+    for question in (chain.is_name_available, chain.exists, chain.size, chain.open):
+        with pytest.raises(MissingPlaceError, match="is not there"):
+            question("x")
 
 
 def test_a_bucket_that_is_there_is_asked_for_once():
