@@ -21,6 +21,7 @@ from fallback_storage.chain.profiles import Profile, class_path, profile_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.signals import called, send
 from fallback_storage.utils import forks
+from fallback_storage.utils.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 # Chains within chains. More is a chain without end: one whose entry makes it anew.
 MAX_DEPTH = 20
+
+# Threads of a backend, at most; boto3 makes a client for each.
+THREADS = 8
 
 # What this thread is building: entries and the chains they are of, the outermost first.
 _building: ContextVar[tuple[tuple[Backend, object], ...]] = ContextVar(
@@ -190,6 +194,11 @@ class Backend:
     def look(self) -> Look | None:
         """Return what looks at the names in a local directory; see ``look_at``."""
         return look_at(self.storage)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """Return the threads from which the storage is asked, beside the caller's."""
+        return Workers(THREADS)
 
     @cached_property
     def look_again(self) -> Look | None:

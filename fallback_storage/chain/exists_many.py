@@ -15,11 +15,11 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import defaultdict, deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
+from fallback_storage.chain.backend import THREADS
 from fallback_storage.chain.flat_listing import flat_pages, lists_flat
 from fallback_storage.chain.listing import PAGE_SIZE
 from fallback_storage.chain.look import is_plain_directory
@@ -41,12 +41,13 @@ PAGE_COST = 12.5
 # than half of what they cost.
 WORTH_LISTING = 25
 
-# Questions asked at the same time; boto3 keeps 10 connections, of each thread's client.
-THREADS = 10
-# Threads are for backends that would take longer than this for what is left (seconds).
-# To start them, and in each a client of its own, takes about as long.
-WORTH_THREADS = 0.5
-# Questions asked one after the other before it is known how long one takes.
+# What it costs (seconds) to hand questions to one more thread: to a new one, which makes
+# a client of its own, and to one that was kept. Many threads make their clients one after
+# the other, on one processor.
+NEW_THREAD = 0.1
+KEPT_THREAD = 0.001
+# Questions asked one after the other before it is known how long one takes. The first
+# does not count: it may be the one that makes a client.
 SAMPLE = 4
 
 
@@ -205,40 +206,62 @@ def _ask(backend: Backend, walks: Sequence[Walk]) -> None:
     start = time.perf_counter()
     for asked, walk in enumerate(walks):
         if asked >= SAMPLE:
-            each = (time.perf_counter() - start) / asked
-            if each * (len(walks) - asked) > WORTH_THREADS:
-                _ask_in_threads(backend, walks[asked:])
+            each = (time.perf_counter() - start) / (asked - 1)
+            threads = _worth(each * (len(walks) - asked), backend.workers.idle)
+            if threads:
+                _ask_in_threads(backend, walks[asked:], threads)
                 return
         walk.probe(backend)
+        if not asked:
+            start = time.perf_counter()
 
 
-def _ask_in_threads(backend: Backend, walks: Sequence[Walk]) -> None:
-    """Ask from ``THREADS`` threads; raise what the first name in order raised.
+def _worth(seconds: float, kept: int) -> int:
+    """Return how many threads are to help with questions that take ``seconds`` in all.
 
-    The caller's is one of them: others may not be had, by a process that ends, say.
+    Each one more, while it saves more than it costs. Beside ``kept`` ones, new ones only
+    for twice as many: questions never take quite the same time.
+    """
+    new = NEW_THREAD * (4 if kept else 1)
+    threads = 0
+    while threads < THREADS:
+        cost = KEPT_THREAD if threads < kept else new
+        if seconds < cost * (threads + 1) * (threads + 2):
+            break
+        threads += 1
+    return threads
+
+
+def _ask_in_threads(backend: Backend, walks: Sequence[Walk], threads: int) -> None:
+    """Ask from some threads as well; raise what the first name in order raised.
+
+    The caller's own could do it alone: others may not be had.
     """
     left = deque(enumerate(walks))
     errors: dict[int, BaseException] = {}
     # Each with the caller's context: what tracing and metering go by.
     context = copy_context()
 
-    def ask() -> None:
+    def ask() -> bool:
+        has_asked = False
         while left and not errors:  # what has not begun will not
             with suppress(IndexError):  # another thread took the last one
                 position, walk = left.popleft()
+                has_asked = True
                 try:
                     context.copy().run(walk.probe, backend)
                 except BaseException as error:  # noqa: BLE001 - raised below
                     errors[position] = error
+        return has_asked
 
-    with ThreadPoolExecutor(THREADS - 1, "fallback-storage-probe") as pool:
-        try:
-            with suppress(RuntimeError):
-                for _ in range(THREADS - 1):
-                    pool.submit(ask)
-            ask()
-        except BaseException:
-            left.clear()  # Ctrl-C
-            raise
+    try:
+        tasks = [backend.workers.begin(ask) for _ in range(threads)]
+        ask()
+        if all(isinstance(error, Exception) for error in errors.values()):
+            for task in filter(None, tasks):
+                task.finish()
+    except BaseException:
+        left.clear()  # Ctrl-C: nothing is waited for
+        raise
     if errors:
         raise errors[min(errors)]

@@ -1,13 +1,21 @@
-"""A function called for many items from several threads, with few items on their way."""
+"""Threads that are kept and used again: for questions to one backend, or for one run.
+
+Clients are often kept by thread, and cost a lot to make (boto3: 80 to 100 ms of CPU). So
+the thread that was used last is the first to be used again, and one that has nothing to
+do waits for more before it ends. They are daemons: a process that ends, by Ctrl-C say,
+waits for none of them.
+"""
 
 from __future__ import annotations
 
 import threading
 from contextvars import copy_context
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import connections
+
+from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -15,8 +23,155 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+# Seconds after which a thread ends that has nothing to do.
+IDLE = 60.0
+
 # Items on their way, for each thread: one that is worked on and one that waits.
 AHEAD = 2
+
+
+class Workers:
+    """Up to ``size`` daemon threads, which end some time after they were needed last.
+
+    Also when this object is gone: the threads do not hold it. A forked child has none.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        self._room = _Room()
+
+    def __del__(self) -> None:
+        self._room.close()
+
+    @property
+    def idle(self) -> int:
+        """How many threads wait for something to do."""
+        return len(self._room.idle)
+
+    def begin(self, function: Callable[[], object]) -> Task | None:
+        """Have a thread call ``function``, in a copy of the caller's context.
+
+        It must not raise, and returns whether it found anything to do: a thread that
+        did not is the last to be used again. None: no thread is to be had; they are
+        all busy, or the process ends or may have no more of them.
+        """
+        room, task = self._room, Task(function)
+        with room.lock:
+            if room.idle:
+                room.idle.pop().give(task)
+                return task
+            if len(room.threads) >= self._size:
+                return None
+            thread = _Worker(room, task)
+            room.threads.add(thread)
+        try:
+            thread.start()
+        except BaseException as error:
+            room.threads.discard(thread)
+            if isinstance(error, RuntimeError):
+                return None
+            raise
+        return task
+
+    def end(self) -> None:
+        """Let the threads come to their end, and wait for it."""
+        threads = list(self._room.threads)
+        self._room.close()
+        for thread in threads:
+            thread.join()
+
+
+class Task:
+    """A call that a thread is to make."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function = function
+        self._context = copy_context()
+        self._begun = threading.Lock()
+        self._done = threading.Event()
+
+    def run(self) -> bool:
+        """Make the call, unless that is not wanted any more."""
+        if not self._begun.acquire(blocking=False):
+            return False
+        try:
+            return bool(self._context.run(self._function))
+        finally:
+            # A storage may keep its files, or what it knows of them, in a database.
+            connections.close_all()
+            self._done.set()
+
+    def finish(self) -> None:
+        """Wait for the end of the call; if it has not begun, it never will."""
+        if not self._begun.acquire(blocking=False):
+            self._done.wait()
+
+
+class _Room:
+    """What threads know of each other."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.threads: set[_Worker] = set()
+        # The last is the one to be used next.
+        self.idle: list[_Worker] = []
+        self.closed = False
+
+    def close(self) -> None:
+        """Have the threads end that wait. Takes no lock: the garbage collector calls it."""
+        self.closed = True
+        while self.idle:
+            try:
+                self.idle.pop().give(None)
+            except IndexError:
+                return
+
+
+class _Worker(threading.Thread):
+    def __init__(self, room: _Room, task: Task) -> None:
+        super().__init__(name="fallback-storage-worker", daemon=True)
+        self._room = room
+        self._task: Task | None = task
+        self._given = threading.Lock()
+        self._given.acquire()
+
+    def give(self, task: Task | None) -> None:
+        """Hand over something to do; None: nothing more will come."""
+        self._task = task
+        self._given.release()
+
+    def run(self) -> None:
+        try:
+            while (task := self._task) is not None:
+                self._task = None
+                was_needed = task.run()
+                # What is waited with is kept alive.
+                del task
+                self._wait(last=was_needed)
+        finally:
+            with self._room.lock:
+                self._room.threads.discard(self)
+
+    def _wait(self, *, last: bool) -> None:
+        """Wait for a task, some time."""
+        room = self._room
+        with room.lock:
+            room.idle.insert(len(room.idle) if last else 0, self)
+        if room.closed:
+            room.close()
+        if not self._given.acquire(timeout=IDLE):
+            with room.lock:
+                if self in room.idle:
+                    room.idle.remove(self)
+                else:  # a task has come just now
+                    self._given.acquire(blocking=False)
+
+
+# Many items
 
 
 def spread(
@@ -27,15 +182,18 @@ def spread(
 ) -> Generator[Answer, None, None]:
     """Yield ``function(item)`` for every item, in the order in which they are done.
 
-    The same ``jobs`` threads from the first item to the last, since clients are often
-    kept by thread; with one job, the caller's own. What ``function`` raises ends it.
-    Ended early, it sets ``stop`` and waits for what is under way.
+    The same ``jobs`` threads from the first item to the last; with one job, the
+    caller's own. What ``function`` raises ends it. Ended early, it sets ``stop`` and
+    waits for what is under way.
     """
     if jobs == 1:
         yield from map(function, items)
         return
-    crew = Crew(function, jobs, stop)
+    crew = _Crew(function, jobs, stop)
     try:
+        if not crew.jobs:  # this process may have no threads
+            yield from map(function, items)
+            return
         for item in items:
             if crew.under_way >= AHEAD * jobs:
                 yield crew.take()
@@ -46,8 +204,8 @@ def spread(
         crew.end()
 
 
-class Crew(Generic[Item, Answer]):
-    """The threads."""
+class _Crew(Generic[Item, Answer]):
+    """The threads of one run, few items on their way to them, and their answers."""
 
     def __init__(
         self, function: Callable[[Item], Answer], jobs: int, stop: threading.Event
@@ -56,20 +214,11 @@ class Crew(Generic[Item, Answer]):
         self._function = function
         self._stop = stop
         self._items: SimpleQueue[tuple[Item] | None] = SimpleQueue()
-        self._answers: SimpleQueue[Answer | _Raised] = SimpleQueue()
-        self._threads = [
-            threading.Thread(
-                # Each with the caller's context: what tracing and metering go by.
-                target=copy_context().run,
-                args=(self._work,),
-                name=f"fallback-storage-{number}",
-                # A second Ctrl-C does not wait.
-                daemon=True,
-            )
-            for number in range(jobs)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._workers = Workers(jobs)
+        self.jobs = sum(
+            self._workers.begin(self._work) is not None for _ in range(jobs)
+        )
 
     def give(self, item: Item) -> None:
         """Have an item worked on."""
@@ -78,37 +227,27 @@ class Crew(Generic[Item, Answer]):
 
     def take(self) -> Answer:
         """Return an answer, or raise what the function raised; waits for it."""
-        answer = self._answers.get()
+        answer, error = self._answers.get()
         self.under_way -= 1
-        if isinstance(answer, _Raised):
-            raise answer.error
-        return answer
+        if error is not None:
+            raise error
+        return answer  # type: ignore[no-any-return]
 
     def end(self) -> None:
         """Let the threads come to their end."""
         if self.under_way:
             self._stop.set()
-        for _ in self._threads:
+        for _ in range(self.jobs):
             self._items.put(None)
-        for thread in self._threads:
-            thread.join()
+        self._workers.end()
 
     def _work(self) -> None:
-        try:
-            while (item := self._items.get()) is not None:
-                if not self._stop.is_set():
-                    self._answers.put(self._answer(*item))
-        finally:
-            # A storage may keep its files, or what it knows of them, in a database.
-            connections.close_all()
+        while (item := self._items.get()) is not None:
+            if not self._stop.is_set():
+                self._answers.put(self._answer(*item))
 
-    def _answer(self, item: Item) -> Answer | _Raised:
+    def _answer(self, item: Item) -> tuple[Any, BaseException | None]:
         try:
-            return self._function(item)
+            return self._function(item), None
         except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
-            return _Raised(error)
-
-
-class _Raised:
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
+            return None, error

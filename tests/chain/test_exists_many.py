@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from contextvars import ContextVar
 
@@ -14,7 +15,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from fallback_storage.chain import exists_many
-from fallback_storage.chain.exists_many import SAMPLE, THREADS, probe_many
+from fallback_storage.chain.backend import THREADS
+from fallback_storage.chain.exists_many import SAMPLE, probe_many
 from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import Walk
@@ -22,6 +24,9 @@ from fallback_storage.storage import FallbackStorage
 
 HELD, ABSENT, FAILED = Outcome.HELD, Outcome.ABSENT, Outcome.FAILED
 NAMES = [f"d/{number}" for number in range(40)]
+CONCURRENT = {"BACKEND": "fakes.RecordingStorage", "CONCURRENT": True}
+# Questions at the same time: from the caller's thread, too.
+TOGETHER = THREADS + 1
 
 
 def backend_of(storage, **policy):
@@ -298,21 +303,99 @@ def test_a_listing_raises_what_must_not_be_passed_over(listed, error):
 @pytest.fixture
 def at_once(monkeypatch):
     """Threads are worth while for anything."""
-    monkeypatch.setattr(exists_many, "WORTH_THREADS", 0)
+    monkeypatch.setattr(exists_many, "NEW_THREAD", 0)
+    monkeypatch.setattr(exists_many, "KEPT_THREAD", 0)
 
 
 def test_the_others_are_asked_at_the_same_time(at_once):
     """As many as there are threads, after a sample; every one once."""
-    together = threading.Barrier(THREADS)
+    together = threading.Barrier(TOGETHER)
     storage = RecordingStorage(files=dict.fromkeys(NAMES[::2], b""))
-    others = set(NAMES[SAMPLE : SAMPLE + THREADS])
+    others = set(NAMES[SAMPLE : SAMPLE + TOGETHER])
     storage.before("exists", lambda name: name in others and together.wait(20))
     backend = backend_of(storage, CONCURRENT=True)
     assert list(outcomes(backend, NAMES).values()) == [HELD, ABSENT] * 20
     assert sorted(storage.calls) == sorted(("exists", name) for name in NAMES)
     assert not together.broken
     assert backend.calls == 40
-    assert not [t for t in threading.enumerate() if "storage-probe" in t.name]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept", "threads"),
+    [
+        (0.1, 0, 0),
+        (0.3, 0, 1),
+        (1.3, 0, 3),
+        (100, 0, THREADS),
+        (0.001, 2, 0),
+        (0.1, 2, 2),
+        (1.3, 3, 3),  # four would do as well
+        (100, 3, THREADS),
+    ],
+)
+def test_a_thread_is_to_save_more_than_it_costs(seconds, kept, threads):
+    assert exists_many._worth(seconds, kept) == threads
+
+
+def test_threads_are_used_again(at_once):
+    """Each has a client of its own, which is costly to make."""
+    together = threading.Barrier(TOGETHER)
+    clients = threading.local()
+    made = []
+
+    class Storage(RecordingStorage):
+        def exists(self, name):
+            if not hasattr(clients, "client"):
+                clients.client = object()
+                made.append(threading.current_thread())
+            if name in NAMES[SAMPLE : SAMPLE + TOGETHER]:
+                together.wait(20)
+            return False
+
+    backend = backend_of(Storage(), CONCURRENT=True)
+    probe_many(backend, NAMES)
+    assert len(made) == TOGETHER
+    for thread in made[1:]:
+        assert thread.daemon  # a process that ends does not wait for it
+    probe_many(backend, NAMES)
+    assert len(made) == TOGETHER
+
+
+def test_an_interrupt_ends_the_waiting_at_once(at_once):
+    """A thread that hangs is not waited for."""
+    begun, end, ended = threading.Event(), threading.Event(), threading.Event()
+    caller = threading.current_thread()
+
+    class Hanging(RecordingStorage):
+        def exists(self, name):
+            if name not in NAMES[SAMPLE:]:
+                return False
+            if threading.current_thread() is caller:
+                assert begun.wait(20)
+                raise KeyboardInterrupt
+            begun.set()
+            end.wait(20)
+            ended.set()
+            return False
+
+    with pytest.raises(KeyboardInterrupt):
+        probe_many(backend_of(Hanging(), CONCURRENT=True), NAMES)
+    assert not ended.is_set()
+    end.set()
+
+
+def test_a_thousand_chains_leave_no_thread(at_once):
+    """They wait for more to do, but not when their chain is gone."""
+    before = set(threading.enumerate())
+    for number in range(1000):
+        chain = FallbackStorage([{**CONCURRENT, "NAME": f"a{number}"}])
+        assert set(chain.resolve_many(NAMES[:6])) == set(NAMES[:6])
+        assert len(set(threading.enumerate()) - before) < 200
+    del chain
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("policy", [{}, {"CONCURRENT": False}])
@@ -352,8 +435,8 @@ def test_failures_are_those_of_one_thread(at_once):
 @pytest.mark.parametrize("error", [SuspiciousFileOperation, KeyboardInterrupt])
 def test_what_is_raised_at_once_stops_the_rest(at_once, error):
     """What is under way ends; what has not begun does not."""
-    together = threading.Barrier(THREADS)
-    begun = NAMES[SAMPLE : SAMPLE + THREADS]
+    together = threading.Barrier(TOGETHER)
+    begun = NAMES[SAMPLE : SAMPLE + TOGETHER]
 
     class Raising(RecordingStorage):
         def exists(self, name):
@@ -374,13 +457,12 @@ def test_what_is_raised_at_once_stops_the_rest(at_once, error):
     with pytest.raises(error):
         probe_many(backend_of(storage, CONCURRENT=True), many)
     assert storage.count() < len(many) / 2
-    assert not [t for t in threading.enumerate() if "storage-probe" in t.name]
 
 
 def test_the_first_in_order_is_raised(at_once):
     """Of several that raised, that of the first name."""
-    together = threading.Barrier(THREADS)
-    begun = NAMES[SAMPLE : SAMPLE + THREADS]
+    together = threading.Barrier(TOGETHER)
+    begun = NAMES[SAMPLE : SAMPLE + TOGETHER]
 
     class Raising(RecordingStorage):
         def exists(self, name):

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from contextvars import ContextVar
 
 import pytest
 from django.db import connections
+from forked import needs_fork, run
 
-from fallback_storage.utils.workers import spread
+from fallback_storage.utils import workers
+from fallback_storage.utils.workers import Workers, spread
 
 METER = ContextVar("meter", default="nobody")
+
+
+BEFORE = set()
+
+
+@pytest.fixture(autouse=True)
+def before():
+    """Other tests' chains may be garbage that was not collected yet."""
+    BEFORE.clear()
+    BEFORE.update(threading.enumerate())
 
 
 @pytest.fixture
@@ -87,9 +101,170 @@ def test_ended_early_it_does_no_more(stop):
     assert _threads() == []
 
 
+def test_a_process_without_threads_works_alone(stop, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert list(spread(double, range(9), 3, stop)) == [*range(0, 18, 2)]
+
+
+# Kept threads
+
+
+def thread_of(pool, needed=True):
+    """The thread of a pool that a task is given to, when it has done it."""
+    found, idle = [], pool.idle
+    task = pool.begin(lambda: found.append(threading.current_thread()) or needed)
+    task._done.wait(20)
+    until_idle(pool, idle)
+    return found[0]
+
+
+def until_idle(pool, number=1):
+    """Wait for what a thread does after a task, and tells nobody."""
+    for _ in range(100_000):
+        if pool.idle == number:
+            return
+        threading.Event().wait(0.0001)
+    raise AssertionError
+
+
+def busy(pool, number):
+    """Have several threads at work at once; return what lets each of them end."""
+    gates = []
+    for _ in range(number):
+        begun, gate = threading.Event(), threading.Event()
+        assert pool.begin(lambda b=begun, g=gate: b.set() or g.wait(20))
+        assert begun.wait(20)
+        gates.append(gate)
+    return gates
+
+
+def test_the_thread_that_was_used_last_is_used_first():
+    pool = Workers(3)
+    first, second, third = busy(pool, 3)
+    assert pool.begin(double) is None  # there are no more
+    for idle, gate in enumerate((second, first, third), 1):
+        gate.set()
+        until_idle(pool, idle)
+    last = thread_of(pool)
+    assert thread_of(pool) is last
+    # One that found nothing to do may have no client yet.
+    assert thread_of(pool, needed=False) is last
+    assert thread_of(pool) is not last
+    pool.end()
+    assert _threads() == []
+
+
+def test_what_has_not_begun_is_not_waited_for(monkeypatch):
+    """Nor does it begin afterwards."""
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    called = []
+    pool = Workers(1)
+    task = pool.begin(lambda: called.append(1))
+    task.finish()
+    assert task.run() is False
+    assert called == []
+
+
+def test_threads_end_when_they_are_not_needed(monkeypatch):
+    monkeypatch.setattr(workers, "IDLE", 0.001)
+    pool = Workers(2)
+    (gate,) = busy(pool, 1)
+    (thread,) = _threads()
+    gate.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert pool.idle == 0
+    (gate,) = busy(pool, 1)  # another one
+    gate.set()
+    pool.end()
+
+
+def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch):
+    """Nor does one in whose start the caller was interrupted."""
+    pool = Workers(1)
+    for error, raised in ((RuntimeError, None), (KeyboardInterrupt,) * 2):
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", _raising(error))
+            if raised is None:
+                assert pool.begin(double) is None
+            else:
+                with pytest.raises(raised):
+                    pool.begin(double)
+    (gate,) = busy(pool, 1)
+    gate.set()
+    pool.end()
+
+
+def _raising(error):
+    def start(thread):
+        raise error
+
+    return start
+
+
+def test_what_was_asked_is_not_kept_alive():
+    """A thread that waits holds neither its pool nor what it has done last."""
+
+    class Question:
+        def __call__(self):
+            return True
+
+    pool, question = Workers(1), Question()
+    kept = weakref.ref(question), weakref.ref(pool)
+    pool.begin(question)
+    until_idle(pool)
+    del question
+    assert kept[0]() is None
+    (thread,) = _threads()
+    del pool
+    gc.collect()
+    assert kept[1]() is None
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_a_pool_that_goes_while_its_threads_work():
+    pool = Workers(1)
+    (gate,) = busy(pool, 1)
+    (thread,) = _threads()
+    del pool
+    gc.collect()
+    gate.set()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+@needs_fork
+@pytest.mark.slow
+def test_a_forked_child_starts_anew():
+    """It has none of the threads that the parent counts as its own."""
+    run(
+        """
+        from fallback_storage.utils.workers import Workers
+
+        pool = Workers(1)
+
+        def ask():
+            done = threading.Event()
+            assert pool.begin(done.set) is not None
+            assert done.wait(20)
+            while not pool.idle:
+                pass
+
+        ask()
+        in_child(ask)
+        ask()
+        """
+    )
+
+
 def _threads():
+    """The threads that this test has started, and that have not ended."""
     return [
-        thread.name
+        thread
         for thread in threading.enumerate()
-        if thread.name.startswith("fallback-storage-")
+        if thread.name.startswith("fallback-storage-") and thread not in BEFORE
     ]
