@@ -238,6 +238,26 @@ class PartialCopyError(FallbackStorageError, OSError):
         return type(self), (self.filename, self.found)
 
 
+class EncodedFileError(FallbackStorageError, OSError):
+    """Raised when a file is stored encoded, and its copy would lose what says so.
+
+    ``coding``: its Content-Encoding, which the home does not keep, and which cannot be
+    undone; or its content is not that.
+    """
+
+    def __init__(self, name: str, coding: str) -> None:
+        super().__init__(
+            errno.EIO,
+            f"stored with the Content-Encoding {coding!r}, which the home does not keep "
+            "and this package cannot undo",
+            name,
+        )
+        self.coding = coding
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.filename, self.coding)
+
+
 class NoAvailableNameError(FallbackStorageError, FileExistsError):
     """Raised when the bounded search for a free name found none."""
 

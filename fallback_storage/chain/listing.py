@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import posixpath
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.core.files.storage import FileSystemStorage
 
@@ -172,29 +172,3 @@ def _is_to_walk(backend: Backend, path: str) -> bool:
         Path(backend.storage.path(str(each))).resolve().is_relative_to(target)
         for each in above
     )
-
-
-def is_read_as_stored(backend: Backend, opened: Any) -> bool:
-    """Whether the size and MD5 that a listing shows are those of what is read.
-
-    ``opened``: a file object of the backend, which need not have been read.
-    """
-    stored = getattr(opened, "obj", None)  # S3
-    if stored is None:
-        stored = getattr(opened, "blob", None)  # Google
-        return getattr(stored, "content_encoding", None) != "gzip"
-    if stored.content_encoding == "gzip" and getattr(backend.storage, "gzip", False):
-        return False
-    # With other keys than the bucket's own, S3 shows no MD5 but what looks like one.
-    is_by_kms = (stored.server_side_encryption or "").startswith("aws:kms")
-    return not (is_by_kms or stored.sse_customer_algorithm)
-
-
-def reads_as_stored(backend: Backend, name: str) -> bool:
-    """Ask the backend for ``is_read_as_stored``; a request, the file is not read.
-
-    Raises a ``BackendError``.
-    """
-    storage: Any = backend.storage
-    with backend.asking(), storage._open(name, "rb") as opened:
-        return is_read_as_stored(backend, opened)

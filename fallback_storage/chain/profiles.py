@@ -43,6 +43,8 @@ class Profile:
     ``thread_safe``: several threads may call it at once; else each call has an instance
     for itself (``instances``), but for the ``thread_safe_methods``; ``close``: the method
     that ends its connections.
+    ``headers_of``: what is kept beside the content of a file that it opened, and what
+    fetches its bytes where it gives others; ``save_with_headers``: saves with that.
     ``place_is_all``: where its files are says which files it has.
     """
 
@@ -62,6 +64,8 @@ class Profile:
     ask_again: Callable[[Any, str], bool] | None = None
     ask_for_directory: Callable[[Any, str], bool] | None = None
     has_place: Callable[[Any], bool] | None = None
+    headers_of: Callable[[Any, str, Any], dialects.Told] | None = None
+    save_with_headers: Callable[[Any, str, Any, Mapping[str, Any]], str] | None = None
     is_denied: Callable[[Any, str, Exception], bool] | None = None
     permission: str = ""
     thread_safe: bool = True
@@ -75,9 +79,15 @@ DJANGO = Profile()
 # warns of a class is kept for all of its subclasses: a method that calls that of the
 # class is as lazy as it.)
 METHODS: Mapping[str, tuple[str, ...]] = {
+    "headers_of": ("_open",),
     "listdir": ("listdir",),
     "lists_flat": ("exists", "listdir", "_normalize_name", "get_object_parameters"),
     "place_is_all": ("__init__", "path"),
+    "save_with_headers": (
+        "_save",
+        "_get_content_settings_parameters",
+        "_get_write_parameters",
+    ),
     "whole": ("_save",),
 }
 
@@ -88,6 +98,8 @@ _AZURE = Profile(
     whole=True,
     listdir=dialects.walk_blobs,
     has_place=dialects.has_container,
+    headers_of=dialects.azure_headers,
+    save_with_headers=dialects.save_to_azure,
 )
 _DATABASE = Profile(
     wants_bytes=True,
@@ -166,6 +178,8 @@ PROFILES: Mapping[str, Profile] = {
         concurrent=True,
         whole=True,
         has_place=dialects.has_google_bucket,
+        headers_of=dialects.google_headers,
+        save_with_headers=dialects.save_with,
         is_denied=dialects.is_denied_by_google,
         permission="storage.objects.list",
     ),
@@ -175,6 +189,8 @@ PROFILES: Mapping[str, Profile] = {
         lists_flat=True,
         whole=True,
         has_place=dialects.has_bucket,
+        headers_of=dialects.s3storage_headers,
+        save_with_headers=dialects.save_to_s3storage,
         is_denied=dialects.denies(dialects.get_by_s3storage),
         permission="s3:ListBucket",
     ),

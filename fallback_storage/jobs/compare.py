@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain.flat_listing import Listed, flat_pages, lists_flat
-from fallback_storage.chain.listing import reads_as_stored
+from fallback_storage.chain.headers import form_of, shows_plain
+from fallback_storage.exceptions import EncodedFileError
 from fallback_storage.operations.partial import CHUNK
 
 if TYPE_CHECKING:
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.headers import Form
 
 
 class Content(NamedTuple):
@@ -43,9 +45,18 @@ def content_of(file: Any, limit: int | None = None) -> Content:
 
 
 def content_in(backend: Backend, name: str) -> Content:
-    """Read all of a backend's file."""
+    """Read all of a backend's file, without the coding that it may be stored in."""
     storage: Any = backend.storage
     with backend.asking(), storage._open(name, "rb") as opened:
+        return plain_content(form_of(backend, name, opened), opened)
+
+
+def plain_content(form: Form, opened: Any) -> Content:
+    """Read a file without its coding; as it is, if it only says that it has one."""
+    try:
+        return content_of(form.plain(opened))
+    except EncodedFileError:
+        opened.seek(0)
         return content_of(opened)
 
 
@@ -103,7 +114,7 @@ def differ(
         different = len(md5s) > 1
     if different:
         # What is stored in another form is decided by what is read.
-        if all(reads_as_stored(backend, name) for backend, _ in sides):
+        if all(shows_plain(backend, name) for backend, _ in sides):
             return True
     elif has_md5 or not surely:
         return False

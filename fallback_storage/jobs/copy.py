@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.backend import BackendError
-from fallback_storage.chain.listing import is_read_as_stored, reads_as_stored
+from fallback_storage.chain.headers import form_of, shows_plain
 from fallback_storage.chain.names import affected
 from fallback_storage.exceptions import CorruptCopyError, TornCopyError
 from fallback_storage.jobs.compare import (
@@ -22,6 +22,7 @@ from fallback_storage.jobs.compare import (
     content_in,
     content_of,
     moment_of,
+    plain_content,
     shown,
 )
 from fallback_storage.operations import staging
@@ -72,7 +73,9 @@ class Copier:
             if part is not None:
                 self._remove(name, part)
             try:
-                copied = self._overlay.copy_up(name, index, original, original.check)
+                copied = self._overlay.copy_up(
+                    name, index, original, original.form, original.check
+                )
             except Exception as error:
                 if original.fails:
                     raise BackendError(source, error) from error
@@ -90,12 +93,14 @@ class Copier:
         storage: Any = source.storage
         with source.asking(), storage._open(shows.name, "rb") as opened:
             is_as_long = size and shows.size and size >= shows.size
-            if is_as_long and is_read_as_stored(source, opened):
+            form = form_of(source, shows.name, opened)
+            plain = form.plain(opened)
+            if is_as_long and form.as_stored and plain is opened:
                 return None  # and need not be read
             found = self._read_idle(shows.name)
-            if found is None or content_of(opened, found.size) != found:
+            if found is None or content_of(plain, found.size) != found:
                 return None
-            return found if opened.read(1) else None
+            return found if plain.read(1) else None
 
     def _confirm(self, name: str, content: Content) -> None:
         """Look whether a copy that was just made has this content; else remove it.
@@ -107,7 +112,7 @@ class Copier:
         if shows.md5 == content.md5:
             return
         is_sure = self._is_whole and shows.size == content.size
-        if is_sure and (shows.md5 is None or not reads_as_stored(self._home, name)):
+        if is_sure and (shows.md5 is None or not shows_plain(self._home, name)):
             return
         found = content_in(self._home, name)
         if found != content:
@@ -155,6 +160,11 @@ class _Original(AnyFile):
         self._moment = moment_of(source, shows.name)
         storage: Any = source.storage
         super().__init__(storage._open(shows.name, "rb"), shows.name)
+        try:
+            self.form = form_of(source, shows.name, self.file)
+        except BaseException:
+            self.close()
+            raise
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("_") or attribute == "file":
@@ -178,19 +188,27 @@ class _Original(AnyFile):
         self.fails = False
         return answer
 
-    def check(self, copy: BinaryIO) -> None:
+    def check(self, copy: BinaryIO, *, is_decoded: bool) -> None:
         """Compare the copy, before it can be seen, with what the listing shows."""
-        name, size, md5 = self._shows
+        (name, size, md5), form = self._shows, self.form
         with self._source.asking():
-            if not is_read_as_stored(self._source, self.file):
+            if not form.as_stored:
                 size = md5 = None
-            found = copy.seek(0, os.SEEK_END)
+            # (What is read of an object store was loaded whole: it costs nothing now.)
+            stored = self.file if is_decoded else copy
+            found = stored.seek(0, os.SEEK_END)
             if size not in {None, found}:
                 raise TornCopyError(name, size, found)
             if moment_of(self._source, name) != self._moment:
                 raise CorruptCopyError(name)  # written to while it was read
             if md5 or self._reads_all:
-                copy.seek(0)
-                self.content = content_of(copy)
-                if md5 not in {None, self.content.md5}:
+                stored.seek(0)
+                content = content_of(stored)
+                if md5 not in {None, content.md5}:
                     raise CorruptCopyError(name)
+                self.content = content
+            if form.coding and self._reads_all:
+                copy.seek(0)
+                self.content = (
+                    content_of(copy) if is_decoded else plain_content(form, copy)
+                )

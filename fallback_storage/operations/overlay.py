@@ -18,7 +18,7 @@ from django.core.files.base import File
 
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.backend import entries_of
-from fallback_storage.chain.listing import is_read_as_stored
+from fallback_storage.chain.headers import form_of
 from fallback_storage.chain.names import (
     STAGING_FOLDER,
     WHITEOUTS_FOLDER,
@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.headers import Form
     from fallback_storage.chain.whiteouts import Whiteouts
+
+    # What looks at a copy, and at ``is_decoded``.
+    Check = Callable[..., object]
 
 OWN_FOLDERS = frozenset({STAGING_FOLDER, WHITEOUTS_FOLDER})
 
@@ -170,13 +174,17 @@ class Overlay:
         name: str,
         index: int,
         source: Any = None,
-        check: Callable[[Any], object] | None = None,
+        form: Form | None = None,
+        check: Check | None = None,
     ) -> bool:
         """Copy a file to the home under exactly its name, whole or not at all.
 
-        Does nothing, and returns false, if the home has the name already. ``check``
-        is called with the copy before that gets its name, and refuses it by raising.
-        Raises what the backends raise, ``TornCopyError`` if bytes are missing, and
+        Does nothing, and returns false, if the home has the name already. What it is
+        stored with beside its content is kept, or undone; ``form``: what is known of
+        that (``headers``). ``check`` is called with the copy before that gets its name,
+        and whether it was decoded, and refuses it by raising.
+        Raises what the backends raise, ``TornCopyError`` if bytes are missing,
+        ``EncodedFileError`` if it would not be the file without its headers, and
         ``FileNotFoundError`` if the file was deleted meanwhile.
         """
         if memo_key(name) is None:
@@ -188,24 +196,28 @@ class Overlay:
                     return False
                 holder = self._backends[index]
                 if source is not None:
-                    return self._copy(name, holder, source, check)
+                    form = form or form_of(holder, name, source)
+                    return self._copy(form, holder, source, check)
                 with holder.storage._open(name, "rb") as opened:  # type: ignore[attr-defined]
-                    return self._copy(name, holder, opened, check)
+                    form = form_of(holder, name, opened)
+                    return self._copy(form, holder, opened, check)
         finally:
             # Also if it was there: this memo still sends readers to the source.
             invalidation.invalidate(affected(name))
 
     def _copy(
         self,
-        name: str,
+        form: Form,
         holder: Backend,
         source: Any,
-        check: Callable[[Any], object] | None,
+        check: Check | None,
     ) -> bool:
-        home = self.home.storage
+        home, name = self.home.storage, form.name
+        found = form.to_copy(self.home, source)
+        is_decoded = found is not source
         # Else the size is that of another form of the content.
-        size = _size_of(source) if is_read_as_stored(holder, source) else None
-        content = File(source, name)
+        size = _size_of(source) if form.as_stored and not is_decoded else None
+        content = File(found, name)
         if not staging.can_stage(home):
             with tempfile.SpooledTemporaryFile(SPOOL_MEMORY) as spool:
                 # First to here: what breaks off half way does not reach the home.
@@ -214,16 +226,16 @@ class Overlay:
                 _refuse_torn(name, size, spool.tell())
                 if check is not None:
                     spool.seek(0)
-                    check(spool)
+                    check(spool, is_decoded=is_decoded)
                 with self.exclusive(name):
                     self._refuse_deleted(name, holder)
                     spool.seek(0)
-                    return self._save_exactly(name, holder, File(spool, name))
+                    return self._save_exactly(form, holder, File(spool, name))
         with staging.staged(home, content, name) as path:
             _refuse_torn(name, size, path.stat().st_size)
             if check is not None:
                 with path.open("rb") as copy:
-                    check(copy)
+                    check(copy, is_decoded=is_decoded)
             with suppress(Exception):  # not every storage knows
                 moment = holder.storage.get_modified_time(name).timestamp()
                 os.utime(path, (moment, moment))
@@ -235,14 +247,14 @@ class Overlay:
                     return False
                 return True
 
-    def _save_exactly(self, name: str, holder: Backend, content: Any) -> bool:
-        home = self.home.storage
+    def _save_exactly(self, form: Form, holder: Backend, content: Any) -> bool:
+        home, name = self.home.storage, form.name
         if home.exists(name):
             return False
         claim = Claim(self.home, name)
         claim.begin()
         try:
-            saved = home._save(name, content)  # type: ignore[attr-defined]
+            saved = form.save(self.home, content)
         except BaseException:  # also a worker's time-out
             claim.remove_partial(content)
             raise

@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from fakes import RecordingStorage
 
 from fallback_storage.chain.flat_listing import Listed
-from fallback_storage.chain.listing import is_read_as_stored
+from fallback_storage.chain.headers import is_read_as_stored
 from fallback_storage.jobs.compare import content_of, differ, shown, size_in
 from fallback_storage.storage import FallbackStorage
 
