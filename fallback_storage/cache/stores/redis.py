@@ -100,8 +100,7 @@ class RedisStore(Store):
         self._prefix = prefix
         self.has_one_prefix = isinstance(prefix, str)
         self._lease_ms = redis_protocol.milliseconds(lease_seconds)
-        # By how many ms the server's clock is ahead of ours, at the most. Not known yet:
-        # whatever is found may be over.
+        # By how many ms the server's clock is ahead of ours, at the most. Not known yet.
         self._ahead = math.inf
         self.after_fork()
         forks.register(self)
@@ -150,7 +149,7 @@ class RedisStore(Store):
     @reconnecting
     def look_up_one(self, name: str) -> tuple[int | None, Any]:
         key = self.prefix() + redis_protocol.encode(name)
-        value = self.client.get(key)
+        (value,) = self._get((key,))
         code, lease, end = redis_protocol.read(value)
         if end <= time.monotonic() * 1000 + self._ahead:
             ((code, lease),) = self._with_leases((key,), (value,))
@@ -187,10 +186,22 @@ class RedisStore(Store):
 
     def _get(self, keys: Sequence[bytes]) -> Sequence[Any]:
         client = self.client
+        if math.isinf(self._ahead) and not _is_cluster(client):
+            return self._get_and_learn_time(keys)
         if len(keys) == 1:
             return (client.get(keys[0]),)
         mget = client.mget_nonatomic if _is_cluster(client) else client.mget
         return mget(keys)  # type: ignore[no-any-return]
+
+    def _get_and_learn_time(self, keys: Sequence[bytes]) -> Sequence[Any]:
+        """Get the first values of this process, and the server's time along with them."""
+        asked = time.monotonic() * 1000
+        pipeline = self.client.pipeline(transaction=False)
+        pipeline.mget(keys)
+        pipeline.time()
+        values, (seconds, microseconds) = pipeline.execute()
+        self._ahead = int(seconds) * 1000 + int(microseconds) / 1000 - asked
+        return values  # type: ignore[no-any-return]
 
     def _with_leases(
         self, keys: Sequence[bytes], values: Sequence[Any]
