@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 FORBIDDEN: Final = 403
 
+# What who may read a bucket's files, and ask nothing of the bucket, is told of it. (401:
+# by Google, without credentials.)
+MAY_NOT_ASK: Final = frozenset({401, FORBIDDEN})
+
 # The one operation that is about a directory, not about a file.
 LISTING: Final = "listdir"
 
@@ -101,13 +105,16 @@ def _has_place(backend: Backend) -> bool:
     question = backend.profile.has_place
     if question is None or backend.place_seen:
         return True
+    asked = backend.place_asked
     with backend.place_lock:
-        if not backend.place_seen:
+        # What another one was told meanwhile is told to all who waited, also if it is no.
+        if asked == backend.place_asked:
             try:
                 backend.place_seen = backend.lend(question)
             except Exception as error:  # noqa: BLE001 - what it says is the answer
                 # Who may not ask is told so by a place that is there.
-                backend.place_seen = http_status(error) == FORBIDDEN
+                backend.place_seen = http_status(error) in MAY_NOT_ASK
+            backend.place_asked += 1
     return backend.place_seen
 
 

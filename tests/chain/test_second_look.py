@@ -7,6 +7,9 @@ django-dbfiles 3.2). The real ones are asked elsewhere.
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.core.exceptions import ObjectDoesNotExist, SuspiciousOperation
 from django.core.files.base import ContentFile
@@ -243,10 +246,43 @@ def test_a_bucket_that_is_there_is_asked_for_once():
 
 
 def test_who_may_not_ask_for_the_bucket_believes_in_it():
-    """A 403 comes from one that is there. What else goes wrong tells nothing."""
-    forbidden = ConnectionError("403")
-    forbidden.code = 403
-    _, chain = bucket(is_there=forbidden)
-    assert chain.resolve("gone").held is False
+    """A 403 comes from one that is there, and to who has no name a 401.
+
+    What else goes wrong tells nothing.
+    """
+    for status in (401, 403):
+        refused = ConnectionError(status)
+        refused.code = status
+        _, chain = bucket(is_there=refused)
+        assert chain.resolve("gone").held is False
     _, chain = bucket(is_there=TimeoutError("slow"))
     assert chain.resolve("gone").held is None
+
+
+def test_who_waits_for_the_answer_about_the_bucket_does_not_ask_again():
+    """Else all would wait for each other's time-outs, one after the other."""
+    asked, came = [], threading.Semaphore(0)
+
+    class Door:
+        def __init__(self):
+            self.lock = threading.Lock()
+
+        def __enter__(self):
+            came.release()
+            self.lock.acquire()
+
+        def __exit__(self, *exception):
+            self.lock.release()
+
+    def has_place(storage):
+        asked.append(storage)
+        for _ in range(3 if len(asked) == 1 else 0):
+            assert came.acquire(timeout=30)
+        raise TimeoutError
+
+    chain = chain_of(RecordingStorage("bucket"), HAS_PLACE=has_place)
+    chain.backends[0].place_lock = Door()
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(chain.resolve, ["a", "b", "c"]))
+    assert [each.held for each in found] == [None, None, None]
+    assert len(asked) == 1
