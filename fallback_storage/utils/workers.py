@@ -9,6 +9,7 @@ waits for none of them.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -102,7 +103,9 @@ class Task:
             return bool(self._context.run(self._function))
         finally:
             # A storage may keep its files, or what it knows of them, in a database.
-            connections.close_all()
+            for connection in connections.all(initialized_only=True):
+                with suppress(Exception):  # it may be broken already
+                    connection.close()
             self._done.set()
 
     def finish(self) -> None:

@@ -71,6 +71,21 @@ def test_threads_close_their_connections(stop):
     assert id(connections["default"]) not in used
 
 
+def test_a_connection_that_cannot_be_closed_is_waited_for_by_nobody(monkeypatch):
+    class Broken:
+        def close(self):
+            raise OSError("gone")
+
+    monkeypatch.setattr(connections, "all", lambda **_: [Broken()])
+    pool = Workers(1)
+    task = pool.begin(lambda: True)
+    finished = threading.Thread(target=task.finish, daemon=True)
+    finished.start()
+    finished.join(30)
+    assert not finished.is_alive()
+    pool.end()
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_what_the_function_raises_ends_it(stop, jobs, error):
