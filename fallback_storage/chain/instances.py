@@ -12,9 +12,9 @@ import functools
 import os
 import shutil
 import tempfile
-import threading
 import weakref
 from contextlib import closing, contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.files.base import File
@@ -57,7 +57,9 @@ class Instances:
         self._profile = profile
         self._build = build
         self._idle: list[Any] = [] if build else [template]
-        self._turns = threading.BoundedSemaphore(INSTANCES if build else 1)
+        self._turns: SimpleQueue[None] = SimpleQueue()
+        for _ in range(INSTANCES if build else 1):
+            self._turns.put(None)
         if build:
             weakref.finalize(self, _close_all, self._idle, profile.close, os.getpid())
 
@@ -85,9 +87,10 @@ class Instances:
 
     @contextmanager
     def _instance(self) -> Iterator[Any]:
-        if not self._turns.acquire(timeout=PATIENCE):
-            raise BackendUnavailable(self._name, f"busy for {PATIENCE:g} seconds")
+        turn: list[None] = []
         try:
+            # One step, so an interrupt finds the turn taken and noted, or neither.
+            turn.extend(map(self._turns.get, (True,), (PATIENCE,)))
             instance = self._take()
             try:
                 yield instance
@@ -99,8 +102,14 @@ class Instances:
             finally:
                 if instance is not None:
                     self._idle.append(instance)
+        except Empty:
+            if turn:
+                raise
+            reason = f"busy for {PATIENCE:g} seconds"
+            raise BackendUnavailable(self._name, reason) from None
         finally:
-            self._turns.release()
+            if turn:
+                self._turns.put(None)
 
     def _take(self) -> Any:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,7 @@ class Breaker:
     """Opens after ``failures`` failures in a row, for ``pause`` seconds.
 
     Then one call is admitted, the *trial*, which closes it or opens it again; nobody
-    waits for it. A call that was begun before the breaker opened neither opens nor
+    waits for it. One that says nothing within ``pause`` seconds is given up. A call that was begun before the breaker opened neither opens nor
     closes it, whenever it ends: so every call has a ticket, and shows it in the end.
 
     ``clock`` returns seconds and never goes back. Thread-safe.
@@ -44,7 +45,7 @@ class Breaker:
         self._lock = threading.RLock()
         self._failed_in_row = 0
         self._open_until: float | None = None
-        self._trial = False
+        self._trial_until = -math.inf
         # Read without the lock: nothing is known against it.
         self.is_sound = True
 
@@ -61,15 +62,16 @@ class Breaker:
         with self._lock:
             if self._open_until is None:
                 return self.ticket
-            if self._trial or self._clock() < self._open_until:
+            now = self._clock()
+            if now < max(self._open_until, self._trial_until):
                 return None
-            self._trial = True
+            self._trial_until = now + self._pause
             return TRIAL
 
     def end_trial(self) -> None:
         """Let another call try, if this one has said nothing of how it went."""
         with self._lock:
-            self._trial = False
+            self._trial_until = -math.inf
 
     def succeeded(self, ticket: int) -> None:
         """Note that a call was answered, however late."""

@@ -13,8 +13,10 @@ from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from fakes import RecordingStorage, read
+from interrupts import at_every_moment
 
 from fallback_storage.chain import instances
+from fallback_storage.chain.profiles import Profile
 from fallback_storage.exceptions import BackendUnavailable
 from fallback_storage.storage import FallbackStorage
 
@@ -180,6 +182,16 @@ def test_an_interrupt_gives_the_turn_back(chain, made, interrupt):
         with pytest.raises(interrupt):
             chain.exists("a")
         assert chain.exists("a") is True
+
+
+def test_no_interrupt_anywhere_costs_a_turn(made, monkeypatch):
+    """There is one only, of an instance that was given."""
+    monkeypatch.setattr(instances, "PATIENCE", 0.01)
+    lent = instances.Instances("given", Connection(), Profile(thread_safe=False))
+    moments = at_every_moment([instances, threading], lambda: lent.exists("a"))
+    for moment in moments:
+        assert lent.exists("a") is True, moment
+    assert moment > 3
 
 
 def test_saves_and_deletes_go_to_one_instance_each(chain):

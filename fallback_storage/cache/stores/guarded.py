@@ -243,21 +243,23 @@ class GuardedStore(Store):
                 operation() if self._outbox.deliver(self._store.invalidate_at) else None
             )
 
-        with self._lock:
-            ticket = None if self._delivering else self._breaker.admit()
-            if ticket is None:
-                self._bypass()
-                return None
-            # While one delivers, the others do without.
-            delivers = self._delivering = len(self._outbox) > 0
+        ticket, delivers = None, False
         try:
+            with self._lock:
+                ticket = None if self._delivering else self._breaker.admit()
+                if ticket is None:
+                    self._bypass()
+                    return None
+                # While one delivers, the others do without.
+                delivers = len(self._outbox) > 0
+                self._delivering = delivers
             return self._try(deliver_first if delivers else operation, ticket, budget)
         finally:
+            if delivers:  # first: an interrupt may come in any call
+                self._delivering = False
             with self._lock:
                 if ticket == TRIAL:
                     self._breaker.end_trial()
-                if delivers:
-                    self._delivering = False
                 self._update()
 
     def _bypass(self) -> None:

@@ -37,11 +37,13 @@ class Outbox:
         """Begin empty: the parent delivers what the parent noted."""
         self._lock = threading.RLock()
         self._names: dict[Hashable, set[str] | None] = {}
+        # What is being delivered. Here, so that no interrupt loses it.
+        self._leaving: dict[Hashable, set[str] | None] = {}
 
     def __len__(self) -> int:
         """How many names are kept; all names of a place count as one."""
         with self._lock:
-            kept = self._names.values()
+            kept = (*self._names.values(), *self._leaving.values())
             return sum(1 if names is None else len(names) for names in kept)
 
     def add(self, place: Hashable, names: Names) -> None:
@@ -60,15 +62,12 @@ class Outbox:
         """Call ``tell`` for each place; return whether nothing is left."""
         for _ in range(DELIVERY_ROUNDS):
             with self._lock:
-                left, self._names = list(self._names.items()), {}
+                if not self._leaving:
+                    self._leaving, self._names = self._names, {}
+                left = list(self._leaving.items())
             if not left:
                 return True
-            try:
-                while left:
-                    place, names = left[-1]
-                    tell(place, None if names is None else frozenset(names))
-                    left.pop()
-            finally:
-                for place, names in left:
-                    self.add(place, None if names is None else frozenset(names))
+            for place, names in left:
+                tell(place, None if names is None else frozenset(names))
+                self._leaving.pop(place, None)
         return not self

@@ -7,16 +7,19 @@ import threading
 import pytest
 from django.core.cache import caches
 from flaky import FlakyStore
+from interrupts import at_every_moment
 from servers import free_port
 
 from fallback_storage.cache.entry import held
+from fallback_storage.cache.stores import guarded as guarded_module
+from fallback_storage.cache.stores import outbox
 from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 from fallback_storage.cache.stores.guarded import GuardedStore
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.outbox import DELIVERY_ROUNDS
 from fallback_storage.cache.stores.redis import RedisStore
-from fallback_storage.utils import forks
+from fallback_storage.utils import breaker, forks
 
 FIRST, SECOND = held(0), held(1)
 MISS = {"a": (None, None)}
@@ -116,6 +119,30 @@ def test_an_interrupted_invalidation_counts_as_lost(guarded, flaky, what):
     flaky.error = None
     guarded.look_up(["b"])
     assert flaky.methods() == [what, what, "look_up"]
+
+
+def test_no_interrupt_of_a_delivery_loses_it_or_the_store(flaky, clock):
+    """Whenever it comes, the next calls deliver, and use the store again."""
+    stores = []
+
+    def prepare():
+        guarded = GuardedStore(flaky, clock)
+        stores.append(guarded)
+        break_down(guarded, flaky)
+        guarded.invalidate(["a"])
+        flaky.error = None
+        clock.tick(10)
+
+    modules = [guarded_module, outbox, breaker]
+    for moment in at_every_moment(modules, lambda: stores[-1].look_up(["b"]), prepare):
+        for _ in range(2):
+            clock.tick(100)
+            stores[-1].look_up(["b"])
+        assert stores[-1].stats()["undelivered"] == 0, moment
+        assert "invalidate" in flaky.methods(), moment
+        bypassed = stores[-1].stats()["bypassed"]
+        stores[-1].look_up(["b"])
+        assert stores[-1].stats()["bypassed"] == bypassed, moment
 
 
 def test_an_invalidation_during_the_delivery_is_delivered_too(guarded, flaky, clock):
