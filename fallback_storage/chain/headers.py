@@ -49,13 +49,14 @@ class Form:
     ``coding``: what the content is encoded by; "" if by nothing, or by what the name
     tells ("a.tar.gz"): who serves such a file, or saves it, goes by the name.
     ``as_stored``: the size and MD5 that a listing shows are those of what is read, coding
-    and all.
+    and all; ``has_size``: the size alone is.
     """
 
     name: str
     headers: Mapping[str, Any]
     coding: str
     as_stored: bool
+    has_size: bool = True
 
     def is_kept_by(self, home: Backend) -> bool:
         """Whether a copy in this backend keeps the headers, and so the coding."""
@@ -97,8 +98,9 @@ def form_of(backend: Backend, name: str, opened: Any, *, is_read: bool = True) -
     """
     ask = backend.profile.headers_of
     if ask is None:
-        as_stored = is_read_as_stored(backend, opened)
-        return Form(name, {}, "", as_stored)
+        decodes = _decodes(backend, opened)
+        as_stored = not (decodes or _has_odd_md5(opened))
+        return Form(name, {}, "", as_stored, has_size=not decodes)
     headers, fetch = ask(backend.storage, name, opened)
     if fetch is not None and is_read:
         opened.file = tempfile.SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115
@@ -133,19 +135,14 @@ class _Gunzipped(gzip.GzipFile):
 # What a listing shows is of what is stored
 
 
-def is_read_as_stored(backend: Backend, opened: Any) -> bool:
-    """Whether the size and MD5 that a listing shows are those of what is read.
-
-    ``opened``: a file object of the backend, which need not have been read. For those
-    whose headers are not asked for.
-    """
+def _decodes(backend: Backend, opened: Any) -> bool:
+    """Whether what is read of a file is another form of it than what is stored."""
     stored = getattr(opened, "obj", None)  # S3
     if stored is None:
         stored = getattr(opened, "blob", None)  # Google
-        return getattr(stored, "content_encoding", None) != "gzip"
-    if stored.content_encoding == "gzip" and getattr(backend.storage, "gzip", False):
-        return False
-    return not _has_odd_md5(opened)
+        return getattr(stored, "content_encoding", None) == "gzip"
+    gzip_is_read = getattr(backend.storage, "gzip", False)
+    return bool(gzip_is_read and stored.content_encoding == "gzip")
 
 
 def _has_odd_md5(opened: Any) -> bool:

@@ -216,7 +216,7 @@ class Overlay:
         found = form.to_copy(self.home, source)
         is_decoded = found is not source
         # Else the size is that of another form of the content.
-        size = _size_of(source) if form.as_stored and not is_decoded else None
+        size = _size_of(source) if form.has_size and not is_decoded else None
         content = File(found, name)
         if not staging.can_stage(home):
             with tempfile.SpooledTemporaryFile(SPOOL_MEMORY) as spool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+from types import SimpleNamespace
 
 import pytest
 from django.core.files.base import ContentFile
@@ -119,13 +120,19 @@ def test_a_file_that_is_hidden_is_not_copied_up(home, production):
     assert content_of(chain, NAME) == b"anew"
 
 
-def test_a_copy_that_fails_is_no_empty_file(home):
-    """The error is raised; nothing is opened."""
+@pytest.mark.parametrize("encryption", [None, "aws:kms"])
+def test_a_copy_that_fails_is_no_empty_file(home, encryption):
+    """The error is raised; nothing is opened. Also where only the MD5 is another one."""
 
     class Broken(Guard):
         def _open(self, name, mode="rb"):
             opened = super()._open(name, mode)
             opened.__dict__["size"] = 1000
+            opened.obj = SimpleNamespace(
+                content_encoding=None,
+                server_side_encryption=encryption,
+                sse_customer_algorithm=None,
+            )
             return opened
 
     chain = make(home, Broken("production", {NAME: b"production"}))
