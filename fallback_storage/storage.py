@@ -236,7 +236,7 @@ class FallbackStorage(Storage):
                 glance = engine.backends[code >> 1].glance
                 if glance is None or glance(name):  # type: ignore[arg-type]
                     return True
-            elif code == NOWHERE:
+            elif code == NOWHERE and not engine.resolver.recall.appeared(name):  # type: ignore[arg-type]
                 return False
         return engine.reader.exists(self._clean(name))
 

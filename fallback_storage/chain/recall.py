@@ -1,8 +1,8 @@
 """What the memo says of a chain's names, and what may be added to it.
 
 Entries speak of files. One that is said to be in a local directory is looked at before
-that is believed: it may have been removed by hand. What has been added since is seen
-when the entry ends.
+that is believed: it may have been removed by hand. So are local directories before it is
+believed that nobody has a file. What else has been added is seen when the entry ends.
 
 A directory is never remembered as the holder, and neither is a link that leads nowhere.
 It is the answer where nobody has a file, though. So of a name that only takes up room
@@ -90,11 +90,24 @@ class Recall:
         return {name: (self.know(code), lease) for name, (code, lease) in found.items()}
 
     def is_there(self, name: str, known: Known) -> bool:
-        """Whether the holder has the file, if one is known; no request is made."""
+        """Whether it is still so, as far as local directories tell; no request is made.
+
+        The holder has the file; or nobody has one that was nowhere.
+        """
+        if known.code == NOWHERE:
+            return not self.appeared(name)
         if known.holder is None:
             return True
         look = self._backends[known.holder].look_again
         return look is None or look(name) is Outcome.HELD
+
+    def appeared(self, name: str) -> bool:
+        """Whether a local directory has a file that nobody had.
+
+        Who learns that it is missing often makes it next, by its path.
+        """
+        looks = [backend.look_again for backend in self._backends]
+        return any(look and look(name) is Outcome.HELD for look in looks)
 
     def lose(self, *names: str) -> None:
         """Forget files that went away behind our back: what was known is worth nothing."""

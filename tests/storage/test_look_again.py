@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -317,7 +318,26 @@ def test_a_save_in_another_process_between_two_looks(tmp_path, remote):
     unlink(local, "a")
     assert chain.exists("a") is False
     local.save("a", ContentFile(b"2"))
-    # That is an addition: it is seen when "nowhere" ends.
-    assert chain.exists("a") is False
-    chain.forget("a")
+    assert chain.exists("a") is True
     assert read(chain, "a") == b"2"
+
+
+@pytest.mark.parametrize("asks", ["exists", "resolve", "size", "open"])
+def test_a_file_that_is_made_by_its_path_is_there(tmp_path, remote, asks):
+    """Who learns that it is missing often makes it next: ffmpeg, or PIL's save()."""
+    chain = FallbackStorage([FileSystemStorage(tmp_path), remote])
+    with suppress(FileNotFoundError):
+        getattr(chain, asks)("x")
+    (tmp_path / "x").write_bytes(b"1")
+    assert chain.exists("x") is True
+    assert chain.size("x") == 1
+    assert read(chain, "x") == b"1"
+    assert chain.resolve_many(["x"])["x"].index == 0
+
+
+def test_a_file_that_is_nowhere_costs_no_request(tmp_path, remote):
+    """The local directories are looked at, and nobody is asked."""
+    chain = FallbackStorage([FileSystemStorage(tmp_path), remote])
+    for _ in range(3):
+        assert chain.exists("x") is False
+    assert remote.count("exists") == 1
