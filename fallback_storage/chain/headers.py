@@ -15,14 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.exceptions import EncodedFileError
+from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fallback_storage.chain.backend import Backend
-
-# Bytes of a file that are kept in memory; a larger one lies in a temporary file.
-SPOOL_MEMORY: Final = 5 * 1024 * 1024
 
 # What HTTP knows as a content coding. Anything else that people write into the header
 # ("utf-8", "aws-chunked") says nothing of the bytes.

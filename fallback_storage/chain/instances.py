@@ -21,6 +21,7 @@ from django.core.files.base import File
 
 from fallback_storage.chain.outcomes import RAISE_AT_ONCE, Outcome, classify
 from fallback_storage.exceptions import BackendUnavailable
+from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,9 +33,6 @@ INSTANCES: Final = 4
 
 # Seconds that a call waits for its turn.
 PATIENCE: Final = 5.0
-
-# Bytes of a file that are kept in memory; a larger one lies in a temporary file.
-SPOOL_MEMORY: Final = 5 * 1024 * 1024
 
 
 class Instances:

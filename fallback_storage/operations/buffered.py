@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import File
 
-from fallback_storage.operations.files import SPOOL_MEMORY, AnyFile, Guarded
+from fallback_storage.operations.files import AnyFile, Guarded
+from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
     from fallback_storage.chain.backend import Backend

@@ -18,6 +18,7 @@ from django.core.files.base import File
 
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.names import affected
+from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     AnyFile = File[Any]
 else:
     AnyFile = File  # generic in its stubs only
-
-# Bytes that spooled content may take in memory; the rest goes to a temporary file.
-SPOOL_MEMORY = 5 * 1024 * 1024
 
 # In place of a name: there is none, because the content could not be read.
 FAILED_CONTENT: Final = object()

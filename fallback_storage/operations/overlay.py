@@ -27,12 +27,12 @@ from fallback_storage.chain.names import (
 )
 from fallback_storage.exceptions import TornCopyError
 from fallback_storage.operations import staging
-from fallback_storage.operations.files import SPOOL_MEMORY
 from fallback_storage.operations.partial import Claim
 from fallback_storage.operations.rootlock import exclusive
 from fallback_storage.signals import Promotion, promoted, send
 from fallback_storage.utils.locks import changing, copying
 from fallback_storage.utils.logs import warner
+from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

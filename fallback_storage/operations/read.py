@@ -180,9 +180,8 @@ class Reader:
         self._refuse_path(walk)
         # Nobody holds it, for all have said so: where it would come to lie.
         paths = [walk.ask(backend, "path", name) for backend in self._backends]
-        self._refuse_path(
-            walk
-        )  # some have no paths, and only say so when they are asked
+        # Some have no paths, and only say so when they are asked.
+        self._refuse_path(walk)
         return (*paths[self._overlay.home_index :], *paths)[0]  # type: ignore[no-any-return]
 
     def _refuse_path(self, walk: Walk) -> None:
