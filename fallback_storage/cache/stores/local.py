@@ -1,12 +1,15 @@
-"""The store in process memory: two bounded LRU caches under one lock."""
+"""The store in process memory: two bounded tables, least recently used out first.
+
+A hit takes no lock. What changes a table, or more than looks at it, does.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING
-
-from cachetools import LRUCache
 
 from fallback_storage.cache.entry import NOWHERE
 from fallback_storage.cache.stores.base import EVERY, Store
@@ -45,7 +48,7 @@ class LocalStore(Store):
         max_entries: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_entries = max_entries
+        self._bounds = {False: max_entries, True: max(1, max_entries // 10)}
         self._clock = clock
         self._stripes = [0] * (STRIPES + 1)
         self._start_afresh()
@@ -53,8 +56,8 @@ class LocalStore(Store):
 
     def _start_afresh(self) -> None:
         self._lock = threading.RLock()
-        self._known: LRUCache[str, int] = LRUCache(self._max_entries)
-        self._absent: LRUCache[str, int] = LRUCache(max(1, self._max_entries // 10))
+        self._known: OrderedDict[str, int] = OrderedDict()
+        self._absent: OrderedDict[str, int] = OrderedDict()
         # Counted on, not from 0: a lease of the parent must not fit in the child.
         self._stripes = [count + 1 for count in self._stripes]
         self._hits = self._negative_hits = 0
@@ -63,25 +66,28 @@ class LocalStore(Store):
     after_fork = _start_afresh
 
     def peek(self, name: str) -> int | None:
-        # This is the hot path: nothing here is for beauty.
-        with self._lock:
-            try:
-                if name in self._known:  # cheaper than the KeyError of every cold name
-                    packed = self._known[name]
-                elif name not in self._absent:
-                    return None
-                else:
-                    packed = self._absent[name]
-                    if packed >> CODE_BITS <= self._clock() * 1000:
-                        return None
-                    self._negative_hits += 1
-                    return NOWHERE
-            except KeyError:  # the garbage collector came; see ``_fill``
+        # The hot path: nothing here is for beauty. An entry is right when it is read;
+        # what happens to it before this returns is as if it happened afterwards.
+        entries = self._known
+        packed = entries.get(name)
+        if packed is None:
+            entries = self._absent
+            packed = entries.get(name)
+            if packed is None:
                 return None
-            if packed >> CODE_BITS <= self._clock() * 1000:
-                return None
+        if packed >> CODE_BITS <= self._clock() * 1000:
+            return None
+        try:  # noqa: SIM105 - it would take as long as all the rest
+            entries.move_to_end(name)
+        except KeyError:  # forgotten meanwhile
+            pass
+        code = packed & CODE_MASK
+        # (No thread gets its turn within one of these.)
+        if code == NOWHERE:
+            self._negative_hits += 1
+        else:
             self._hits += 1
-            return packed & CODE_MASK
+        return code
 
     def look_up_one(self, name: str) -> tuple[int | None, object]:
         with self._lock:
@@ -101,6 +107,7 @@ class LocalStore(Store):
             if packed is None:
                 continue
             if packed >> CODE_BITS > now:
+                _use(entries, name)
                 # What completes an entry rests on it, also when it has gone by then.
                 return packed & CODE_MASK, (lease, packed >> CODE_BITS)
             entries.pop(name, None)
@@ -130,12 +137,12 @@ class LocalStore(Store):
             expiry = min(expiry, last)
         if expiry <= now * 1000:
             return False
-        entries, others = self._known, self._absent
-        if code == NOWHERE:
-            entries, others = others, entries
-        if name in others:  # cheaper than to be told that it is not
-            others.pop(name, None)
+        self._known.pop(name, None)
+        self._absent.pop(name, None)
+        is_negative = code == NOWHERE
+        entries = self._absent if is_negative else self._known
         entries[name] = expiry << CODE_BITS | code
+        _fit(entries, self._bounds[is_negative])
         if lease != self._stripes[stripe]:
             # The garbage collector came, and closed a file: the lock is reentrant.
             entries.pop(name, None)
@@ -173,6 +180,18 @@ class LocalStore(Store):
                 "entries": len(self._known),
                 "negative_entries": len(self._absent),
             }
+
+
+def _use(entries: OrderedDict[str, int], name: str) -> None:
+    # (Unless the garbage collector came; see ``LocalStore._fill``.)
+    with suppress(KeyError):
+        entries.move_to_end(name)
+
+
+def _fit(entries: OrderedDict[str, int], bound: int) -> None:
+    with suppress(KeyError):  # as above, and there is none left
+        while len(entries) > bound:
+            entries.popitem(last=False)
 
 
 def _stripe(name: str) -> int:

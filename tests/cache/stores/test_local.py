@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from threading import Thread
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -194,6 +197,58 @@ def test_after_a_fork_nothing_is_known_and_the_lock_is_free(make_store):
     assert store.peek("a") is None
     assert set(store.stats().values()) == {0}
     assert fill(store, "a")
+
+
+def test_a_hit_waits_for_nobody(make_store):
+    """Threads that answer from memory do not take turns."""
+    store = make_store()
+    fill(store, "a")
+    fill(store, "b", NOWHERE)
+    found = []
+    with store._lock:
+        reader = Thread(target=lambda: found.extend(map(store.peek, "abc")))
+        reader.start()
+        reader.join(30)
+    assert found == [FIRST, NOWHERE, None]
+
+
+class Forgetful(OrderedDict):
+    """What a written file that is collected at the worst moment does to a table."""
+
+    moment = ""
+
+    def get(self, *args):
+        return self._end("get", super().get(*args))
+
+    def __setitem__(self, *args):
+        return self._end("set", super().__setitem__(*args))
+
+    def __len__(self):
+        return self._end("len", super().__len__())
+
+    def _end(self, moment, answer):
+        if moment == self.moment:
+            self.clear()
+        return answer
+
+
+@pytest.mark.parametrize("moment", ["get", "set", "len"])
+@pytest.mark.parametrize("code", [FIRST, NOWHERE])
+@pytest.mark.parametrize("operation", ["peek", "look_up_one", "fill"])
+def test_a_name_may_be_forgotten_at_any_moment(make_store, code, moment, operation):
+    """The lock is reentrant, and hits take none."""
+    store = make_store(1)
+    fill(store, "a", code)
+    lease = lease_of(store, "b")
+    for table in ("_known", "_absent"):
+        forgetful = Forgetful(getattr(store, table))
+        forgetful.moment = moment
+        setattr(store, table, forgetful)
+    if operation == "fill":
+        store.fill("b", lease, code, 60.0)
+    else:
+        getattr(store, operation)("a")
+    assert len(known(store, "ab")) <= 1
 
 
 def test_a_lease_of_the_parent_is_void_in_the_child(make_store):
