@@ -26,5 +26,19 @@ class Entry(TypedDict, total=False):
     LOOK_AGAIN: bool
 
 
+class CacheOptions(TypedDict, total=False):
+    """The dict that describes a memo; lifetimes are seconds."""
+
+    ALIAS: str
+    CLIENT: str
+    STORE: str
+    TTL: float
+    NEGATIVE_TTL: float
+    MAX_ENTRIES: int
+    NEAR: bool
+    GRACE: float
+    VARY: str
+
+
 Backends: TypeAlias = Sequence[str | Entry | Storage | Callable[[], Storage]]
-Cache: TypeAlias = str | Mapping[str, Any] | bool
+Cache: TypeAlias = str | CacheOptions | Literal[False]

@@ -8,8 +8,9 @@ import pytest
 from fakes import RecordingStorage
 
 from fallback_storage.conf.backends import KEYS
+from fallback_storage.conf.cache import CACHE_KEYS
 from fallback_storage.conf.options import ON_DELETE
-from fallback_storage.conf.types import Entry, OnDelete
+from fallback_storage.conf.types import CacheOptions, Entry, OnDelete
 from fallback_storage.operations.engine import BackendStats, Stats
 from fallback_storage.storage import FallbackStorage
 
@@ -17,6 +18,12 @@ from fallback_storage.storage import FallbackStorage
 def test_an_entry_has_the_keys_that_are_read():
     """A key that is added here is added there."""
     assert set(get_type_hints(Entry)) == set(KEYS)
+
+
+def test_a_memo_has_the_keys_that_are_read():
+    # Two are promised, and come with what reads them.
+    promised = {"GRACE", "VARY"}
+    assert set(get_type_hints(CacheOptions)) - promised == set(CACHE_KEYS) - promised
 
 
 def test_deletes_have_the_ways_that_there_are():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.core.files.storage import FileSystemStorage, default_storage
 
-from fallback_storage.conf.types import Entry
+from fallback_storage.conf.types import CacheOptions, Entry
 from fallback_storage.storage import FallbackStorage
 
 
@@ -29,6 +29,8 @@ def right() -> None:
     )
     FallbackStorage(("local",), cache=False)
     FallbackStorage(cache="media")
+    memo: CacheOptions = {"ALIAS": "media", "NEAR": True, "NEGATIVE_TTL": 0.5}
+    FallbackStorage(cache=memo)
     storage.delete(None)
     storage.url(None, expire=60)
     hits: int = storage.stats()["hits"]
@@ -45,6 +47,9 @@ def wrong() -> None:
     FallbackStorage([{"ALIAS": 1}])  # type: ignore[list-item]
     FallbackStorage([7])  # type: ignore[list-item]
     FallbackStorage(cache=7)  # type: ignore[arg-type]
+    FallbackStorage(cache=True)  # type: ignore[arg-type]
+    FallbackStorage(cache={"TLL": 3})  # type: ignore[arg-type]
+    FallbackStorage(cache={"TTL": "3"})  # type: ignore[arg-type]
     FallbackStorage(promote="yes")  # type: ignore[arg-type]
     storage = FallbackStorage()
     storage.stats()["hit"]  # type: ignore[typeddict-item]
