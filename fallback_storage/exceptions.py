@@ -112,6 +112,25 @@ class BackendUnavailable(FallbackStorageError, ConnectionError):
         return type(self), (self.backend, self.cause)
 
 
+class OriginError(FallbackStorageError, OSError):
+    """Raised when a site's answer over HTTP does not say whether it has a file.
+
+    ``reason`` says what it was, and what to do; ``code`` is the status, if there was one.
+    """
+
+    def __init__(self, reason: str, code: int | None = None) -> None:
+        super().__init__(f"The site gives no answer: {reason}.")
+        self.reason = reason
+        self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason, self.code)
+
+
+class OriginUnreachableError(OriginError, ConnectionError):
+    """Raised when a site cannot be reached over HTTP, or cannot answer now."""
+
+
 class ContradictoryAnswerError(FallbackStorageError, OSError):
     """Raised when a backend says "no such file", and then that the file is there."""
 

@@ -102,3 +102,8 @@ def chain_class_of(path: object) -> type | None:
     """Return the class that a path names if it is FallbackStorage or a subclass."""
     found = class_of(path)
     return found if found and issubclass(found, class_of(CHAIN_CLASS) or ()) else None
+
+
+def uses_time_zones() -> bool:
+    """Whether times are aware, by ``USE_TZ``."""
+    return bool(settings.USE_TZ)

@@ -1,0 +1,275 @@
+"""One site over HTTP: requests below its base URL, and what its answers mean.
+
+Only GET and HEAD. What is sent to protect the site (headers, credentials) goes to its
+own scheme, host and port; a redirect is followed within these, and to what the options
+name. Nothing is tried again but a request on a connection that the server had closed
+meanwhile. What real servers and clients do here is in docs/http.rst.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+import threading
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urljoin, urlsplit
+
+from urllib3 import exceptions as problems
+
+from fallback_storage.exceptions import OriginError, OriginUnreachableError
+from fallback_storage.http.clock import Pools, deadline
+from fallback_storage.utils import forks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from types import TracebackType
+
+    Site = tuple[str, str | None, int | None]
+
+MAX_REDIRECTS: Final = 5
+PORTS: Final = {"http": 80, "https": 443}
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+HERE: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
+GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+BUSY: Final = HTTPStatus.TOO_MANY_REQUESTS
+
+# What to do about a status that is no answer.
+ADVICE: Final[Mapping[int, str]] = {
+    401: "it asks for credentials: write auth, or headers",
+    403: "it refuses; if it does so for files that are not there, write ABSENT_ON_403",
+    407: "a proxy asks for credentials",
+    BUSY: "it wants to be asked less: lower max_requests",
+}
+
+
+class Answer:
+    """What a site answered; its body is still to come. A context manager.
+
+    ``redirected``: another URL answered than the one that was asked for. ``slots``: where
+    there is room for one more request when this is closed.
+    """
+
+    def __init__(
+        self, response: Any, slots: threading.Semaphore, *, redirected: bool
+    ) -> None:
+        self.status: int = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.redirected = redirected
+        self.response = response
+        self._slots: threading.Semaphore | None = slots
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def media_type(self) -> str:
+        """The type of its content, without parameters, in lower case."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    def close(self) -> None:
+        """Give up what of the body was not read, and make room for another request."""
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            try:
+                # A connection with nothing left to read has gone back to the pool.
+                self.response.close()
+            finally:
+                slots.release()
+
+    # A download that nobody ended must not take the room of others for ever.
+    __del__ = close
+
+
+class Origin:
+    """Sends requests to a site. Thread-safe; a forked child has connections of its own.
+
+    ``timeout``: seconds until the head of an answer is there, and between two parts of
+    its body. ``redirects``: other sites, as ``https://host``, to which it may redirect.
+    ``requests``: how many there may be at the same time.
+    """
+
+    def __init__(  # noqa: PLR0917
+        self,
+        base_url: str,
+        timeout: float,
+        headers: Mapping[str, str],
+        auth: tuple[str, str] | None,
+        user_agent: str,
+        verify: bool | str,
+        redirects: Collection[str],
+        requests: int,
+    ) -> None:
+        self._home = site_of(base_url)
+        self._timeout = timeout
+        # Bytes as they are stored; and nobody is told what only the site may know.
+        self._common = {"Accept-Encoding": "identity", "User-Agent": user_agent}
+        self._headers = dict(headers)
+        if auth is not None:
+            pair = base64.b64encode(":".join(auth).encode()).decode("ascii")
+            self._headers["Authorization"] = f"Basic {pair}"
+        self._verify = verify
+        self._sites = {self._home, *map(site_of, redirects)}
+        self._requests = requests
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """Begin without connections: those of the parent are its own."""
+        trust: dict[str, Any] = {}
+        if self._verify is False:
+            trust["cert_reqs"] = "CERT_NONE"
+        elif isinstance(self._verify, str):
+            trust["ca_certs"] = self._verify
+        self._pools = Pools(
+            num_pools=len(self._sites),
+            maxsize=self._requests,
+            timeout=self._timeout,
+            retries=False,
+            **trust,
+        )
+        self._slots = threading.BoundedSemaphore(self._requests)
+
+    def close(self) -> None:
+        """Close the connections that wait for requests."""
+        self._pools.clear()
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        also: Collection[int] = (),
+    ) -> Answer:
+        """Return the answer to a request, which says that the file is there.
+
+        ``also``: statuses that say so, beside 200 and 206. Raises ``FileNotFoundError``
+        if it says that it is not, ``OriginError`` for every other answer, and
+        ``OriginUnreachableError`` if there is none.
+        """
+        slots = self._slots
+        if not slots.acquire(timeout=self._timeout):
+            raise OriginError(
+                f"{self._requests} requests are under way already (max_requests)"
+            )
+        try:
+            response, redirected = self._follow(method, url, headers or {})
+        except BaseException:
+            slots.release()
+            raise
+        answer = Answer(response, slots, redirected=redirected)
+        if answer.status not in also:
+            try:
+                _judge(answer.status)
+            except OSError:
+                answer.close()
+                raise
+        return answer
+
+    def _follow(
+        self, method: str, url: str, headers: Mapping[str, str]
+    ) -> tuple[Any, bool]:
+        asked = url
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._send(method, url, headers)
+            location = response.headers.get("Location")
+            if response.status not in REDIRECTS or not location:
+                return response, url != asked
+            response.close()
+            url = self._target(url, location, asked)
+        raise OriginError("it redirects again and again")
+
+    def _target(self, url: str, location: str, asked: str) -> str:
+        """Return where a redirect leads.
+
+        Raises ``FileNotFoundError`` if that says that a directory has the name, and
+        ``OriginError`` if it must not be followed.
+        """
+        try:
+            target = urljoin(url, location).partition("#")[0]
+            parts, site = urlsplit(target), site_of(target)
+        except ValueError:
+            raise OriginError("it redirects to what is no URL") from None
+        if parts.path == f"{urlsplit(asked).path}/":
+            raise _missing()
+        scheme, host, port = site
+        if scheme != "https" and (scheme != "http" or self._home[0] != "http"):
+            raise OriginError(f"it redirects to another scheme ({scheme})")
+        if site not in self._sites or "@" in parts.netloc:
+            raise OriginError(
+                f"it redirects to {scheme}://{host}:{port}; if that is right, name it in "
+                "redirects"
+            )
+        return target
+
+    def _send(self, method: str, url: str, headers: Mapping[str, str]) -> Any:
+        own = self._headers if site_of(url) == self._home else {}
+        sent = {**self._common, **own, **headers}
+        for is_last in (False, True):
+            try:
+                with deadline(self._timeout):
+                    response = self._pools.request(
+                        method,
+                        url,
+                        headers=sent,
+                        redirect=False,
+                        preload_content=False,
+                        decode_content=False,
+                    )
+                    if method == "HEAD":
+                        response.read()  # nothing: the connection can be used again
+                    return response
+            except problems.ProtocolError as error:
+                # It had closed the connection, which was kept from the last request.
+                closed = any(isinstance(each, ConnectionError) for each in error.args)
+                if is_last or not closed:
+                    raise translated(error) from error
+            except problems.HTTPError as error:
+                raise translated(error) from error
+        raise AssertionError("the last try returns or raises")
+
+
+def translated(error: problems.HTTPError | TimeoutError) -> OriginError:
+    """Return what a client's error means; theirs are no ``OSError``."""
+    if isinstance(error, problems.SSLError):
+        return OriginError(
+            "its certificate is not accepted: write the path of its authority's "
+            "certificates as verify"
+        )
+    if isinstance(error, problems.TimeoutError | TimeoutError):
+        return OriginUnreachableError("it did not answer in time")
+    return OriginUnreachableError(type(error).__name__)
+
+
+def _judge(status: int) -> None:
+    """Raise what an answer's status says, unless that is: here it is."""
+    if status in HERE:
+        return
+    if status in GONE:
+        raise _missing()
+    reason = f"it answers {status}"
+    if status in ADVICE:
+        reason += f"; {ADVICE[status]}"
+    unreachable = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == BUSY
+    kind = OriginUnreachableError if unreachable else OriginError
+    raise kind(reason, status)
+
+
+def _missing() -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def site_of(url: str) -> Site:
+    """Return scheme, host and port of a URL. Raises ``ValueError`` if it is none."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    return scheme, parts.hostname, parts.port or PORTS.get(scheme)

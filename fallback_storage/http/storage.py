@@ -1,0 +1,286 @@
+"""A public site as a storage: what its visitors can read, and nothing else."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import tempfile
+from contextlib import closing
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from functools import cached_property
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from django.core.files.base import File
+from django.core.files.storage import Storage
+from django.utils import timezone
+from django.utils.deconstruct import deconstructible
+from django.utils.encoding import filepath_to_uri
+from django.utils.http import parse_http_date_safe
+
+from fallback_storage.chain.names import clean_name
+from fallback_storage.conf.settings import uses_time_zones
+from fallback_storage.exceptions import OriginError
+from fallback_storage.http import options as checked
+from fallback_storage.utils.spools import SPOOL_MEMORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from fallback_storage.http.body import Body
+    from fallback_storage.http.origin import Answer, Origin
+    from fallback_storage.http.soft import SoftNotFound
+
+# What may answer that it does not allow HEAD.
+NO_HEAD: Final = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
+ONE_BYTE: Final = {"Range": "bytes=0-0"}
+# The answer to which is this for an empty file.
+NOTHING_THERE: Final = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
+CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/")
+
+
+@deconstructible(path="fallback_storage.http.HTTPStorage")
+class HTTPStorage(Storage):
+    """Files below a URL, read over plain HTTP. Nothing is ever written to it.
+
+    ``base_url``: where they are, as their own storage's ``base_url`` says it.
+    ``timeout``: seconds for the head of an answer, and between two parts of a body; a
+    body slower than 1 kB a second is given up. ``headers``, ``auth`` (user and
+    password): sent to the scheme, host and port of ``base_url`` only. ``verify``: False,
+    or the path of a file with certificates of authorities. ``max_size``: bytes of a
+    file. ``prefixes``: if given, only names that begin with one of these are asked for;
+    ``exclude``: patterns (``fnmatch``) of names that are not. ``max_requests``: at the
+    same time. ``redirects``: other sites (``https://host``) it may redirect to.
+
+    Raises ``ConfigurationError`` for options that cannot be right. The methods raise
+    ``FileNotFoundError``, ``OriginError``, and ``OriginUnreachableError`` where asking
+    later may help.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        timeout: float = 4.0,
+        headers: Mapping[str, str] | None = None,
+        auth: Sequence[str] | None = None,
+        verify: bool | str = True,
+        user_agent: str = "django-fallback-storage",
+        max_size: int = 1 << 30,
+        prefixes: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        max_requests: int = 8,
+        redirects: Sequence[str] = (),
+    ) -> None:
+        given = {key: value for key, value in locals().items() if key != "self"}
+        given.pop("__class__", None)
+        checked.refuse_mistakes(given)
+        checked.refuse_client()
+        self.base_url = f"{str(base_url).rstrip('/')}/"
+        self._timeout = timeout
+        self._headers = headers or {}
+        self._auth = None if auth is None else (auth[0], auth[1])
+        self._verify = verify
+        self._user_agent = user_agent
+        self._max_size = max_size
+        self._prefixes = None if prefixes is None else tuple(prefixes)
+        self._exclude = tuple(exclude)
+        self._max_requests = max_requests
+        self._redirects = tuple(redirects)
+        self._allows_head = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made from; connections are its own."""
+        own = {"_origin", "_soft"}
+        return {key: self.__dict__[key] for key in self.__dict__ if key not in own}
+
+    @cached_property
+    def _origin(self) -> Origin:
+        from fallback_storage.http.origin import Origin
+
+        return Origin(
+            self.base_url,
+            timeout=self._timeout,
+            headers=self._headers,
+            auth=self._auth,
+            user_agent=self._user_agent,
+            verify=self._verify,
+            redirects=self._redirects,
+            requests=self._max_requests,
+        )
+
+    @cached_property
+    def _soft(self) -> SoftNotFound:
+        from fallback_storage.http.soft import SoftNotFound
+
+        return SoftNotFound(lambda name: self._head(self._quoted(name)))
+
+    # What Django asks
+
+    def url(self, name: str | None, parameters: Any = None) -> str:
+        """Return where a file is, or would be. Makes no request.
+
+        Raises ``SuspiciousFileOperation`` for names that leave the base URL.
+        """
+        return self._quoted(clean_name(name or ""))
+
+    def exists(self, name: str) -> bool:
+        """Whether the site has the file: by a HEAD."""
+        try:
+            self._look(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file.
+
+        Raises ``NotImplementedError`` if the site does not tell.
+        """
+        from fallback_storage.http.body import length_of
+
+        length = length_of(self._look(name), name)
+        if length is None:
+            raise NotImplementedError("The site does not tell the size of this file.")
+        return length
+
+    def get_modified_time(self, name: str) -> datetime:
+        """Return when a file was modified last; aware if ``USE_TZ`` is True.
+
+        Raises ``NotImplementedError`` if the site does not tell.
+        """
+        told = parse_http_date_safe(self._look(name).headers.get("Last-Modified", ""))
+        if told is None:
+            raise NotImplementedError("The site does not tell the time of this file.")
+        moment = datetime.fromtimestamp(told, UTC)
+        return moment if uses_time_zones() else timezone.make_naive(moment)
+
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        """Return a file with all of its content; half of it is an error."""
+        if set(mode) & set("wax+"):
+            raise NotImplementedError("This storage is read-only.")
+        spool: Any = tempfile.SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115
+        try:
+            with closing(self._get(name)) as body:
+                for part in body:
+                    spool.write(part)
+            spool.seek(0)
+        except BaseException:
+            spool.close()
+            raise
+        return File(spool if "b" in mode else io.TextIOWrapper(spool, "utf-8"), name)
+
+    def _save(self, name: str, content: Any) -> str:
+        raise NotImplementedError("This storage is read-only.")
+
+    def delete(self, name: str) -> None:
+        """Raise ``NotImplementedError``: nothing can be deleted."""
+        raise NotImplementedError("This storage is read-only.")
+
+    # What a view reads
+
+    def stream(
+        self, name: str, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        """Return an iterator over a file's bytes from ``start`` to before ``stop``.
+
+        The site was asked when this returns. Raises ``NotImplementedError`` if it sends
+        no part of a file. Closing the iterator gives up the rest.
+        """
+        return iter(self._get(name, start, stop))
+
+    def _get(self, name: str, start: int = 0, stop: int | None = None) -> Body:
+        from fallback_storage.http.body import Body
+
+        headers = {}
+        is_part = start > 0 or stop is not None
+        if is_part:
+            last = "" if stop is None else stop - 1
+            headers["Range"] = f"bytes={start}-{last}"
+        answer = self._origin.ask("GET", self._address(name), headers)
+        try:
+            self._soft.refuse(name, answer)
+            _refuse_other_part(answer, start if is_part else None)
+        except BaseException:
+            answer.close()
+            raise
+        return Body(answer, name, timeout=self._timeout, max_size=self._max_size)
+
+    # Questions
+
+    def _look(self, name: str) -> Answer:
+        """Return the head of the answer for a file that is there."""
+        answer = self._head(self._address(name))
+        self._soft.refuse(name, answer)
+        return answer
+
+    def _head(self, url: str) -> Answer:
+        if self._allows_head:
+            try:
+                with self._origin.ask("HEAD", url) as answer:
+                    return answer
+            except OriginError as error:
+                if error.code not in NO_HEAD:
+                    raise
+        with self._origin.ask("GET", url, ONE_BYTE, {NOTHING_THERE}) as answer:
+            self._allows_head = False
+            return answer
+
+    def _address(self, name: str) -> str:
+        """Return the URL of a name that may be asked for.
+
+        Raises ``FileNotFoundError`` for one that may not: there is no such file here.
+        """
+        clean = clean_name(name)
+        asked = self._prefixes is None or clean.startswith(self._prefixes)
+        if (
+            not asked
+            or not clean
+            or clean.endswith("/")
+            or any(fnmatchcase(clean, pattern) for pattern in self._exclude)
+            or _means_another(clean)
+        ):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        return self._quoted(clean)
+
+    def _quoted(self, name: str) -> str:
+        return self.base_url + filepath_to_uri(name)
+
+
+# Where users import it from; the table of profiles knows it by that.
+HTTPStorage.__module__ = "fallback_storage.http"
+
+
+def _means_another(name: str) -> bool:
+    """Whether a server that decodes a name once too often takes it for another path.
+
+    Or whether it holds what ends a line of a request.
+    """
+    decoded = name
+    while decoded != (once_more := unquote(decoded)):
+        decoded = once_more
+    if CONTROLS.search(decoded):
+        return True
+    parts = decoded.replace("\\", "/").split("/")
+    return decoded != name and (
+        len(parts) != name.count("/") + 1 or bool({"", ".", ".."} & set(parts))
+    )
+
+
+def _refuse_other_part(answer: Answer, start: int | None) -> None:
+    """Raise if an answer is not for what was asked; ``start`` None: the whole file."""
+    is_part = answer.status == HTTPStatus.PARTIAL_CONTENT
+    if start is None:
+        if is_part:
+            raise OriginError("it sends a part of the file, unasked")
+        return
+    if not is_part or answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise NotImplementedError("The site sends no parts of this file.")
+    sent = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
+    if sent is None or int(sent[1]) != start:
+        raise OriginError("it sends another part of the file than was asked for")
