@@ -150,6 +150,13 @@ class Backend:
             return storage
 
     def _refuse_vain_option(self, storage: Storage, profile: Profile) -> None:
+        if not (profile.writable or self.read_only):
+            raise ConfigurationError(
+                Mistake.WRONG_VALUE,
+                f"{self.where}['READ_ONLY']",
+                f"is not True, but nothing can be written to {class_path(storage.__class__)}.",
+                "Write READ_ONLY: True.",
+            )
         if self.policy.absent_on_403 and not profile.is_denied:
             raise ConfigurationError(
                 Mistake.WRONG_VALUE,

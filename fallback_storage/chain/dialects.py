@@ -155,6 +155,11 @@ def denies(get: Callable[[Any, str], Any]) -> Callable[[Any, str, Exception], bo
     return is_denied
 
 
+def takes_refusal_for_absence(storage: Any, name: str, error: Exception) -> bool:
+    """Whether a 403 means "not there": of a public site, where it was said to."""
+    return True
+
+
 def _s3_code(error: Any) -> str:
     """Return the code of an error of botocore, or of minio."""
     response = getattr(error, "response", None)

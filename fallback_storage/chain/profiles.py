@@ -46,6 +46,7 @@ class Profile:
     ``headers_of``: what is kept beside the content of a file that it opened, and what
     fetches its bytes where it gives others; ``save_with_headers``: saves with that.
     ``place_is_all``: where its files are says which files it has.
+    ``writable``: something can be written to it.
     """
 
     concurrent: bool = False
@@ -57,6 +58,7 @@ class Profile:
     place_is_all: bool = False
     wants_bytes: bool = False
     whole: bool = False
+    writable: bool = True
     keeps_whiteouts: bool = True
     listdir: Callable[[Any, str], dialects.Listing] | None = None
     answers_always: tuple[str, ...] = ()
@@ -143,6 +145,13 @@ PROFILES: Mapping[str, Profile] = {
         loses_writes=True,
         listdir=dialects.collection,
         ask_again=dialects.propfind,
+    ),
+    "fallback_storage.http.HTTPStorage": Profile(
+        concurrent=True,
+        whole=True,
+        writable=False,
+        is_denied=dialects.takes_refusal_for_absence,
+        permission="access",
     ),
     "minio_storage.storage.MinioStorage": Profile(
         wants_bytes=True,

@@ -12,7 +12,7 @@ from django.utils.functional import LazyObject
 from django.utils.module_loading import import_string
 
 from fallback_storage.chain.backend import Policy
-from fallback_storage.chain.profiles import Profile
+from fallback_storage.chain.profiles import DJANGO, PROFILES, Profile, profile_of
 from fallback_storage.conf.messages import (
     lineage,
     presentable_cause,
@@ -160,7 +160,9 @@ def _conflicts(entry: Mapping[str, Any], where: str) -> Iterator[ConfigurationEr
             "has an empty NAME.",
             "Leave NAME out, or fill it.",
         )
-    elif entry.get("ABSENT_ON_403") and not entry.get("READ_ONLY"):
+    elif entry.get("ABSENT_ON_403") and not entry.get(
+        "READ_ONLY", _is_never_written(entry)
+    ):
         yield ConfigurationError(
             Mistake.WRONG_VALUE,
             f"{where}['ABSENT_ON_403']",
@@ -230,7 +232,9 @@ def _spec(entry: Any, where: str) -> BackendSpec:
     # LazyObject first, here as well.
     if isinstance(entry, LazyObject | Storage):
         build = partial(build_call, lambda: entry, where, {})
-        return BackendSpec(type(entry).__name__, where, build)
+        built = isinstance(entry, Storage)  # asking default_storage would build it
+        policy = Policy(None if not built or profile_of(entry).writable else True)
+        return BackendSpec(type(entry).__name__, where, build, policy)
     entry = _written_out(entry)
     if not isinstance(entry, dict):
         name = getattr(entry, "__name__", type(entry).__name__)
@@ -252,13 +256,23 @@ def _spec(entry: Any, where: str) -> BackendSpec:
         where,
         build,
         Policy(
-            **{key.lower(): entry[key] for key in POLICY_KEYS if key in entry},
+            **{
+                **({"read_only": True} if _is_never_written(entry) else {}),
+                **{key.lower(): entry[key] for key in POLICY_KEYS if key in entry},
+            },
             profile=_profile(entry),
         ),
         (path, options),
         given_name="ALIAS" in entry or "NAME" in entry,
         another=another,
     )
+
+
+def _is_never_written(entry: Mapping[str, Any]) -> bool:
+    """Whether its class takes no writes, as far as that is known by its path."""
+    described = aliases().get(entry.get("ALIAS", ""), entry)
+    path = described.get("BACKEND") if isinstance(described, dict) else None
+    return isinstance(path, str) and not PROFILES.get(path, DJANGO).writable
 
 
 def _profile(entry: Mapping[str, Any]) -> dict[str, Any]:
