@@ -6,7 +6,11 @@ a place of its own in them, so nothing is flushed.
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
+import hashlib
 import importlib.util
+import ipaddress
 import os
 import platform
 import secrets
@@ -173,3 +177,118 @@ class WebDAVServer(RealServer):
 
     def is_ready(self):
         return status_of(self.port, "/", "PROPFIND") == 207
+
+
+class NginxServer(RealServer):
+    """A site by nginx (Debian), over HTTP and HTTPS, with what sites do.
+
+    ``/media/`` has the files; ``/closed/`` asks for a password, ``/app/`` answers
+    everything with a page, ``/moved/`` redirects to ``/media/``, ``/parts/`` knows no
+    ranges. Style sheets are compressed for who takes them so.
+    """
+
+    port_names = ("port", "tls_port")
+    user = "visitor"
+
+    def command(self):
+        program = find_program("nginx", "on Debian: apt-get install nginx-light")
+        write_certificate(self.certificate, self.directory / "key.pem")
+        digest = base64.b64encode(
+            hashlib.sha1(self.password.encode()).digest()
+        ).decode()
+        (self.directory / "users").write_text(f"{self.user}:{{SHA}}{digest}\n")
+        (self.folder / "page.html").write_text("<html>the app</html>")
+        (self.directory / "nginx.conf").write_text(
+            NGINX.format(
+                folder=self.folder,
+                here=self.directory,
+                user="user root;" if os.geteuid() == 0 else "",
+                **self.ports,
+            )
+        )
+        return [
+            program,
+            "-p",
+            str(self.directory),
+            "-c",
+            "nginx.conf",
+            "-e",
+            "error.log",
+        ]
+
+    def is_ready(self):
+        return status_of(self.port, "/media/page.html") == 200
+
+    @property
+    def certificate(self):
+        return self.directory / "certificate.pem"
+
+    @property
+    def tls_port(self):
+        return self.ports["tls_port"]
+
+
+NGINX = """
+{user}
+daemon off;
+master_process off;
+pid {here}/nginx.pid;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {here}/body;
+    proxy_temp_path {here}/proxy;
+    fastcgi_temp_path {here}/fastcgi;
+    uwsgi_temp_path {here}/uwsgi;
+    scgi_temp_path {here}/scgi;
+    types {{ image/jpeg jpg; text/html html; text/css css; }}
+    gzip on;
+    gzip_types text/css;
+    server {{
+        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{tls_port} ssl;
+        ssl_certificate {here}/certificate.pem;
+        ssl_certificate_key {here}/key.pem;
+        location /media/ {{ alias {folder}/; }}
+        location /closed/ {{
+            alias {folder}/; auth_basic closed; auth_basic_user_file {here}/users;
+        }}
+        location /app/ {{ root {folder}; try_files $uri /page.html; }}
+        location = /page.html {{ root {folder}; }}
+        location /moved/ {{ rewrite ^/moved/(.*)$ /media/$1 redirect; }}
+        location /parts/ {{ alias {folder}/; max_ranges 0; }}
+    }}
+}}
+"""
+
+
+def write_certificate(path, key_path):
+    """Write a certificate for loopback that signs itself, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address(HOST))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
