@@ -232,8 +232,9 @@ def _spec(entry: Any, where: str) -> BackendSpec:
     # LazyObject first, here as well.
     if isinstance(entry, LazyObject | Storage):
         build = partial(build_call, lambda: entry, where, {})
-        built = isinstance(entry, Storage)  # asking default_storage would build it
-        policy = Policy(None if not built or profile_of(entry).writable else True)
+        # What is lazy would be built by the question.
+        lazy = isinstance(entry, LazyObject)
+        policy = Policy(None if lazy or profile_of(entry).writable else True)
         return BackendSpec(type(entry).__name__, where, build, policy)
     entry = _written_out(entry)
     if not isinstance(entry, dict):
