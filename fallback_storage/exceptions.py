@@ -60,6 +60,8 @@ class Mistake(StrEnum):
     BAD_CACHE = "fallback_storage.E025"
     # The overlay
     NO_WHITEOUTS = "fallback_storage.E026"
+    # Tenants
+    BAD_VARY = "fallback_storage.E027"
 
 
 class ConfigurationError(FallbackStorageError, ImproperlyConfigured):

@@ -41,6 +41,7 @@ from fallback_storage.signals import resolved
 from fallback_storage.utils import forks
 from fallback_storage.utils.living import Living
 from fallback_storage.utils.locks import choices, saving
+from fallback_storage.utils.tenants import operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -187,12 +188,15 @@ class FallbackStorage(Storage):
     def forget(self, *names: StrPath) -> None:
         """Forget what is known of names that were changed behind this package's back."""
         cleaned = affected(*map(self._clean, names))
-        self._get_engine()  # its memo is known from now on, if it was not yet
-        invalidate(cleaned)
+        # (With the engine its memo is known, if it was not yet.)
+        with operation(self._get_engine().memo.vary):
+            invalidate(cleaned)
 
     def forget_all(self) -> None:
         """Forget what is known of every name of this chain, wherever that is kept."""
-        self._get_engine().memo.forget_all()
+        memo = self._get_engine().memo
+        with operation(memo.vary):
+            memo.forget_all()
 
     def hidden(self) -> Iterator[str]:
         """Yield the names that were deleted but that a read-only backend may hold."""
@@ -243,10 +247,11 @@ class FallbackStorage(Storage):
     def _probe(self, name: StrPath, *, live: bool, names: bool) -> Outcome:
         # What a chain asks that this one is a backend of; see ``Walk``.
         engine = self._get_engine()
-        if live:
-            walk = engine.namer.find(self._clean(name))
-        else:
-            walk = engine.resolver.locate(self._clean(name), names=names)
+        with operation(engine.memo.vary):
+            if live:
+                walk = engine.namer.find(self._clean(name))
+            else:
+                walk = engine.resolver.locate(self._clean(name), names=names)
         if walk.last in walk.ends:
             return walk.last
         if walk.failed or walk.unsupported:
@@ -255,7 +260,9 @@ class FallbackStorage(Storage):
 
     def _look_again(self, name: StrPath) -> Outcome:
         # The same, of a file that it remembers to be here.
-        return self._get_engine().resolver.look_again(self._clean(name))
+        engine = self._get_engine()
+        with operation(engine.memo.vary):
+            return engine.resolver.look_again(self._clean(name))
 
     def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:
         """Return the URL that the holder gives; made afresh at every call.
@@ -369,9 +376,11 @@ class FallbackStorage(Storage):
         Tries the writable backends in order until one succeeds.
         """
         clean = self._clean(content.name if name is None else name)
-        self._get_engine().writer.require_writable("save", clean)
-        with saving(clean), choices.scope(max_length):
-            return super().save(clean, content, max_length=max_length)
+        engine = self._get_engine()
+        with operation(engine.memo.vary):
+            engine.writer.require_writable("save", clean)
+            with saving(clean), choices.scope(max_length):
+                return super().save(clean, content, max_length=max_length)
 
     def delete(self, name: StrPath | None) -> None:
         """Delete from the first writable backend that can, or as ``on_delete`` says."""

@@ -14,9 +14,11 @@ from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.utils.living import Living
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
     from fallback_storage.cache.stores.base import Store
+
+    Places = Sequence[tuple[Store, Hashable]]
 
 
 class HasStore(Protocol):
@@ -65,18 +67,30 @@ def stores() -> Sequence[Store]:
     return list({id(memo.store): memo.store for memo in memos}.values())
 
 
-def invalidate(names: Collection[str]) -> None:
+def places() -> Places:
+    """Return where a write of this moment would be announced, to do that later."""
+    found = ((store, store.place()) for store in stores())
+    return [(store, place) for store, place in found if place is not None]
+
+
+def invalidate(names: Collection[str], at: Places = ()) -> None:
     """Forget names in every memo of this process, and in the stores they share.
 
-    Call it after the backends were changed and before the caller is told so.
+    Call it after the backends were changed and before the caller is told so. ``at``: in
+    these stores, in these places (see ``Store.place``).
     """
     voided = (EVERY, *names)
+    there = {id(store): place for store, place in at}
     with ExitStack() as stack:
         # All of them, also when one is interrupted (Ctrl-C): that is raised at the end.
         # The last to be called comes first.
         stack.callback(snapshots.invalidate, names)
         for store in reversed(stores()):
-            stack.callback(store.invalidate, voided)
+            place = there.get(id(store))
+            if place is None:
+                stack.callback(store.invalidate, voided)
+            else:
+                stack.callback(store.invalidate_at, place, voided)
 
 
 def invalidate_all() -> None:

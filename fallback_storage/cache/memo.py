@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from fallback_storage.cache.counters import Tally
     from fallback_storage.cache.stores.base import Lease, Store
+    from fallback_storage.utils.tenants import Vary
 
     Owner = TypeVar("Owner")
 
@@ -47,6 +48,7 @@ class Memo:
 
     ``ttl`` and ``negative_ttl`` are seconds: of what is known, and of "no backend
     holds it". Zero remembers nothing of that kind. ``depth``: see ``invalidation``.
+    ``vary``: what tells tenants apart; ``store`` keeps them apart by it.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class Memo:
         clock: Callable[[], float] = time.monotonic,
         tally: Tally | None = None,
         depth: Callable[[], int] = lambda: 0,
+        vary: Vary | None = None,
     ) -> None:
         self.store = store
+        self.vary = vary
         self.remembers = ttl > 0
         self._chain_length = chain_length
         self._ttl = ttl
@@ -89,7 +93,7 @@ class Memo:
         """
         code = self.store.peek(name)
         if code is None:
-            for snapshot in snapshots.current(self._token):
+            for snapshot in snapshots.current(self._whose()):
                 code = snapshot.peek(name)
                 if code is not None:
                     self._counters.add("negative_hits" if code == NOWHERE else "hits")
@@ -191,12 +195,16 @@ class Memo:
         Process memory needs no snapshot.
         """
         if self.is_shared:
-            snapshots.begin(self._token, self._clock)
+            snapshots.begin(self._whose(), self._clock)
 
     def keep(self, codes: Mapping[str, int]) -> None:
         """Keep codes in this request's snapshot, if one was begun."""
-        for snapshot in snapshots.current(self._token)[:1]:
+        for snapshot in snapshots.current(self._whose())[:1]:
             snapshot.keep(codes)
+
+    def _whose(self) -> object:
+        """Return what stands for this memo, and this tenant of it, in a request."""
+        return (self._token, self.vary.digest()) if self.vary else self._token
 
     def forget(self, names: Collection[str]) -> None:
         """Forget names, in this memo only."""

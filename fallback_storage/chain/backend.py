@@ -107,6 +107,8 @@ class Backend:
         self.may_list = True
         # Chains within its storage, one in the other. None, before that was built.
         self.depth = 0
+        # Whether it is known by now to be another place for another tenant.
+        self.place_varies = False
         self.calls = 0
         self.failures = 0
         self.seconds = 0.0
@@ -139,12 +141,14 @@ class Backend:
             storage = self._build()
             profile = self._profile_of(storage)
             self._refuse_vain_option(storage, profile)
+            self.place_varies = profile.place_varies
             if not profile.thread_safe:
                 lent: Any = Instances(self.name, storage, profile, self._another)
                 return lent  # type: ignore[no-any-return]
             # The checks build for nobody, and look for themselves at what is within.
             for inner in entries_of(storage) if self.owner else ():
                 _ = inner.storage
+                self.place_varies |= inner.place_varies
                 self.depth = max(self.depth, inner.depth + 1)
                 invalidation.note_nesting()
             return storage

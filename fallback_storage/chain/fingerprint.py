@@ -18,32 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.crypto import salted_hmac
 
-from fallback_storage.chain.profiles import class_path
+from fallback_storage.chain.profiles import PLACES, class_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fallback_storage.chain.backend import Backend
 
-# Attributes by which storages say where their files are, also if a setting said so.
-PLACES = (
-    "location",
-    "base_location",
-    "bucket_name",
-    "endpoint_url",
-    "account_name",
-    "azure_container",
-    "root_path",
-    "host",
-    "_host",
-    "_root_path",
-)
 
-
-def fingerprint(backends: Iterable[Backend], *, whiteouts: bool = False) -> str:
+def fingerprint(
+    backends: Iterable[Backend], *, whiteouts: bool = False, vary: str = ""
+) -> str:
     """Return the digest of a chain: 32 hexadecimal digits. Builds its storages.
 
-    ``whiteouts``: whether what its read-only backends hold may be hidden.
+    ``whiteouts``: whether what its read-only backends hold may be hidden. ``vary``: what
+    tells apart the tenants, if there are any.
     """
     parts = [
         (
@@ -54,7 +43,7 @@ def fingerprint(backends: Iterable[Backend], *, whiteouts: bool = False) -> str:
         )
         for backend in backends
     ]
-    parts.append((whiteouts,))
+    parts.append((whiteouts, vary) if vary else (whiteouts,))
     digest = salted_hmac(
         "fallback_storage.fingerprint", repr(parts), algorithm="sha256"
     )
@@ -90,7 +79,9 @@ def _describe_backend(backend: Backend) -> Any:
         return [_only_here()]
     origin = _describe(backend.origin) or _constructor_arguments(storage)
     klass = class_path(storage.__class__)
-    places = [(place, _describe(getattr(storage, place, None))) for place in PLACES]
+    # What is computed is the place of whoever comes first.
+    steady = () if backend.profile.place_varies else PLACES
+    places = [(place, _describe(getattr(storage, place, None))) for place in steady]
     return klass, origin, places
 
 

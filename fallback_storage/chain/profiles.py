@@ -8,12 +8,14 @@ taken to keep Django's contract. An entry of a chain overrides its row by ``PROF
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from inspect import getattr_static
+from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.chain import dialects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Profile:
     that ends its connections.
     ``headers_of``: what is kept beside the content of a file that it opened, and what
     fetches its bytes where it gives others; ``save_with_headers``: saves with that.
-    ``place_is_all``: where its files are says which files it has.
+    ``place_is_all``: where its files are says which files it has. ``place_varies``: that
+    is computed at each call, and may be another place for another tenant.
     ``writable``: something can be written to it.
     """
 
@@ -56,6 +59,7 @@ class Profile:
     lists_flat: bool = False
     loses_writes: bool = False
     place_is_all: bool = False
+    place_varies: bool = False
     wants_bytes: bool = False
     whole: bool = False
     writable: bool = True
@@ -76,6 +80,26 @@ class Profile:
 
 
 DJANGO = Profile()
+
+# Attributes by which storages say where their files are, also if a setting said so.
+PLACES = (
+    "location",
+    "base_location",
+    "bucket_name",
+    "endpoint_url",
+    "account_name",
+    "azure_container",
+    "root_path",
+    "host",
+    "_host",
+    "_root_path",
+)
+
+# Whose classes compute places from their options and the settings, and not by tenant.
+STEADY = frozenset({"django", "storages", "fallback_storage"})
+
+# What computes nothing when it is read.
+PLAIN = (FunctionType, MemberDescriptorType)
 
 # What a subclass must have as it is for a row's permission to hold for it, too. (What
 # warns of a class is kept for all of its subclasses: a method that calls that of the
@@ -120,6 +144,8 @@ _OF_NAMES = (
     "get_valid_name",
     "url",
 )
+# (Some of them compute it in ``path``.)
+_OF_TENANTS = Profile(place_varies=True)
 _DROPBOX = Profile(
     deletes_trees=True, lazy_open=True, loses_writes=True, wants_bytes=True
 )
@@ -133,6 +159,8 @@ PROFILES: Mapping[str, Profile] = {
     "django.core.files.storage.memory.InMemoryStorage": Profile(
         deletes_trees=True, in_process=True, whole=True
     ),
+    "django_tenants.files.storage.TenantFileSystemStorage": _OF_TENANTS,
+    "django_tenants.files.storages.TenantFileSystemStorage": _OF_TENANTS,
     "django_s3_storage.storage.S3Storage": Profile(
         wants_bytes=True,
         ask_again=dialects.head_object,
@@ -210,6 +238,7 @@ PROFILES: Mapping[str, Profile] = {
         thread_safe=False,
         thread_safe_methods=_OF_NAMES,
     ),
+    "tenant_schemas.storage.TenantFileSystemStorage": _OF_TENANTS,
 }
 
 
@@ -224,8 +253,30 @@ def profile_of(storage: object) -> Profile:
                 for fact, methods in METHODS.items()
                 if any(_is_changed(storage, base, method) for method in methods)
             }
-            return replace(row, **changed)
-    return DJANGO
+            row = replace(row, **changed)
+            break
+    else:
+        row = DJANGO
+    if row.place_varies or _computes_its_place(klass):
+        # Another thread may not know for whom it works.
+        return replace(row, place_varies=True, concurrent=False)
+    return row
+
+
+def _computes_its_place(klass: type) -> bool:
+    """Whether it is a class of somebody's own that says anew each time where it is."""
+    known: Iterator[type] = (
+        base
+        for base in klass.__mro__
+        if base.__module__.partition(".")[0] in STEADY or class_path(base) in PROFILES
+    )
+    base = next(known, object)
+    for place in PLACES:
+        found = getattr_static(klass, place, None)
+        computed = hasattr(type(found), "__get__") and not isinstance(found, PLAIN)
+        if computed and found is not getattr_static(base, place, None):
+            return True
+    return False
 
 
 def _is_changed(storage: object, base: type, method: str) -> bool:

@@ -44,6 +44,8 @@ class Recall:
         # Whether who waits for a walk can find in the memo what it found.
         self.shares = memo.remembers and not self._live
         self._known: dict[int | None, Known] = {}
+        # Of whom it has to be known that they are the same place for everybody.
+        self._steady = () if memo.vary else self._backends
         self.counters = Counters("lost_holders")
 
     def know(self, code: int | None) -> Known:
@@ -154,7 +156,7 @@ class Recall:
         self, walk: Walk, index: int | None, stop: int, known: Known
     ) -> int | None:
         """Return what may be remembered of a walk; None: nothing."""
-        if not walk.certain:
+        if not walk.certain or any(each.place_varies for each in self._steady):
             return None
         if index is None or walk.last is Outcome.TAKEN:
             return self._code_without_holder(walk, stop, known)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Iterable
 
+from fallback_storage.utils.tenants import current
+
 
 class Flight:
     """A walk under way. ``settled`` tells waiters whether to look the name up again."""
@@ -36,11 +38,11 @@ class Flight:
 
 
 class Flights:
-    """The walks under way in this process, of one chain."""
+    """The walks under way in this process, of one chain, each for its tenant."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._flights: dict[Hashable, Flight] = {}
+        self._flights: dict[tuple[str, Hashable], Flight] = {}
         self._landings = 0
 
     @property
@@ -54,7 +56,7 @@ class Flights:
         ``mine``: the caller's, if it is for other keys as well.
         """
         mine = mine or Flight()
-        flight = self._flights.setdefault(key, mine)  # atomic: str and int keys
+        flight = self._flights.setdefault((current(), key), mine)  # atomic: str, int
         return flight, flight is mine
 
     def land(self, key: Hashable, flight: Flight) -> None:
@@ -64,16 +66,17 @@ class Flights:
 
     def land_all(self, keys: Iterable[Hashable], flight: Flight) -> None:
         """End a flight that the caller leads for many keys."""
-        with self._lock:
-            self._landings += 1
-            for key in keys:
-                if self._flights.get(key) is flight:
-                    del self._flights[key]
+        self._take_off(keys, flight)
         flight.land()
 
     def give_up(self, key: Hashable, flight: Flight) -> None:
         """Take a flight off the board: who comes later need not wait for it."""
+        self._take_off((key,), flight)
+
+    def _take_off(self, keys: Iterable[Hashable], flight: Flight) -> None:
+        tenant = current()
         with self._lock:
             self._landings += 1
-            if self._flights.get(key) is flight:
-                del self._flights[key]
+            for key in keys:
+                if self._flights.get((tenant, key)) is flight:
+                    del self._flights[tenant, key]

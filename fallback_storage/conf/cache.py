@@ -30,6 +30,7 @@ CACHE_KEYS: rules.Rules = {
     "NEGATIVE_TTL": (rules.NUMBER, SECONDS),
     "MAX_ENTRIES": (rules.WHOLE_NUMBER, NAMES),
     "NEAR": (rules.FLAG,),
+    "VARY": (rules.TEXT,),
 }
 
 
@@ -40,7 +41,7 @@ class CacheSpec:
     ``alias``: of ``CACHES``; ``client``: dotted path of what returns a client of
     redis-py for it; ``store``: dotted path of a store class; neither: process memory.
     ``near``: process memory in front of a Redis alias. ``ttl`` and ``negative_ttl``
-    are seconds.
+    are seconds. ``vary``: dotted path of what tells tenants apart.
     """
 
     where: str
@@ -51,6 +52,7 @@ class CacheSpec:
     negative_ttl: float = DEFAULT_NEGATIVE_TTL
     max_entries: int = DEFAULT_MAX_ENTRIES
     near: bool = False
+    vary: str | None = None
 
     @property
     def is_shared(self) -> bool:

@@ -18,7 +18,7 @@ from fallback_storage.chain.whiteouts import refuse_home
 from fallback_storage.conf.backends import build_call
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache
 from fallback_storage.conf.memo import mistakes_in_memo
-from fallback_storage.conf.memo_checks import check_memo, check_sharing
+from fallback_storage.conf.memo_checks import check_memo, check_places, check_sharing
 from fallback_storage.conf.messages import quoted
 from fallback_storage.conf.options import (
     build_backends,
@@ -141,6 +141,7 @@ def _warnings(
     if options.cache and options.cache.where != CACHE_SETTING:
         yield from check_memo(options.cache)
     if options.cache:
+        yield from check_places(options.cache, backends)
         yield from check_sharing(options.cache, backends)
 
 

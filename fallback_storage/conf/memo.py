@@ -19,12 +19,14 @@ from fallback_storage.cache.stores.alias import (
     REDIS_BACKENDS,
     build_cache,
     cache_backend,
+    cache_params,
 )
 from fallback_storage.cache.stores.null import NullStore
 from fallback_storage.chain.fingerprint import fingerprint
 from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.utils import forks
+from fallback_storage.utils.tenants import Vary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -79,7 +81,7 @@ class _SharedStores:
             if tally is None:
                 store = self._stores.get(key)
                 if store is None:
-                    inner = _build_bare(spec, chain, clock)
+                    inner = build_apart(spec, chain, clock)
                     store = GuardedStore(inner, clock, owing=self._owing)
                     self._stores[key] = store
                 tally = self._tallies[key] = Tally(store, clock)
@@ -136,18 +138,26 @@ def build_memo(
     ``clock`` gives seconds, for what is in process. ``whiteouts``: whether what
     read-only backends hold may be hidden.
     """
+    nothing = Memo(NullStore(), len(backends), ttl=0, negative_ttl=0)
     if spec is None or cache_backend(spec.alias) == DUMMY_BACKEND:
-        return Memo(NullStore(), len(backends), ttl=0, negative_ttl=0)
+        return nothing
+    vary = _import_vary(spec)
     tally = None
     store: Store
     if spec.is_shared:
-        chain = fingerprint(backends, whiteouts=whiteouts)
+        if vary is None and cache_params(spec.alias).get("KEY_FUNCTION"):
+            build_cache(spec.alias or "")  # raises what is wrong with it
+            return nothing
+        chain = fingerprint(backends, whiteouts=whiteouts, vary=spec.vary or "")
+        if vary is None and any(backend.place_varies for backend in backends):
+            return nothing
         tally = _shared.get(spec, chain, clock)
         store = tally.store
     else:
         from fallback_storage.cache.stores.local import LocalStore
 
-        store = LocalStore(spec.max_entries, clock)
+        # (What varies shows when it is first asked: ``Recall`` looks.)
+        store = _apart(LocalStore(spec.max_entries, clock), vary)
     return Memo(
         store,
         chain_length=len(backends),
@@ -156,12 +166,15 @@ def build_memo(
         clock=clock,
         tally=tally,
         depth=lambda: max(backend.depth for backend in backends),
+        vary=vary,
     )
 
 
 def mistakes_in_memo(spec: CacheSpec | None) -> Iterator[ConfigurationError]:
     """Yield what the first use of a memo would raise. Contacts nothing."""
     try:
+        if spec is not None:
+            _import_vary(spec)
         if spec is not None and spec.is_shared:
             _build_bare(spec, "check", time.monotonic).close()
     except ConfigurationError as mistake:
@@ -190,6 +203,28 @@ def _build_bare(spec: CacheSpec, chain: str, clock: Clock) -> Store:
     from fallback_storage.cache.stores.redis import redis_store
 
     return redis_store(alias, chain, client)
+
+
+def build_apart(spec: CacheSpec, chain: str, clock: Clock) -> Store:
+    """Return the store of a chain, unguarded; with ``VARY`` one for all tenants."""
+    return _apart(_build_bare(spec, chain, clock), _import_vary(spec))
+
+
+def _apart(store: Store, vary: Vary | None) -> Store:
+    if vary is None:
+        return store
+    from fallback_storage.cache.stores.varied import VariedStore
+
+    return VariedStore(store, vary)
+
+
+def _import_vary(spec: CacheSpec) -> Vary | None:
+    if spec.vary is None:
+        return None
+    function = _imported(spec, "VARY")
+    if not callable(function):
+        raise _bad(spec, "VARY", "is no function")
+    return Vary(f"{spec.where}['VARY']", spec.vary, function)
 
 
 def _import_client(spec: CacheSpec) -> Any:
@@ -221,6 +256,7 @@ def _build_custom(spec: CacheSpec, chain: str) -> Store:
 PATHS = {
     "CLIENT": (Mistake.BAD_CLIENT, "a function that returns a client of redis-py"),
     "STORE": (Mistake.BAD_STORE, "a Store subclass"),
+    "VARY": (Mistake.BAD_VARY, "a function without arguments that returns a str"),
 }
 
 

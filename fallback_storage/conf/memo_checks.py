@@ -12,6 +12,7 @@ from fallback_storage.cache.stores.alias import (
     cache_backend,
     cache_params,
 )
+from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.fingerprint import is_shareable
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ TIME_OUTS = ("connect_timeout", "timeout")
 CULLING_BACKENDS = (
     f"{DJANGOS}.db.DatabaseCache",
     f"{DJANGOS}.filebased.FileBasedCache",
+)
+
+VARY_HINT = (
+    "Give {where} the key 'VARY': the dotted path of a function without arguments that "
+    "returns a str, another one for each tenant."
 )
 
 
@@ -70,6 +76,13 @@ def check_memo(spec: CacheSpec) -> Iterator[CheckMessage]:
             "{'connect_timeout': 0.25, 'timeout': 0.25}.",
             id="fallback_storage.W009",
         )
+    if params.get("KEY_FUNCTION") and spec.vary is None:
+        yield CheckWarning(
+            f"{place} has a KEY_FUNCTION: nothing is remembered, for one tenant's workers "
+            "would not hear of what another's write.",
+            hint=VARY_HINT.format(where=spec.where),
+            id="fallback_storage.W017",
+        )
     if spec.negative_ttl > spec.ttl:
         yield CheckWarning(
             f"{spec.where}: NEGATIVE_TTL ({spec.negative_ttl:g} s) is more than TTL "
@@ -78,6 +91,27 @@ def check_memo(spec: CacheSpec) -> Iterator[CheckMessage]:
             hint="Write a NEGATIVE_TTL of a few seconds, no more than TTL.",
             id="fallback_storage.W011",
         )
+
+
+def check_places(
+    spec: CacheSpec, backends: Sequence[Backend]
+) -> Iterator[CheckMessage]:
+    """Yield a warning if the files may be other ones for another tenant."""
+    varying = [repr(backend.name) for backend in backends if _varies(backend)]
+    if varying and spec.vary is None:
+        yield CheckWarning(
+            f"Where the files of {', '.join(varying)} are is computed at each call: "
+            "nothing is remembered of them, for it may be another tenant's.",
+            hint=VARY_HINT.format(where=spec.where)
+            + " Is it the same place for everybody, write "
+            "{'PLACE_VARIES': False} into the entry's PROFILE.",
+            id="fallback_storage.W016",
+        )
+
+
+def _varies(backend: Backend) -> bool:
+    # The checks build chains within chains for nobody.
+    return backend.place_varies or any(map(_varies, entries_of(backend.storage)))
 
 
 def check_sharing(

@@ -269,4 +269,6 @@ def _failed(
 
 
 def _bears_threads(backend: Backend) -> bool:
-    return backend.profile.concurrent or isinstance(backend.storage, FileSystemStorage)
+    # On another thread it may be the place of nobody.
+    is_local = isinstance(backend.storage, FileSystemStorage)
+    return backend.profile.concurrent or (is_local and not backend.place_varies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, cast
 
 from fallback_storage.cache.memo import Memo
 from fallback_storage.chain.batch import BatchResolver
@@ -15,12 +15,15 @@ from fallback_storage.operations.naming import Namer
 from fallback_storage.operations.overlay import Overlay
 from fallback_storage.operations.read import Reader
 from fallback_storage.operations.write import Writer
+from fallback_storage.utils.tenants import Scoped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.conf.options import Options
+
+    Part = TypeVar("Part")
 
 
 class BackendStats(TypedDict):
@@ -103,19 +106,26 @@ def build_engine(
     for backend in backends:
         memo.watch(backend, counted_by)
     namer = Namer(backends, overlay.whiteouts, strict=options.strict)
-    writer = Writer(backends, overlay, namer, delete_all=options.on_delete != "first")
+    writer = _for_tenants(
+        Writer(backends, overlay, namer, delete_all=options.on_delete != "first"),
+        memo,
+        # Parts of ``FallbackStorage.save``.
+        parts=("require_writable", "save"),
+    )
+    reader = Reader(backends, resolver, overlay, writer.open, strict=options.strict)
+    batch = BatchResolver(backends, memo, resolver, overlay.whiteouts)
     # What a live backend holds is never answered from memory.
     live = any(backend.always_probe for backend in backends)
     return Engine(
         backends=backends,
         memo=memo,
         resolver=resolver,
-        reader=Reader(backends, resolver, overlay, writer.open, strict=options.strict),
+        reader=_for_tenants(reader, memo),
         writer=writer,
         namer=namer,
         overlay=overlay,
-        batch=BatchResolver(backends, memo, resolver, overlay.whiteouts),
-        peek=_know_nothing if live else memo.quick_peek,
+        batch=_for_tenants(batch, memo),
+        peek=_know_nothing if live or memo.vary else memo.quick_peek,
     )
 
 
@@ -140,6 +150,10 @@ def _build_overlay(options: Options, backends: tuple[Backend, ...]) -> Overlay:
         promote=options.promote,
         max_size=options.promote_max_size,
     )
+
+
+def _for_tenants(part: Part, memo: Memo, parts: Collection[str] = ()) -> Part:
+    return part if memo.vary is None else cast("Part", Scoped(part, memo.vary, parts))
 
 
 def _know_nothing(name: str) -> int | None:

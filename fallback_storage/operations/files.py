@@ -280,12 +280,16 @@ class ReadFile(FileView):
 
 
 class WrittenFile(FileView):
-    """A file opened for writing: the memo forgets its name again when it is closed."""
+    """A file opened for writing: the memo forgets its name again when it is closed.
+
+    That of the tenant for whom it was opened: who closes it may be any other.
+    """
 
     def __init__(self, file: Any, name: str, show: Callable[[], None]) -> None:
         super().__init__(file)
         self._name = name
         self._show = show
+        self._places = invalidation.places()
 
     def close(self) -> None:
         """Close the file and forget what was known of its name."""
@@ -293,4 +297,4 @@ class WrittenFile(FileView):
             self._viewed.close()
             self._show()
         finally:
-            invalidation.invalidate(affected(self._name))
+            invalidation.invalidate(affected(self._name), self._places)

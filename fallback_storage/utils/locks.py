@@ -5,6 +5,7 @@ a gap in which another thread may take the name; FileSystemStorage notices, obje
 overwrite. Across processes the gap remains what it is with the wrapped storages alone.
 ``choices``: a save may come to another name than was asked for (it is cut to a length,
 say). What one save has chosen no other one chooses until it has ended.
+Of two tenants each has names of its own for these two; the others are for all.
 
 ``copying``: one copy of a name at a time. ``changing``: short steps that must not
 overlap, such as deleting a name and giving a finished copy that name.
@@ -19,9 +20,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fallback_storage.utils import forks
+from fallback_storage.utils.tenants import of_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 
 class NameLocks:
@@ -54,7 +57,7 @@ class NameLocks:
 
 
 class Choices:
-    """The names that saves under way have chosen, each for its thread."""
+    """The names that saves under way have chosen, each for its thread and its tenant."""
 
     def __init__(self) -> None:
         self.after_fork()
@@ -78,8 +81,8 @@ class Choices:
         try:
             yield
         finally:
-            for name in names:
-                self.drop(name)
+            for key in names:
+                self._let_go(key)
             mine.names, mine.max_length = outer
 
     @property
@@ -90,23 +93,32 @@ class Choices:
     def take(self, name: str) -> bool:
         """Choose a name; false if another thread has. Outside a scope nothing is kept."""
         names = getattr(self._mine, "names", None)
-        thread = threading.get_ident()
+        thread, key = threading.get_ident(), of_tenant(name)
         with self._guard:
-            owner = self._owners.get(name, thread)
-            if owner == thread and names is not None and name not in self._owners:
-                self._owners[name] = thread
-                names.add(name)
+            owner = self._owners.get(key, thread)
+            if owner == thread and names is not None and key not in self._owners:
+                self._owners[key] = thread
+                names.add(key)
         return owner == thread
 
     def drop(self, name: str) -> None:
         """Let go of a name before the scope ends."""
+        self._let_go(of_tenant(name))
+
+    def _let_go(self, key: str) -> None:
         with self._guard:
-            if self._owners.get(name) == threading.get_ident():
-                del self._owners[name]
+            if self._owners.get(key) == threading.get_ident():
+                del self._owners[key]
 
 
 choices = Choices()
 _saving = NameLocks()
-saving = _saving.hold
+
+
+def saving(name: str) -> AbstractContextManager[None]:
+    """Hold a name, of this tenant's files, while it is saved."""
+    return _saving.hold(of_tenant(name))
+
+
 copying = NameLocks().hold
 changing = NameLocks().hold

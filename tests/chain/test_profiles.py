@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
+from django.utils.functional import cached_property
+from django.utils.module_loading import import_string
 from fakes import RecordingStorage
 
 from fallback_storage.chain.profiles import (
@@ -126,3 +129,81 @@ def test_every_fact_can_be_overridden():
     given = {key: value for key, value in every.items() if value is not None}
     chain = FallbackStorage([{"BACKEND": FAKE, "PROFILE": given}])
     assert chain.backends[0].profile == DJANGO
+
+
+# Places that vary
+
+BASES = [
+    "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
+    "django.contrib.staticfiles.storage.StaticFilesStorage",
+    "storages.backends.s3.S3ManifestStaticStorage",
+    "storages.backends.s3.S3StaticStorage",
+    "storages.backends.s3boto3.S3Boto3Storage",
+    *(path for path, row in PROFILES.items() if not row.place_varies),
+]
+
+
+def imported(path):
+    try:
+        return import_string(path)
+    except ImportError:
+        pytest.skip("It is not installed.")
+    except ImproperlyConfigured:
+        pytest.skip("What it needs is not installed.")
+
+
+@pytest.mark.parametrize("path", BASES)
+def test_what_others_compute_is_the_same_for_everybody(path):
+    """Django's ``location`` is a property, too. No false alarm for any class we know."""
+    klass = imported(path)
+    assert not profile_of(klass.__new__(klass)).place_varies
+    mine = type("Mine", (klass,), {"bucket_name": "media", "path": lambda self: ""})
+    assert not profile_of(mine.__new__(mine)).place_varies
+
+
+@pytest.mark.parametrize("path", BASES)
+def test_a_class_of_ones_own_that_computes_its_place(path):
+    """By a property, or anything else that runs when it is read."""
+    klass = imported(path)
+
+    class Says:
+        def __get__(self, instance, owner):
+            return "somewhere"
+
+    for own in (property(lambda self: "x"), cached_property(lambda self: "x"), Says()):
+        mine = type("Mine", (klass,), {"location": own, "__module__": "mine"})
+        assert profile_of(mine.__new__(mine)).place_varies
+        assert not profile_of(mine.__new__(mine)).concurrent
+        mixed = type("Mine", (type("Mixin", (), {"location": own}), klass), {})
+        assert profile_of(mixed.__new__(mixed)).place_varies
+
+
+def test_a_chain_has_a_place_of_its_own():
+    """Which is its first backend's: those are looked at."""
+    assert not profile_of(FallbackStorage([FAKE])).place_varies
+
+
+def test_a_method_and_a_slot_compute_nothing():
+    class Slotted:
+        __slots__ = ("location",)
+
+        def host(self):
+            return ""
+
+    assert not profile_of(Slotted()).place_varies
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, row in PROFILES.items() if row.place_varies]
+)
+def test_storages_of_tenants_are_known(path):
+    """Some compute it in ``path``, of which nothing is told."""
+    assert profile_of(named(path)()).place_varies
+
+
+def test_an_entry_may_say_that_it_is_one_place():
+    """A property that says the same to everybody."""
+    entry = {"BACKEND": "tenants.TenantStorage", "PROFILE": {"PLACE_VARIES": False}}
+    backend = FallbackStorage([entry]).backends[0]
+    assert backend.storage
+    assert not backend.place_varies

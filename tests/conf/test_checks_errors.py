@@ -218,6 +218,10 @@ ERRORS = {
             "cache['CLIENT']",
         ),
     },
+    Mistake.BAD_VARY: {
+        "missing": (memo({"VARY": "no.such"}), "cache['VARY']"),
+        "number": (memo({"VARY": f"{HERE}NO_CLIENT"}), "cache['VARY']"),
+    },
     Mistake.NO_WHITEOUTS: {
         "by-profile": (
             {

@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 
 import pytest
-from checked import DISK, FAKE, MEMORY, S3, SECRET, chain_of, found, listed, memo
+from checked import (
+    DISK,
+    FAKE,
+    MEMORY,
+    S3,
+    SECRET,
+    TENANTS,
+    chain_of,
+    found,
+    listed,
+    memo,
+)
 from django.core.files.storage import FileSystemStorage, Storage
 from fakes import RecordingStorage
 from paths import ROOT
@@ -148,6 +159,26 @@ WARNINGS = {
             "'a' and 'b'",
         ),
     },
+    "W016": {
+        "entry": (
+            {"default": chain_of(TENANTS)},
+            "Where the files of 'TenantStorage' are is computed at each call: nothing is ",
+        ),
+        "alias": (
+            {"default": chain_of("t"), "t": {"BACKEND": TENANTS}},
+            "files of 't'",
+        ),
+        "within": (
+            {
+                "default": chain_of("inner", cache="redis"),
+                "inner": chain_of(TENANTS, cache={"VARY": "tenants.whose"}),
+            },
+            "files of 'inner'",
+        ),
+    },
+    "W017": {
+        "alias": (memo("by-tenant"), "cache: CACHES['by-tenant'] has a KEY_FUNCTION: ")
+    },
     "W013": {
         "first": ({"staticfiles": chain_of(FAKE, S3)}, "collectstatic"),
         "first-writable": (
@@ -244,6 +275,9 @@ def test_settings_of_others_are_not_misspelled():
         *(memo(cache) for cache in (*REDIS_OR_SO, False, None, {"TTL": 9})),
         memo({"TTL": 0, "NEGATIVE_TTL": 0}),
         memo({"STORE": "stores.DictStore"}),
+        memo({"ALIAS": "by-tenant", "VARY": "tenants.whose"}),
+        {"default": chain_of(TENANTS, cache={"VARY": "tenants.whose"})},
+        {"default": chain_of(TENANTS, cache=False)},
         {"default": chain_of(W, S3)},
         {"default": chain_of(W, S3, on_delete="whiteout", promote=True)},
         {"default": chain_of(S3, W, on_delete="whiteout")},

@@ -215,7 +215,7 @@ MISTAKES = {
         {"TTLS": 1},
         (
             "{}: has the unknown key 'TTLS'. Did you mean 'TTL'? (the keys are: ALIAS, "
-            "CLIENT, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL)"
+            "CLIENT, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, VARY)"
         ),
     ),
 }

@@ -16,6 +16,8 @@ CACHE = "django.core.cache.backends"
 DJANGO_REDIS = "django_redis.cache.RedisCache"
 SECRET = "AKIA-not-to-be-seen"
 
+TENANTS = "tenants.TenantStorage"
+
 # Read only, with credentials: nothing is said of it, and nothing of them.
 S3 = {"BACKEND": FAKE, "OPTIONS": {"label": SECRET}, "NAME": "s3", "READ_ONLY": True}
 # Of which the messages speak.
@@ -76,6 +78,11 @@ CACHES = {
         "BACKEND": f"{CACHE}.redis.RedisCache",
         "LOCATION": "redis://127.0.0.1:1/0",
         "KEY_FUNCTION": f"no.such.{SECRET}",
+    },
+    "by-tenant": {
+        "BACKEND": f"{CACHE}.redis.RedisCache",
+        "LOCATION": "redis://127.0.0.1:1/0",
+        "KEY_FUNCTION": "tenants.key_of_tenant",
     },
     "sentinel": {
         "BACKEND": DJANGO_REDIS,

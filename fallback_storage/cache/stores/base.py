@@ -87,6 +87,13 @@ class Store(ABC):
         else:
             self.invalidate(names)
 
+    def clear_below(self, place: Hashable, beginning: str) -> None:
+        """Forget the names that begin so, as ``invalidate_at`` forgets everything.
+
+        And others, where a store cannot tell them apart.
+        """
+        self.invalidate_at(place, None)
+
     def look_up_one(self, name: str) -> tuple[int | None, Lease]:
         """Look up a single name."""
         return self.look_up((name,))[name]

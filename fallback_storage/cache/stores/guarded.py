@@ -41,7 +41,7 @@ from fallback_storage.utils.breaker import TRIAL, Breaker
 from fallback_storage.utils.logs import Warner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
     from fallback_storage.cache.stores.base import Lease
     from fallback_storage.cache.stores.outbox import Names
@@ -140,13 +140,24 @@ class GuardedStore(Store):
 
         return self._call(fill_many) or 0
 
+    def place(self) -> Hashable:
+        """Never fails; None where the store does not tell."""
+        with contextlib.suppress(Exception):  # as any call of a store may end
+            return self._store.place()
+        return None
+
     def invalidate(self, names: Collection[str]) -> None:
         """Never fails; see the module."""
-        self._tell(frozenset(names))
+        self.invalidate_at(None, names)
 
     def clear(self) -> None:
         """Never fails; see the module."""
-        self._tell(None)
+        self.invalidate_at(None, None)
+
+    def invalidate_at(self, place: Hashable, names: Collection[str] | None) -> None:
+        """Never fails; see the module."""
+        place = self.place() if place is None else place
+        self._tell(place, None if names is None else frozenset(names))
 
     def seconds_left(self, name: str) -> float | None:
         """Never fails."""
@@ -193,31 +204,26 @@ class GuardedStore(Store):
 
     # Invalidations
 
-    def _tell(self, names: Names) -> None:
+    def _tell(self, place: Hashable, names: Names) -> None:
         """Invalidate names, or with None all, now or later."""
+
+        def tell() -> bool:
+            self._store.invalidate_at(place, names)
+            return True
+
         if self._healthy:
             told = None
             try:
-                told = self._call(lambda: self._pass_on(names), due=True)
+                told = self._call(tell, due=True)
             finally:
                 # Also when a signal ended the call: whether it arrived is not known.
                 if not told:
-                    self._note(names)
+                    self._note(place, names)
         else:
-            self._note(names)
+            self._note(place, names)
             self._call(_nothing, due=True)
 
-    def _pass_on(self, names: Names) -> bool:
-        if names is None:
-            self._store.clear()
-        else:
-            self._store.invalidate(names)
-        return True
-
-    def _note(self, names: Names) -> None:
-        place = None
-        with contextlib.suppress(Exception):  # as any call of a store may end
-            place = self._store.place()
+    def _note(self, place: Hashable, names: Names) -> None:
         with self._lock:
             self._outbox.add(place, names)
             self._update()

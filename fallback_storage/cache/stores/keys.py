@@ -4,14 +4,14 @@ A file name may be of any length and hold spaces, control characters and any let
 memcached takes none of these. So a key holds a hash of the name, and is short enough
 to leave an alias room for its KEY_PREFIX::
 
-    fbs3:<chain>:<vary>:<hash of the name>:e    an entry
-    fbs3:<chain>:<vary>:<hash of the name>:s    a stamp
-    fbs3:<chain>:<vary>:g                       the generation, one for all names
+    fbs3:<chain>::<hash of the name>:e    an entry
+    fbs3:<chain>::<hash of the name>:s    a stamp
+    fbs3:<chain>::g                       the generation, one for all names
 
 Every key of a chain, and no other, begins with ``Keys.prefix``. ``fbs3`` is the version
 of keys and entries, in all stores: whoever changes what either means counts it up, so
 that workers of two releases never read each other's entries. (The first was ``fbs2``.)
-``vary`` tells apart what one chain keeps for several tenants; empty: there are none.
+What one chain keeps for several tenants differs in the names (``varied``).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from fallback_storage.cache.stores.base import EVERY, Store
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
 # Leases are counters of name groups ("stripes"): no book-keeping per reader, and a
 # write that voids the lease of another name costs that reader one walk, no more. Only
@@ -161,6 +161,14 @@ class LocalStore(Store):
             self._stripes = [count + 1 for count in self._stripes]
             self._known.clear()
             self._absent.clear()
+
+    def clear_below(self, place: Hashable, beginning: str) -> None:
+        # (A hit takes no lock, and moves what is listed here.)
+        with self._lock:
+            self._stripes = [count + 1 for count in self._stripes]
+            for entries in (self._known, self._absent):
+                for name in [n for n in list(entries) if n.startswith(beginning)]:
+                    entries.pop(name, None)
 
     def seconds_left(self, name: str) -> float | None:
         with self._lock:

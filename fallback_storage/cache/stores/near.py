@@ -143,6 +143,12 @@ class NearStore(Store):
         finally:
             self._local.invalidate_at(place, names)
 
+    def clear_below(self, place: Hashable, beginning: str) -> None:
+        try:
+            self._far.clear_below(place, beginning)
+        finally:
+            self._local.clear_below(place, beginning)
+
     def seconds_left(self, name: str) -> float | None:
         return self._far.seconds_left(name)
 

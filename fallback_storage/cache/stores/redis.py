@@ -270,8 +270,17 @@ class RedisStore(Store):
                 [prefix + redis_protocol.encode(name) for name in names], every
             )
             return
+        self._delete_below(prefix, every)
+
+    @reconnecting
+    def clear_below(self, place: Any, beginning: str) -> None:
+        prefix = self.prefix() if place is None else place
+        every = prefix + redis_protocol.encode(EVERY)
+        self._delete_below(prefix + redis_protocol.encode(beginning), every)
+
+    def _delete_below(self, beginning: bytes, every: bytes) -> None:
         self._delete([every], every)
-        pattern = redis_protocol.escape(prefix) + b"*"
+        pattern = redis_protocol.escape(beginning) + b"*"
         keys = self.client.scan_iter(match=pattern, count=BATCH)
         while batch := list(islice(keys, BATCH)):
             self._delete(batch, every)
