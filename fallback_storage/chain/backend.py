@@ -285,6 +285,12 @@ class Backend:
         # One that was never built has deleted nothing.
         return "storage" in self.__dict__ and self.profile.deletes_trees
 
+    @property
+    def has_time_outs(self) -> bool | None:
+        """Whether the time-outs of its client were chosen; None: not known."""
+        told = self.profile.has_time_outs
+        return told and told(self.storage)
+
     def lend(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what ``function`` returns for the storage and the arguments.
 

@@ -12,7 +12,7 @@ from inspect import getattr_static
 from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage.chain import dialects
+from fallback_storage.chain import dialects, timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +47,8 @@ class Profile:
     that ends its connections.
     ``headers_of``: what is kept beside the content of a file that it opened, and what
     fetches its bytes where it gives others; ``save_with_headers``: saves with that.
+    ``first_byte``: gets no more than that of a file, where reading it loads all of it.
+    ``has_time_outs``: whether its client's time-outs were chosen; asks no server.
     ``place_is_all``: where its files are says which files it has. ``place_varies``: that
     is computed at each call, and may be another place for another tenant.
     ``writable``: something can be written to it.
@@ -73,6 +75,8 @@ class Profile:
     headers_of: Callable[[Any, str, Any], dialects.Told] | None = None
     save_with_headers: Callable[[Any, str, Any, Mapping[str, Any]], str] | None = None
     is_denied: Callable[[Any, str, Exception], bool] | None = None
+    first_byte: Callable[[Any, str], Any] | None = None
+    has_time_outs: Callable[[Any], bool] | None = None
     permission: str = ""
     thread_safe: bool = True
     thread_safe_methods: tuple[str, ...] = ()
@@ -105,6 +109,7 @@ PLAIN = (FunctionType, MemberDescriptorType)
 # warns of a class is kept for all of its subclasses: a method that calls that of the
 # class is as lazy as it.)
 METHODS: Mapping[str, tuple[str, ...]] = {
+    "has_time_outs": ("connection", "client", "service_client", "_get_service_client"),
     "headers_of": ("_open",),
     "listdir": ("listdir",),
     "lists_flat": ("exists", "listdir", "_normalize_name", "get_object_parameters"),
@@ -124,6 +129,7 @@ _AZURE = Profile(
     whole=True,
     listdir=dialects.walk_blobs,
     has_place=dialects.has_container,
+    has_time_outs=timeouts.of_azure,
     headers_of=dialects.azure_headers,
     save_with_headers=dialects.save_to_azure,
 )
@@ -164,6 +170,7 @@ PROFILES: Mapping[str, Profile] = {
     "django_s3_storage.storage.S3Storage": Profile(
         wants_bytes=True,
         ask_again=dialects.head_object,
+        first_byte=dialects.get_by_django_s3_storage,
         is_denied=dialects.denies(dialects.get_by_django_s3_storage),
         permission="s3:ListBucket",
         whole=True,
@@ -187,6 +194,7 @@ PROFILES: Mapping[str, Profile] = {
         loses_writes=True,
         whole=True,
         ask_again=dialects.stat_object,
+        first_byte=dialects.get_by_minio,
         is_denied=dialects.denies(dialects.get_by_minio),
         permission="s3:ListBucket",
     ),
@@ -215,6 +223,7 @@ PROFILES: Mapping[str, Profile] = {
         concurrent=True,
         whole=True,
         has_place=dialects.has_google_bucket,
+        has_time_outs=timeouts.of_google,
         headers_of=dialects.google_headers,
         save_with_headers=dialects.save_with,
         is_denied=dialects.is_denied_by_google,
@@ -226,6 +235,8 @@ PROFILES: Mapping[str, Profile] = {
         lists_flat=True,
         whole=True,
         has_place=dialects.has_bucket,
+        first_byte=dialects.get_by_s3storage,
+        has_time_outs=timeouts.of_s3storage,
         headers_of=dialects.s3storage_headers,
         save_with_headers=dialects.save_to_s3storage,
         is_denied=dialects.denies(dialects.get_by_s3storage),

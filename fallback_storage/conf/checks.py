@@ -6,15 +6,14 @@ README lists them.
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
 from fallback_storage.chain.backend import entries_of
-from fallback_storage.chain.fingerprint import hold_the_same
 from fallback_storage.chain.whiteouts import refuse_home
+from fallback_storage.conf.backend_checks import check_backends
 from fallback_storage.conf.backends import build_call
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache
 from fallback_storage.conf.memo import mistakes_in_memo
@@ -137,7 +136,7 @@ def _warnings(
     yield from _check_writing(writable)
     yield from _check_overlay(options, backends, writable)
     yield from _check_static_files(where, options, backends)
-    yield from _check_repetition(backends)
+    yield from check_backends(backends)
     if options.cache and options.cache.where != CACHE_SETTING:
         yield from check_memo(options.cache)
     if options.cache:
@@ -275,17 +274,6 @@ def _check_overlay(
             "or leave out promote.",
             id="fallback_storage.W005",
         )
-
-
-def _check_repetition(backends: Sequence[Backend]) -> Iterator[CheckMessage]:
-    for one, other in combinations(backends, 2):
-        if hold_the_same(one, other):
-            yield CheckWarning(
-                f"The backends {one.name!r} and {other.name!r} hold the same files: "
-                f"{other.name!r} is asked in vain for whatever {one.name!r} has not.",
-                hint="Remove one of them, or correct its OPTIONS.",
-                id="fallback_storage.W012",
-            )
 
 
 def _check_static_files(

@@ -24,6 +24,7 @@ from paths import ROOT
 from fallback_storage.exceptions import Mistake
 
 pytest.importorskip("redis")
+pytest.importorskip("storages.backends.s3")
 
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
 
@@ -41,6 +42,13 @@ TO_HIDE = (
 REDIS_OR_SO = ("redis", {"ALIAS": "redis", "NEAR": True}, "timed", "large-database")
 
 CANNOT = "STORAGES['default']['BACKEND'] is '{}', which cannot be imported."
+
+BUCKET = {
+    "BACKEND": "storages.backends.s3.S3Storage",
+    "OPTIONS": {"bucket_name": SECRET},
+    "NAME": "s3",
+    "READ_ONLY": True,
+}
 
 WARNINGS = {
     "W001": {"two": ({"default": chain_of(FAKE, FAKE)}, "'RecordingStorage-2'")},
@@ -191,6 +199,7 @@ WARNINGS = {
         ),
         "all": ({"staticfiles": chain_of(FAKE, S3, on_delete="all")}, "collectstatic"),
     },
+    "W018": {"s3": ({"default": chain_of(FAKE, BUCKET)}, "The time-outs of 's3' are ")},
 }
 
 

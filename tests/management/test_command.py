@@ -93,7 +93,7 @@ def test_every_subcommand_is_there_and_says_what_it_does():
         assert subcommand.HELP.startswith(said)
         assert said.endswith(".")
     assert list(frame.SUBCOMMANDS) == [
-        "resolve", "stats", "forget", "whiteouts", "warm", "sync",
+        "resolve", "ping", "stats", "forget", "whiteouts", "warm", "sync",
     ]  # fmt: skip
 
 

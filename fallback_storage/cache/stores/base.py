@@ -116,6 +116,13 @@ class Store(ABC):
         """
         return None
 
+    def ping(self) -> None:
+        """Ask the store anything, past what guards it; nothing is written.
+
+        Raises whatever it raises.
+        """
+        self.seconds_left("ping")
+
     def publish(self, deltas: Mapping[str, int]) -> bool:
         """Add to counters that all processes share, if this store keeps any.
 

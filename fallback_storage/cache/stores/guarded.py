@@ -163,6 +163,9 @@ class GuardedStore(Store):
         """Never fails."""
         return self._call(lambda: self._store.seconds_left(name))
 
+    def ping(self) -> None:
+        self._store.ping()
+
     def publish(self, deltas: Mapping[str, int]) -> bool:
         """Never fails; false if the store was left alone."""
         reached = []

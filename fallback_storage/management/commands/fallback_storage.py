@@ -23,7 +23,15 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.management.color import no_style
 
 from fallback_storage.exceptions import FallbackStorageError
-from fallback_storage.management import forget, resolve, stats, sync, warm, whiteouts
+from fallback_storage.management import (
+    forget,
+    ping,
+    resolve,
+    stats,
+    sync,
+    warm,
+    whiteouts,
+)
 from fallback_storage.management.output import INTERRUPTED, Stream, reason
 from fallback_storage.management.target import storage_of
 
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
 
 SUBCOMMANDS: Mapping[str, Any] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (resolve, stats, forget, whiteouts, warm, sync)
+    for module in (resolve, ping, stats, forget, whiteouts, warm, sync)
 }
 
 
