@@ -285,8 +285,9 @@ class NoAvailableNameError(FallbackStorageError, FileExistsError):
     def __init__(self, name: str, tries: int) -> None:
         super().__init__(
             errno.EEXIST,
-            f"No free name after {tries} tries; does get_alternative_name() of the "
-            "first writable backend always return the same name?",
+            f"No free name after {tries} tries; does get_alternative_name() of the first "
+            "writable backend, or a get_available_name() of your own, return a name that "
+            "is taken?",
             name,
         )
         self.tries = tries

@@ -1,31 +1,82 @@
-"""Names for new files: free in every backend, by the rules of the one that saves."""
+"""Names for new files: free in every backend, by the rules of the one that saves.
+
+A backend that cannot be asked is *silent*, and is asked once for one save (``learning``),
+however many names are tried. What it may hold must not be hidden, overwritten or deleted
+by the new file: else that gets a random name, under which it has nothing. Only a
+read-only backend below the one that is written to can be none the worse.
+"""
 
 from __future__ import annotations
 
 import pathlib
 import posixpath
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
 
+from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.names import is_own
 from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.chain.whiteouts import Veil
 from fallback_storage.exceptions import NoAvailableNameError
 from fallback_storage.utils.locks import choices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.whiteouts import Whiteouts
 
+GET_AVAILABLE_NAME: Final = "get_available_name"
+
 # Tries for a free name. Django's own loop has no bound.
 NAME_TRIES = 100
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What one save has found out.
+
+    ``silent``: who could not be asked, and why; ``made``: names that were made at random;
+    ``targets``: by chain (there may be one within another), who is written to next.
+    """
+
+    silent: dict[Backend, Exception | None] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+    targets: dict[Namer, Backend] = field(default_factory=dict)
+
+    def cannot_write(self, backend: Backend) -> bool:
+        """Whether one that is silent is to be written to last.
+
+        Of a chain within the chain only a part may be.
+        """
+        return backend in self.silent and not any(entries_of(backend.storage))
+
+    def may_have(self, name: str, backends: Sequence[Backend]) -> bool:
+        """Whether one of these that is silent may have a file of the name."""
+        return name not in self.made and any(each in self.silent for each in backends)
+
+
+_learnt: ContextVar[Learnt | None] = ContextVar("learnt", default=None)
+
+
+@contextmanager
+def learning(*, anew: bool = False) -> Iterator[Learnt]:
+    """Yield what this save has learnt so far; ``anew``: it begins here."""
+    known = None if anew else _learnt.get()
+    known = known or Learnt()
+    token = _learnt.set(known)
+    try:
+        yield known
+    finally:
+        _learnt.reset(token)
 
 
 class Namer:
@@ -66,7 +117,7 @@ class Namer:
         """Whether no backend holds the name, asked live; None if that is not known.
 
         The memo is not asked: two uploads must not agree on a name. ``hides``: of a new
-        file in the home, which is read in place of what lies below. A read-only backend
+        file, which is read in place of what lies below. A read-only backend
         there that does not answer takes no name: thumbnail libraries save under names of
         their own, and do not look at the one that they are given.
         """
@@ -81,12 +132,16 @@ class Namer:
         return None if walk.failed and not (hides and self._is_below(walk)) else True
 
     def _is_below(self, walk: Walk) -> bool:
-        """Whether all that failed to answer is read-only, and below the home."""
+        """Whether all that failed to answer is read-only, and below the target."""
         if not self._writable:
             return False
-        home = self._backends.index(self._writable[0])
+        known = _learnt.get()
+        home = self._writable[0]
+        position = self._backends.index(
+            known.targets.get(self, home) if known else home
+        )
         return all(
-            backend.read_only and index > home
+            backend.read_only and index > position
             for index, backend in enumerate(self._backends[: len(walk.trail)])
             if walk.trail[index].outcome is Outcome.FAILED
         )
@@ -107,13 +162,33 @@ class Namer:
         Raises ``SuspiciousFileOperation`` if ``max_length`` characters leave no room,
         and ``NoAvailableNameError`` after ``NAME_TRIES`` tries.
         """
+        with learning() as known:
+            if not alternative:
+                name = self._own_name(name, max_length, known)
+            return self._available_name(name, max_length, alternative, is_free, known)
+
+    def _own_name(self, name: str, max_length: int | None, known: Learnt) -> str:
+        """Return the name that the home gives, if it makes names (a UUID, a hash)."""
         home = self._writable[0] if self._writable else None
-        if home and not alternative and home.implements("get_available_name"):
-            # A storage that makes names of its own (a UUID, a hash) is asked first.
-            walk = Walk("get_available_name", name)
-            given = walk.ask(home, "get_available_name", name, max_length=max_length)
-            if given is not NOTHING:
-                name = given
+        if not home or home in known.silent or not home.implements(GET_AVAILABLE_NAME):
+            return name
+        walk = Walk(GET_AVAILABLE_NAME, name)
+        given = walk.ask(home, GET_AVAILABLE_NAME, name, max_length=max_length)
+        if given is not NOTHING:
+            return given  # type: ignore[no-any-return]
+        error = walk.trail[-1].exception
+        if is_unreachable(error):
+            known.silent[home] = error
+        return name
+
+    def _available_name(
+        self,
+        name: str,
+        max_length: int | None,
+        alternative: Callable[[str, str], str] | None,
+        is_free: Callable[[str], bool | None] | None,
+        known: Learnt,
+    ) -> str:
         alternative = alternative or self.rule("get_alternative_name")
         directory, filename = posixpath.split(name)
         extension = "".join(pathlib.PurePath(filename).suffixes)
@@ -138,6 +213,8 @@ class Namer:
                 continue
             asks = is_free or partial(self.is_free, hides=True)
             if _choose(name, asks, is_random=attempt > 0):
+                if attempt:
+                    known.made.add(name)
                 return name
         raise NoAvailableNameError(name, NAME_TRIES)
 
@@ -145,11 +222,19 @@ class Namer:
         """Ask the backends themselves who holds a name; the last one asked does."""
         walk = Walk("exists", name, live=True)
         veil = Veil(self._whiteouts, walk)
+        known = _learnt.get()
+        silent = known.silent if known else {}
+        home = self._writable[0] if self._writable else None
         for index, backend in enumerate(self._backends):
-            if veil.hides(index):
+            if backend in silent:
+                walk.note(backend, Outcome.FAILED, silent[backend])
+            # (The home has the whiteouts.)
+            elif home not in silent and veil.hides(index):
                 walk.note(backend, Outcome.HIDDEN)
             elif walk.probe(backend) is Outcome.HELD:
                 break
+            elif walk.last is Outcome.FAILED:
+                silent[backend] = walk.trail[-1].exception
         return walk
 
 

@@ -30,7 +30,7 @@ from fallback_storage.operations.files import (
     WrittenFile,
     rewindable,
 )
-from fallback_storage.operations.naming import NAME_TRIES
+from fallback_storage.operations.naming import NAME_TRIES, learning
 from fallback_storage.operations.partial import Claim
 from fallback_storage.utils.locks import changing
 
@@ -69,6 +69,7 @@ class Writer:
     def save(self, name: str, content: Any, another_name: Callable[[str], str]) -> str:
         """Save to the first writable backend that succeeds; return the name it gave.
 
+        Those that could not be asked for the name come last, and get a random one.
         ``another_name`` returns a free one if somebody takes this one meanwhile, or where
         a failed attempt may have left something under it that cannot be removed: the next
         backend's file would not be read there.
@@ -83,8 +84,12 @@ class Writer:
         movable = True
         in_bytes = any(backend.profile.wants_bytes for backend in backends)
         try:
-            with rewindable(content, in_bytes=in_bytes) as source:
-                for backend in backends:
+            with learning() as known, rewindable(content, in_bytes=in_bytes) as source:
+                for backend in sorted(backends, key=known.cannot_write):
+                    known.targets[self._namer] = backend
+                    above = self._backends[: self._backends.index(backend)]
+                    if known.may_have(name, [*above, backend]):
+                        name = another_name(name)
                     source.seek(0)
                     claim = Claim(backend, name)
                     guarded = Guarded(source, movable=movable, begin=claim.begin)
@@ -122,8 +127,10 @@ class Writer:
         may be needed cannot be written.
         """
         whiteouts = self._overlay.whiteouts
-        if whiteouts is None:
-            return
+        with learning() as known:
+            # (Under a random name nothing was hidden.)
+            if whiteouts is None or self._overlay.home in known.silent:
+                return
         index = self._backends.index(backend)
         above = [each for each in sorted(whiteouts.covered) if each < index]
         try:
@@ -145,9 +152,12 @@ class Writer:
     def _may_hold(self, name: str, indexes: Iterable[int]) -> bool:
         """Whether one of these backends holds the name, or does not say."""
         walk = Walk("exists", name, live=True)
-        return any(
-            walk.probe(self._backends[index]) is not Outcome.ABSENT for index in indexes
-        )
+        asked = (self._backends[index] for index in indexes)
+        with learning() as known:
+            return any(
+                each in known.silent or walk.probe(each) is not Outcome.ABSENT
+                for each in asked
+            )
 
     # Delete
 

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 from django.core.files.base import ContentFile
+from real.proxy import FaultyProxy
 from servers import S3Server
 
 from fallback_storage.exceptions import MissingPlaceError
@@ -166,6 +167,24 @@ def test_a_server_that_hangs(mirror, s3, caplog):
     assert "Timeout" in caplog.text
     s3.thaw()
     assert mirror.exists("a.txt")
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "503"])
+def test_an_upload_while_s3_is_asked_in_vain(s3, media_root, caplog, trouble):
+    """One request; the name is kept, the file is whole, and a log line tells of it."""
+    with FaultyProxy(s3.host, s3.port) as proxy:
+        chain = FallbackStorage(
+            backends=[LOCAL, entry_of(s3, proxy.endpoint_url, READ_ONLY=True)]
+        )
+        content = bytes(range(256)) * 20_000
+        if trouble == "hangs":
+            proxy.hang()
+        else:
+            proxy.status = 503
+        assert chain.save("a.bin", ContentFile(content)) == "a.bin"
+        assert [method for method, _ in proxy.requests] == ["HEAD"]
+    assert (media_root / "a.bin").read_bytes() == content
+    assert "the name may be taken there" in caplog.text
 
 
 def test_refused_credentials_are_a_failure(s3, media_root, caplog):
