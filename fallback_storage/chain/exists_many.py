@@ -1,7 +1,9 @@
 """Asking one backend about many names.
 
 The answers are those of one ``exists`` after the other, and so are the errors. What
-differs is the cost. In this order:
+differs is the cost; and where a backend cannot be reached, of three names in a row or
+for a listing, the others of this batch are not asked for: they have failed with it. In
+this order:
 
 * Names in a local directory are looked at (``look``). If the directory is not there, it
   holds no file: one look at it is enough.
@@ -25,8 +27,11 @@ from fallback_storage.chain.listing import PAGE_SIZE
 from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Attempt, Outcome, classify, http_status
-from fallback_storage.chain.second_look import FORBIDDEN
+from fallback_storage.chain.reachability import is_unreachable
+from fallback_storage.chain.second_look import FORBIDDEN, LISTING
 from fallback_storage.chain.walk import Walk
+from fallback_storage.exceptions import BackendUnavailable, MissingPlaceError
+from fallback_storage.signals import Failure, backend_failed, send
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -34,12 +39,21 @@ if TYPE_CHECKING:
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.flat_listing import Listed
     from fallback_storage.chain.look import Look
+    from fallback_storage.utils.workers import Workers
 
 # What one page of a listing costs, in questions.
 PAGE_COST = 12.5
 # A page is tried for so many names. It may tell of none of them: then it was not more
 # than half of what they cost.
 WORTH_LISTING = 25
+
+# Names in a row for which a backend cannot be reached, until the rest is not asked for.
+IN_A_ROW = 3
+
+# What a server answers that lets nobody list, or not in this way. (Any other error is
+# one that the questions would get as well.)
+CANNOT_LIST = frozenset({FORBIDDEN, 405, 501})
+NOT_FOUND = 404
 
 # What it costs (seconds) to hand questions to one more thread: to a new one, which makes
 # a client of its own, and to one that was kept. Many threads make their clients one after
@@ -117,8 +131,8 @@ def _list(backend: Backend, pending: dict[str, Walk]) -> None:
     """Decide what listings decide for less than the questions would cost."""
     # What means a directory is in no listing of files.
     groups = [sorted(name for name in pending if memo_key(name) is not None)]
-    while groups:
-        names = groups.pop()
+    while groups and backend.may_list:
+        names = [name for name in groups.pop() if name in pending]
         if len(names) < WORTH_LISTING:
             continue
         start = _common_start(names[0], names[-1])
@@ -162,15 +176,33 @@ def _list_group(
             was_too_costly, too_costly = too_costly, cost > passed
             if too_costly and (was_too_costly or len(page) == PAGE_SIZE):
                 return False
-    except Exception as error:  # noqa: BLE001 - the questions will tell what is wrong
+    except Exception as error:  # noqa: BLE001 - what it says is the answer
         backend.count(0.0, failed=True)
         classify(error)  # raises what must not be passed over
-        # It would be refused for the next names, too.
-        backend.may_list = http_status(error) != FORBIDDEN
+        _settle(backend, pending, start, error)
         return True
     absent = [name for name in names if name in pending]
-    _decide(backend, pending, absent, Outcome.ABSENT, 0.0)
+    _decide(backend, pending, absent, Outcome.ABSENT)
     return True
+
+
+def _settle(
+    backend: Backend, pending: dict[str, Walk], start: str, error: Exception
+) -> None:
+    """Decide what a listing that failed decides: all names that are left, or none."""
+    if backend_failed.receivers:
+        failure = Failure(backend.name, LISTING, start, error, 0.0)
+        send(backend_failed, backend.owner, failure=failure)
+    status = http_status(error)
+    if status in CANNOT_LIST:
+        # It would be refused for the next names, too.
+        backend.may_list = False
+    elif status is not None or is_unreachable(error):
+        if status == NOT_FOUND:
+            # A listing finds nothing, but it needs a bucket.
+            missing = MissingPlaceError(backend.name)
+            missing.__cause__, error = error, missing
+        _decide(backend, pending, list(pending), Outcome.FAILED, error=error)
 
 
 def _timed(pages: Iterator[list[Listed]]) -> Iterator[tuple[list[Listed], float]]:
@@ -187,10 +219,12 @@ def _decide(
     pending: dict[str, Walk],
     names: Collection[str],
     outcome: Outcome,
-    seconds: float,
+    seconds: float = 0.0,
+    *,
+    error: Exception | None = None,
 ) -> None:
     if names:
-        attempt = Attempt(backend.name, outcome, seconds=seconds / len(names))
+        attempt = Attempt(backend.name, outcome, error, seconds=seconds / len(names))
         for name in names:
             pending.pop(name).add(attempt)
 
@@ -198,20 +232,49 @@ def _decide(
 # Questions
 
 
+class _Row:
+    """The failures in a row of a backend that cannot be reached.
+
+    ``ended_by``: the last of them, once the others of the batch are not to be asked for.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.ended_by: Exception | None = None
+        self._backend = backend
+        self._failures = self._answers = 0
+
+    def probe(self, walk: Walk) -> None:
+        """Ask for the name of a walk, or let it fail like the last one."""
+        if self.ended_by is not None:
+            walk.note(self._backend, Outcome.FAILED, self.ended_by)
+            return
+        before = self._answers
+        walk.probe(self._backend)
+        error = walk.trail[-1].exception
+        if walk.last is not Outcome.FAILED or not is_unreachable(error):
+            self._answers += 1
+            self._failures = 0
+        elif before == self._answers:  # another thread has had no answer meanwhile
+            self._failures += 1
+            if self._failures >= IN_A_ROW or isinstance(error, BackendUnavailable):
+                self.ended_by = error
+
+
 def _ask(backend: Backend, walks: Sequence[Walk]) -> None:
+    row = _Row(backend)
     if not backend.profile.concurrent:
         for walk in walks:
-            walk.probe(backend)
+            row.probe(walk)
         return
     start = time.perf_counter()
     for asked, walk in enumerate(walks):
         if asked >= SAMPLE:
             each = (time.perf_counter() - start) / (asked - 1)
             threads = _worth(each * (len(walks) - asked), backend.workers.idle)
-            if threads:
-                _ask_in_threads(backend, walks[asked:], threads)
+            if threads and row.ended_by is None:
+                _ask_in_threads(row, backend.workers, walks[asked:], threads)
                 return
-        walk.probe(backend)
+        row.probe(walk)
         if not asked:
             start = time.perf_counter()
 
@@ -232,7 +295,9 @@ def _worth(seconds: float, kept: int) -> int:
     return threads
 
 
-def _ask_in_threads(backend: Backend, walks: Sequence[Walk], threads: int) -> None:
+def _ask_in_threads(
+    row: _Row, workers: Workers, walks: Sequence[Walk], threads: int
+) -> None:
     """Ask from some threads as well; raise what the first name in order raised.
 
     The caller's own could do it alone: others may not be had.
@@ -249,13 +314,13 @@ def _ask_in_threads(backend: Backend, walks: Sequence[Walk], threads: int) -> No
                 position, walk = left.popleft()
                 has_asked = True
                 try:
-                    context.copy().run(walk.probe, backend)
+                    context.copy().run(row.probe, walk)
                 except BaseException as error:  # noqa: BLE001 - raised below
                     errors[position] = error
         return has_asked
 
     try:
-        tasks = [backend.workers.begin(ask) for _ in range(threads)]
+        tasks = [workers.begin(ask) for _ in range(threads)]
         ask()
         if all(isinstance(error, Exception) for error in errors.values()):
             for task in filter(None, tasks):

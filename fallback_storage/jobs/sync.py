@@ -12,7 +12,7 @@ import enum
 import errno
 import threading
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain.backend import BackendError
-from fallback_storage.chain.exists_many import probe_many
+from fallback_storage.chain.exists_many import IN_A_ROW, probe_many
 from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.listing import is_listed, pages
 from fallback_storage.chain.names import clean_name
 from fallback_storage.chain.outcomes import Outcome, classify
+from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.exceptions import PartialCopyError
 from fallback_storage.jobs.compare import differ, shown, size_in, tells_sizes_at_once
 from fallback_storage.jobs.copy import Copier
@@ -118,6 +119,7 @@ class _Run:
         self._verify = verify
         self._repair = repair
         self._stop = threading.Event()
+        self._unreached: list[Step] = []
         self._copier = Copier(self._overlay, self._stop)
 
     def steps(self, directory: str, jobs: int) -> Generator[Step, None, None]:
@@ -128,9 +130,25 @@ class _Run:
         tasks = self._tasks(directory)
         with closing(spread(self._step, tasks, jobs, self._stop)) as steps:
             for step in steps:
-                yield step
-                if step.final:
+                is_last = step.final or self._is_gone(step)
+                yield replace(step, final=True) if is_last else step
+                if is_last:
                     return
+
+    def _is_gone(self, step: Step) -> bool:
+        """Whether no backend is to be reached that files fail for, one after the other.
+
+        It is asked once more: there are files that time out every time.
+        """
+        if step.result is not Result.FAILED or not is_unreachable(step.error):
+            self._unreached.clear()
+            return False
+        self._unreached.append(step)
+        if len(self._unreached) < IN_A_ROW:
+            return False
+        self._unreached.clear()
+        (backend,) = (each for each in self._backends if each.name == step.backend)
+        return is_unreachable(probe_many(backend, [step.name])[step.name].exception)
 
     # What there is to do
 
@@ -167,7 +185,12 @@ class _Run:
     def _drop_held(self, above: int, names: dict[str, Listed]) -> Iterator[Step]:
         """Drop the names that another backend, further up, is the source of."""
         backend = self._backends[above]
-        for name, attempt in probe_many(backend, names).items():
+        found = probe_many(backend, names)
+        errors = [attempt.exception for attempt in found.values()]
+        unreached = [each for each in errors if each and is_unreachable(each)]
+        if len(unreached) > IN_A_ROW and errors[-1] is unreached[-1]:
+            raise BackendError(backend, unreached[-1])
+        for name, attempt in found.items():
             if attempt.outcome is Outcome.FAILED:
                 yield _failed(name, backend, attempt.exception)
             elif attempt.outcome is not Outcome.HELD or self._hides(name, above):

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from fallback_storage.chain import exists_many
 from fallback_storage.chain.backend import THREADS
-from fallback_storage.chain.exists_many import SAMPLE, probe_many
+from fallback_storage.chain.exists_many import IN_A_ROW, SAMPLE, probe_many
 from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import Walk
+from fallback_storage.exceptions import BackendUnavailable, MissingPlaceError
+from fallback_storage.signals import backend_failed
 from fallback_storage.storage import FallbackStorage
 
 HELD, ABSENT, FAILED = Outcome.HELD, Outcome.ABSENT, Outcome.FAILED
@@ -266,17 +268,90 @@ def test_keys_that_are_no_names_do_not_keep_a_listing_going(listed):
     assert (listed.pages, storage.count()) == (2, 7)
 
 
-@pytest.mark.parametrize("error", [ConnectionError(), PermissionError()])
-def test_a_listing_that_fails_is_asked_instead(listed, error):
+class Answered(Exception):
+    """As a client of HTTP raises it."""
+
+    def __init__(self, code):
+        super().__init__(code)
+        self.code = code
+
+
+@pytest.mark.parametrize(
+    ("error", "may_list"),
+    [
+        (PermissionError(), True),
+        (KeyError("a bug"), True),
+        (Answered(403), False),
+        (Answered(405), False),
+        (Answered(501), False),
+    ],
+    ids=["local", "bug", "403", "405", "501"],
+)
+def test_a_listing_that_fails_is_asked_instead(listed, error, may_list):
+    """Where only listing is refused, or what failed says nothing of the server."""
     storage = RecordingStorage(files=dict.fromkeys(NAMES[::2], b""))
     listed.error = error
     backend = backend_of(storage)
     assert list(outcomes(backend, NAMES).values()) == [HELD, ABSENT] * 20
     assert (listed.pages, storage.count(), backend.failures) == (1, 40, 1)
+    outcomes(backend, NAMES)
+    assert listed.pages == (2 if may_list else 1)
+
+
+@pytest.mark.parametrize("code", [None, 400, 404, 429, 503])
+def test_a_listing_that_fails_settles_it(listed, code):
+    """Nobody is asked for what would get the same answer, 40 times."""
+    storage = RecordingStorage(files=dict.fromkeys(NAMES, b""))
+    listed.error = ConnectionError() if code is None else Answered(code)
+    backend = backend_of(storage)
+    failures = []
+
+    def note(failure, **kwargs):
+        failures.append(failure)
+
+    backend_failed.connect(note)
+    try:
+        found = probe_many(backend, [*NAMES, "d/"])
+    finally:
+        backend_failed.disconnect(note)
+    assert [(each.operation, each.name, each.exception) for each in failures] == [
+        ("listdir", "d/", listed.error)
+    ]
+    assert {attempt.outcome for attempt in found.values()} == {FAILED}
+    (error,) = {attempt.exception for attempt in found.values()}
+    if code == 404:
+        # A listing that finds nothing is none: there is no bucket.
+        assert isinstance(error, MissingPlaceError)
+        error = error.__cause__
+    assert error is listed.error
+    assert (listed.pages, storage.count()) == (1, 0)
+    assert (backend.calls, backend.failures) == (1, 1)
+    listed.error = None
+    assert set(outcomes(backend, NAMES).values()) == {HELD}
+
+
+@pytest.mark.parametrize("code", [403, 503])
+def test_a_listing_that_fails_is_not_tried_in_other_directories(listed, code):
+    """The first one is of all names, and too costly; the next one ends it."""
+    files = [f"{each}/{number:03}" for each in "abc" for number in range(300)]
+    storage = RecordingStorage(files=dict.fromkeys(files, b""))
+    names = files[::30]
+    error = Answered(code)
+
+    class Failing(dict):
+        def __iter__(self):
+            if listed.pages == 2:
+                listed.error = error
+            return super().__iter__()
+
+    storage.files = Failing(storage.files)
+    found = outcomes(backend_of(storage), names)
+    assert listed.pages == 3
+    assert set(found.values()) == ({HELD} if code == 403 else {HELD, FAILED})
 
 
 def test_a_listing_that_breaks_off_decides_what_it_told(listed, monkeypatch):
-    """The rest is asked: nothing is absent because it was not reached."""
+    """The rest has failed: nothing is absent because it was not reached."""
     storage = RecordingStorage(files=dict.fromkeys(NAMES, b""))
     backend = backend_of(storage)
     pages = exists_many.flat_pages
@@ -286,8 +361,9 @@ def test_a_listing_that_breaks_off_decides_what_it_told(listed, monkeypatch):
         raise ConnectionError
 
     monkeypatch.setattr(exists_many, "flat_pages", broken)
-    assert set(outcomes(backend, NAMES).values()) == {HELD}
-    assert storage.count() == 30
+    found = outcomes(backend, sorted(NAMES))
+    assert list(found.values()) == [HELD] * 10 + [FAILED] * 30
+    assert storage.count() == 0
 
 
 @pytest.mark.parametrize("error", [SuspiciousFileOperation(), ImproperlyConfigured()])
@@ -430,6 +506,70 @@ def test_failures_are_those_of_one_thread(at_once):
         assert attempt.outcome is (FAILED if name[-1] in "37" else ABSENT)
         assert attempt.outcome is ABSENT or str(attempt.exception) == name
     assert backend.failures == 8
+
+
+@pytest.mark.parametrize("policy", [{"CONCURRENT": True}, {}], ids=["far", "near"])
+@pytest.mark.parametrize("down_from", [0, 1, 6])
+def test_who_cannot_be_reached_is_asked_for_three_names(policy, down_from):
+    """The others have failed with the last of them; before, each has its own answer."""
+
+    class Down(RecordingStorage):
+        def exists(self, name):
+            self.act("exists", name)
+            if self.count() > down_from:
+                raise ConnectionError(name)
+            return True
+
+    backend = backend_of(Down(), **policy)
+    found = probe_many(backend, NAMES)
+    asked = down_from + IN_A_ROW
+    expected = [HELD] * down_from + [FAILED] * (len(NAMES) - down_from)
+    assert [attempt.outcome for attempt in found.values()] == expected
+    texts = [str(attempt.exception) for attempt in found.values()][down_from:]
+    own = NAMES[down_from:asked]
+    assert texts == own + [own[-1]] * (len(NAMES) - asked)
+    assert backend.storage.count() == asked
+    assert (backend.calls, backend.failures) == (asked, IN_A_ROW)
+
+
+def test_threads_ask_for_few_names_more(at_once):
+    """Each of those that are under way already."""
+    together = threading.Barrier(TOGETHER)
+
+    class Down(RecordingStorage):
+        def exists(self, name):
+            self.act("exists", name)
+            if name in NAMES[:SAMPLE]:
+                return True
+            if name in NAMES[SAMPLE : SAMPLE + TOGETHER]:
+                together.wait(20)
+            raise ConnectionError(name)
+
+    many = [*NAMES, *(f"e/{number}" for number in range(400))]
+    backend = backend_of(Down(), CONCURRENT=True)
+    found = probe_many(backend, many)
+    outcomes = [attempt.outcome for attempt in found.values()]
+    assert outcomes == [HELD] * SAMPLE + [FAILED] * (len(many) - SAMPLE)
+    assert backend.storage.count() <= SAMPLE + IN_A_ROW + THREADS + 1
+
+
+def test_who_is_left_alone_is_not_asked_again(at_once):
+    """By a breaker: one refusal is enough."""
+    storage = RecordingStorage()
+    storage.fail("exists", BackendUnavailable("far", "it was given up"))
+    found = probe_many(backend_of(storage), NAMES)
+    assert {attempt.outcome for attempt in found.values()} == {FAILED}
+    assert storage.count() == 1
+
+
+def test_other_failures_are_those_of_each_name():
+    """An error of the program, or a 403, says nothing of the other names."""
+    storage = RecordingStorage()
+    for error in (ValueError(), Answered(403), Answered(400)):
+        storage.reset()
+        storage.fail("exists", error)
+        probe_many(backend_of(storage), NAMES)
+        assert storage.count() == len(NAMES)
 
 
 @pytest.mark.parametrize("error", [SuspiciousFileOperation, KeyboardInterrupt])

@@ -6,14 +6,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.core.files.storage import Storage
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, Storage
 from fakes import RecordingStorage
+from real.proxy import FaultyProxy
 
 from fallback_storage.chain import exists_many
 from fallback_storage.chain.backend import THREADS
 from fallback_storage.chain.exists_many import PAGE_COST, probe_many
 from fallback_storage.chain.listing import PAGE_SIZE
 from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.exceptions import MissingPlaceError
+from fallback_storage.jobs.sync import sync
+from fallback_storage.jobs.warm import warm
 from fallback_storage.storage import FallbackStorage
 
 pytest.importorskip("storages.backends.s3")
@@ -201,16 +206,81 @@ def test_who_may_not_list_is_asked(s3, make, cost):
     assert {name: told(each) for name, each in found.items()} == expected
 
 
-def test_an_outage_is_a_failure_of_every_name(s3, s3_proxy, options):
-    """And nothing of it is remembered."""
+@pytest.fixture
+def impatient(options):
+    """OPTIONS of a client that does not try again."""
     from botocore.config import Config
 
     config = Config(
         retries={"total_max_attempts": 1},
         connect_timeout=1,
+        read_timeout=1,
         s3={"addressing_style": "path"},
     )
-    storage = S3Storage(**options, client_config=config)
+    return {**options, "client_config": config}
+
+
+BATCHES = {
+    "resolve_many": lambda chain, names: chain.resolve_many(names),
+    "prefetch": lambda chain, names: chain.prefetch(names, complete=True),
+}
+
+
+@pytest.mark.parametrize("trouble", ["503", "hangs"])
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize(("count", "requests"), [(100, 1), (20, exists_many.IN_A_ROW)])
+def test_a_batch_in_an_outage(s3, impatient, batch, trouble, count, requests):
+    """One listing for many names, three questions for few, and then no more."""
+    with FaultyProxy(s3.host, s3.port) as proxy:
+        storage = S3Storage(**{**impatient, "endpoint_url": proxy.endpoint_url})
+        chain = FallbackStorage([RecordingStorage("front"), storage])
+        if trouble == "503":
+            proxy.status = 503
+        else:
+            proxy.hang()
+        names = [f"d/{number}" for number in range(count)]
+        BATCHES[batch](chain, names)
+        assert len(proxy.requests) == requests
+        proxy.behave()
+        put(s3, names)
+        assert {each.held for each in chain.resolve_many(names).values()} == {True}
+        storage.connection.meta.client.close()
+
+
+def test_a_warm_up_and_a_sync_in_an_outage(s3, impatient, settings, tmp_path):
+    """Neither asks for every name of what is below."""
+    lower = FileSystemStorage(tmp_path / "lower", base_url="/lower/")
+    names = [f"{number:02}" for number in range(60)]
+    for name in names:
+        lower.save(name, ContentFile(b"x"))
+    with FaultyProxy(s3.host, s3.port) as proxy:
+        storage = S3Storage(**{**impatient, "endpoint_url": proxy.endpoint_url})
+        home = FileSystemStorage(tmp_path / "home", base_url="/home/")
+        chain = FallbackStorage([home, storage, lower])
+        proxy.status = 503
+        *_, last = warm(chain, backend="FileSystemStorage-2")
+        assert (last.unsure, last.filled) == (60, 0)
+        assert len(proxy.requests) <= 2
+        proxy.clear()
+        (step,) = sync(chain)
+        assert (step.final, step.backend) == (True, "S3Storage")
+        assert len(proxy.requests) == 1
+        storage.connection.meta.client.close()
+
+
+def test_a_missing_bucket_is_asked_for_once(s3, s3_proxy, impatient, cost):
+    storage = S3Storage(**{**impatient, "bucket_name": "no-such-bucket"})
+    chain = FallbackStorage([RecordingStorage("front"), storage])
+    found = chain.resolve_many([f"d/{number}" for number in range(100)])
+    (error,) = {each.trail[1].exception for each in found.values()}
+    assert isinstance(error, MissingPlaceError)
+    assert cost() == (0, 1)
+    storage.connection.meta.client.close()
+
+
+def test_an_outage_is_a_failure_of_every_name(s3, s3_proxy, impatient):
+    """And nothing of it is remembered."""
+    storage = S3Storage(**impatient)
     front = RecordingStorage("front")
     chain = FallbackStorage([front, storage])
     names = [f"d/{number}" for number in range(30)]

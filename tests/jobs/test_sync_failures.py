@@ -22,6 +22,7 @@ from overlay.parts import (
 )
 from synced import FILES, HOMES, content, errors, make, make_home, results
 
+from fallback_storage.chain.exists_many import IN_A_ROW
 from fallback_storage.exceptions import (
     CorruptCopyError,
     OperationNotSupportedError,
@@ -117,6 +118,77 @@ def test_a_source_that_fails_for_one_file_does_not_stop_the_rest(home, productio
         **dict.fromkeys(FILES, Result.PRESENT),
         "a/y.txt": Result.COPIED,
     }
+
+
+MANY = {f"{number:02}.txt": b"x" for number in range(60)}
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_source_that_goes_away_ends_the_run(home, jobs):
+    """After three files in a row, and one question more: not one time-out a file."""
+    production = Guard("production", MANY)
+
+    def fail(name):
+        if name >= "10.txt":
+            production.fail("exists")
+            raise TimeoutError("text with an address")
+
+    production.before("_open", fail)
+    chain = make(home, {**read_only(production), "CONCURRENT": True})
+    *steps, last = sync(chain, jobs=jobs)
+    assert (last.result, last.final, last.backend) == (
+        Result.FAILED,
+        True,
+        "production",
+    )
+    assert type(last.error) is TimeoutError
+    # With more than one, what was under way may end later than it began.
+    assert len(errors(steps)) < IN_A_ROW * jobs
+    assert production.count("_open") <= 10 + IN_A_ROW + 2 * jobs
+    assert set(content(home)) <= {f"{number:02}.txt" for number in range(10)}
+
+
+def test_files_that_time_out_are_no_source_that_is_gone(home):
+    """Another run would fail for them as well, and never come to the rest."""
+    production = Guard("production", MANY)
+
+    def fail(name):
+        if name < "10.txt":
+            raise TimeoutError
+
+    production.before("_open", fail)
+    steps = list(sync(make(home, read_only(production))))
+    assert len(errors(steps)) == 10
+    assert not any(step.final for step in steps)
+    assert len(content(home)) == 50
+
+
+def test_a_home_that_goes_away_ends_the_run():
+    home, production = RecordingStorage("home"), Guard("production", MANY)
+    home.fail("_save")
+
+    def fail(name):
+        if home.count("_save"):
+            raise ConnectionError
+
+    home.before("exists", fail)
+    *_, last = steps = list(sync(make(home, read_only(production)), jobs=1))
+    assert (last.final, last.backend, len(steps)) == (True, "home", 3)
+
+
+def test_a_source_further_up_that_cannot_be_reached_ends_the_run(home):
+    """What it has would have come before what is listed."""
+    upper, production = RecordingStorage("upper"), Guard("production", MANY)
+    upper.fail("exists")
+    (step,) = sync(make(home, read_only(upper, "upper"), read_only(production)))
+    assert (step.final, step.backend) == (True, "upper")
+    assert upper.count("exists") == 3
+    assert production.count("_open") == 0
+    # Any other failure is one of that name.
+    upper.fail("exists", ValueError())
+    steps = list(sync(make(home, read_only(upper, "upper"), read_only(production))))
+    assert len(errors(steps)) == 60
+    assert not any(step.final for step in steps)
 
 
 def test_a_source_that_cannot_be_listed_ends_the_run(home, production):

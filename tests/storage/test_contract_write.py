@@ -116,9 +116,10 @@ SAVE = {
         (0, 0),
         (2, 1, 1, 1),
     ),
-    # Whether the name is taken there is not known: a random one surely is not.
-    "first cannot be asked": ({"exists": FAILS}, {}, OTHER, (1, 0), (2, 1, 2, 0)),
-    "second cannot be asked": ({}, {"exists": FAILS}, OTHER, (1, 0), (2, 1, 2, 0)),
+    # Whether the name is taken there is not known: a random one surely is not. Who is
+    # silent is asked once, and left alone.
+    "first cannot be asked": ({"exists": FAILS}, {}, OTHER, (0, 1), (1, 0, 2, 1)),
+    "second cannot be asked": ({}, {"exists": FAILS}, OTHER, (1, 0), (2, 1, 1, 0)),
 }
 
 
