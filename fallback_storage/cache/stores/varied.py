@@ -81,6 +81,9 @@ class VariedStore(Store):
     def seconds_left(self, name: str) -> float | None:
         return self._store.seconds_left(self._one(name))
 
+    def ping(self) -> None:
+        self._store.ping()
+
     def publish(self, deltas: Mapping[str, int]) -> bool:
         return self._store.publish(deltas)
 
