@@ -100,18 +100,25 @@ class FileNotInAnyBackendError(FallbackStorageError, FileNotFoundError):
 
 
 class BackendUnavailable(FallbackStorageError, ConnectionError):
-    """Raised instead of a call to a backend that cannot be reached now.
+    """Raised where a backend cannot be reached now, or is left alone for that.
 
-    ``backend`` is its name, ``cause`` why.
+    ``backend`` is its name, ``cause`` why; ``retry_in``: seconds after which it is asked
+    again, None if that is not known. ``was_called``: it was asked, and did not answer in
+    time.
     """
 
-    def __init__(self, backend: str, cause: str) -> None:
-        super().__init__(f"The backend {backend!r} is not available: {cause}.")
+    was_called = False
+
+    def __init__(self, backend: str, cause: str, retry_in: float | None = None) -> None:
+        again = "" if retry_in is None else f"; asked again in {retry_in:.0f} s"
+        super().__init__(f"The backend {backend!r} is not available: {cause}{again}.")
         self.backend = backend
         self.cause = cause
+        self.retry_in = retry_in
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.backend, self.cause)
+        given = self.backend, self.cause, self.retry_in
+        return type(self), given, {"was_called": self.was_called}
 
 
 class OriginError(FallbackStorageError, OSError):

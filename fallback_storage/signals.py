@@ -17,6 +17,11 @@ no further. ``sender`` is the storage's class, ``storage`` the instance::
     package, in this thread. Of many names asked at once, one listing is one call.
 ``backend_failed``
     ``failure``: a backend raised something that does not mean "no such file".
+``breaker_opened``
+    ``backend``, ``cause``: a backend cannot be reached (``cause``: why, without its
+    words), and is left alone for a while. Sent by the call that found out.
+``breaker_closed``
+    ``backend``, ``cause`` (None): it answers again.
 ``promoted``
     ``promotion``: a file was copied to the first writable backend.
 """
@@ -57,6 +62,8 @@ resolved = Signal()
 called = Signal()
 backend_failed = Signal()
 promoted = Signal()
+breaker_opened = Signal()
+breaker_closed = Signal()
 
 
 def send(signal: Signal, owner: weakref.ref[object] | None, **data: Any) -> None:

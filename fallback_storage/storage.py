@@ -19,6 +19,7 @@ from django.utils.deconstruct import deconstructible
 
 from fallback_storage.cache.entry import NOWHERE
 from fallback_storage.cache.invalidation import invalidate
+from fallback_storage.chain import reach
 from fallback_storage.chain.look import HELD
 from fallback_storage.chain.names import (
     StrPath,
@@ -508,6 +509,8 @@ _storages: Living[FallbackStorage] = Living()
 # (One for all: a signal goes through all its receivers to connect another one.)
 @receiver(setting_changed)
 def _follow_settings(*, setting: str, **kwargs: Any) -> None:
+    if setting in MEMO_SETTINGS or is_relevant(setting):
+        reach.forget_all()
     for storage in _storages.all():
         storage._setting_changed(setting)  # noqa: SLF001 - ours
 

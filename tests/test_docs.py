@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fallback_storage.chain.profiles import DJANGO, PROFILES, Profile
+from fallback_storage.chain.profiles import DJANGO, HAVE_DEADLINE, PROFILES, Profile
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -42,3 +42,10 @@ def test_the_table_of_profiles_is_that_of_the_code():
 def test_every_fact_of_a_profile_is_explained(fact):
     """By the key that overrides it."""
     assert f"``{fact}``" in (DOCS / "storages.rst").read_text()
+
+
+def test_the_list_of_deadlines_is_that_of_the_code():
+    """Every class that has one by itself, and no other."""
+    text = (DOCS / "outages.rst").read_text()
+    listed = [line[4:-2] for line in text.splitlines() if line.startswith("* ``")]
+    assert listed == sorted(HAVE_DEADLINE)

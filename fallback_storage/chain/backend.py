@@ -15,9 +15,20 @@ from django.utils.functional import cached_property
 
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.instances import Instances
-from fallback_storage.chain.look import glance_at, look_again_at, look_at
+from fallback_storage.chain.look import (
+    glance_at,
+    look_again_at,
+    look_at,
+    looks_only,
+)
 from fallback_storage.chain.outcomes import Outcome
-from fallback_storage.chain.profiles import Profile, class_path, profile_of
+from fallback_storage.chain.profiles import (
+    HAVE_DEADLINE,
+    Profile,
+    class_path,
+    profile_of,
+)
+from fallback_storage.chain.reach import DEADLINE, REACHED, THREADS, reach_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.signals import called, send
 from fallback_storage.utils import forks
@@ -29,12 +40,13 @@ if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
     from fallback_storage.chain.look import Glance, Look
+    from fallback_storage.chain.reach import Reach
 
 # Chains within chains. More is a chain without end: one whose entry makes it anew.
 MAX_DEPTH = 20
 
-# Threads of a backend, at most; boto3 makes a client for each.
-THREADS = 8
+# Places of one that varies (of tenants) of which is known whether they are reached.
+MAX_PLACES = 1000
 
 # What this thread is building: entries and the chains they are of, the outermost first.
 _building: ContextVar[tuple[tuple[Backend, object], ...]] = ContextVar(
@@ -50,13 +62,19 @@ class Policy:
     and the backend is writable. ``always_probe``: the memo never answers for it.
     ``absent_on_403``: a server that refuses to tell has no such file.
     ``look_again``: a file that the memo says to be there is looked at; None: if that
-    takes no request. ``profile``: overrides of what is known of its class.
+    takes no request. ``retry_after``: seconds for which it is left alone at first when
+    it cannot be reached, 0: it is asked all the same; None: ``RETRY_AFTER``.
+    ``deadline``: seconds for which an answer is waited for, 0: for as long as it takes;
+    None: what is known of its class.
+    ``profile``: overrides of what is known of its class.
     """
 
     read_only: bool | None = None
     always_probe: bool = False
     absent_on_403: bool = False
     look_again: bool | None = None
+    retry_after: float | None = None
+    deadline: float | None = None
     profile: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -111,12 +129,15 @@ class Backend:
         self.place_varies = False
         self.calls = 0
         self.failures = 0
+        self.given_up = 0
         self.seconds = 0.0
         self._build = build
         self._another = another
         # Weak: a storage must not keep itself alive through its own chain.
         self.owner = None if owner is None else weakref.ref(owner)
         self._lock = threading.RLock()
+        self._reach: Reach | None = None
+        self._reaches: dict[int, Reach] = {}
 
     def __repr__(self) -> str:
         return f"<Backend {self.name!r}{' (read-only)' if self.read_only else ''}>"
@@ -143,7 +164,9 @@ class Backend:
             self._refuse_vain_option(storage, profile)
             self.place_varies = profile.place_varies
             if not profile.thread_safe:
-                lent: Any = Instances(self.name, storage, profile, self._another)
+                lent: Any = Instances(
+                    self.name, storage, profile, self._another, self.policy.deadline
+                )
                 return lent  # type: ignore[no-any-return]
             # The checks build for nobody, and look for themselves at what is within.
             for inner in entries_of(storage) if self.owner else ():
@@ -154,6 +177,7 @@ class Backend:
             return storage
 
     def _refuse_vain_option(self, storage: Storage, profile: Profile) -> None:
+        self._refuse_vain_seconds(storage, profile)
         if not (profile.writable or self.read_only):
             raise ConfigurationError(
                 Mistake.WRONG_VALUE,
@@ -176,6 +200,27 @@ class Backend:
                 f"is True, but {class_path(storage.__class__)} keeps its files in no "
                 "local directory.",
                 "Leave it out; with ALWAYS_PROBE the storage is asked every time.",
+            )
+
+    def _refuse_vain_seconds(self, storage: Storage, profile: Profile) -> None:
+        is_chain = any(entries_of(storage))
+        given = {"DEADLINE": self.policy.deadline or None}
+        given |= {"RETRY_AFTER": self.policy.retry_after} if is_chain else {}
+        for key, seconds in given.items():
+            if seconds is None:
+                continue
+            if is_chain:
+                found, instead = "is a chain.", "Write it in the entries of that chain."
+            elif profile.in_process or profile.in_database:
+                found = "keeps its files in the process, or in the database."
+                instead = "Leave it out: its calls belong to the caller's thread."
+            else:
+                continue
+            raise ConfigurationError(
+                Mistake.WRONG_VALUE,
+                f"{self.where}[{key!r}]",
+                f"is {seconds:g}, but {class_path(storage.__class__)} {found}",
+                instead,
             )
 
     @contextmanager
@@ -208,6 +253,42 @@ class Backend:
         return look_at(self.storage)
 
     @cached_property
+    def is_chain(self) -> bool:
+        """Whether the storage is a chain, whose entries have a reach each."""
+        return bool(self._inner)
+
+    @cached_property
+    def deadline(self) -> float:
+        """Return for how many seconds an answer is waited for; 0: for as long as it takes."""
+        if not self.profile.thread_safe:
+            return 0.0  # it bounds waiting for an instance
+        given = self.policy.deadline
+        known = class_path(self.storage.__class__) in HAVE_DEADLINE
+        return given if given is not None else DEADLINE * known
+
+    @property
+    def reach(self) -> Reach:
+        """Return the way to the storage's server; where its place varies, to that of now."""
+        reach = self._reach
+        if reach is None:
+            reach = reach_of(self)
+            if self.profile.place_varies:
+                if len(self._reaches) > MAX_PLACES:
+                    self._reaches.clear()
+                self._reaches[id(reach)] = reach  # nobody else may have it
+            else:
+                self._reach = reach
+        return reach
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return the answer to a question; see ``Reach.ask``."""
+        return self.reach.ask(self, function, *args)
+
+    def ask_for_names(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return a listing, or a page of one; see ``Reach.ask_for_names``."""
+        return self.reach.ask_for_names(self, function, *args)
+
+    @cached_property
     def workers(self) -> Workers:
         """Return the threads from which the storage is asked, beside the caller's."""
         return Workers(THREADS)
@@ -225,6 +306,11 @@ class Backend:
     def glance(self) -> Glance | None:
         """Return the same for whether anything has the name, if that is quicker told."""
         return self.look_again and glance_at(self.storage, self.look_again)
+
+    @cached_property
+    def _looks_freely(self) -> bool:
+        """Whether a look can be had for what a system call takes, which does not fail."""
+        return looks_only(self.storage) and not self.deadline
 
     @cached_property
     def tells_files(self) -> bool:
@@ -256,11 +342,12 @@ class Backend:
         failure: that answer must not be taken for "absent". Raises ``AttributeError``
         if the storage cannot tell.
         """
-        if self.look is not None and not live:
-            return self.look
+        if self._looks_freely and not live:
+            return self.look  # type: ignore[return-value]
         storage: Any = self.storage
         if not self._inner:
-            return storage.exists  # type: ignore[no-any-return]
+            look = None if live else self.look
+            return partial(self.reach.ask, self, look or storage.exists)
         return partial(storage._probe, live=live, names=names)  # noqa: SLF001
 
     @cached_property
@@ -308,11 +395,11 @@ class Backend:
         """
         listdir: Any = self.profile.listdir
         if listdir is not None:
-            return self.lend(listdir, directory)  # type: ignore[no-any-return]
+            return self.ask_for_names(self.lend, listdir, directory)  # type: ignore[no-any-return]
         listdir = getattr(self.storage, "listdir", None)
         if listdir is None:
             raise NotImplementedError("This storage has no listdir().")
-        return listdir(directory)  # type: ignore[no-any-return]
+        return self.ask_for_names(listdir, directory)  # type: ignore[no-any-return]
 
     def implements(self, operation: str) -> bool:
         """Whether the storage has its own ``operation``; Django's base has stubs."""
@@ -367,14 +454,28 @@ class Backend:
             for _ in range(calls):
                 send(called, self.owner, **data)
 
-    def stats(self) -> dict[str, Any]:
-        """Return how often the storage was called, how often it failed, how long."""
+    def count_given_up(self) -> None:
+        """Add one call that is not waited for any more."""
+        with self._lock:
+            self.given_up += 1
+
+    def counts(self) -> dict[str, Any]:
+        """Return how often the storage was called, how often it failed, how long.
+
+        And how many calls were given up.
+        """
         with self._lock:
             return {
                 "calls": self.calls,
                 "failures": self.failures,
                 "seconds": self.seconds,
+                "given_up": self.given_up,
             }
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counts, the breaker's state, and when the storage is asked again."""
+        found = self._reach.stats() if self._reach else REACHED
+        return {**self.counts(), **found}
 
 
 def _django_storage_class() -> type[Storage]:

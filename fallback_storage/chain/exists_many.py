@@ -21,12 +21,12 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
-from fallback_storage.chain.backend import THREADS
 from fallback_storage.chain.flat_listing import flat_pages, lists_flat
 from fallback_storage.chain.listing import PAGE_SIZE
 from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Attempt, Outcome, classify, http_status
+from fallback_storage.chain.reach import THREADS
 from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.chain.second_look import FORBIDDEN, LISTING
 from fallback_storage.chain.walk import Walk
@@ -177,7 +177,8 @@ def _list_group(
             if too_costly and (was_too_costly or len(page) == PAGE_SIZE):
                 return False
     except Exception as error:  # noqa: BLE001 - what it says is the answer
-        backend.count(0.0, failed=True)
+        if not isinstance(error, BackendUnavailable) or error.was_called:
+            backend.count(0.0, failed=True)
         classify(error)  # raises what must not be passed over
         _settle(backend, pending, start, error)
         return True

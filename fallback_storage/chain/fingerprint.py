@@ -56,6 +56,19 @@ def is_shareable(backend: Backend) -> bool:
     return bool(_describe_backend(backend) == _describe_backend(backend))
 
 
+def identity(backend: Backend) -> str | None:
+    """Return a digest of the backend's class, origin and place; None: it has no place."""
+    described = _describe_backend(backend)
+    if not isinstance(described, tuple):
+        return None
+    # Where it is computed, it is that of now.
+    described = *described[:2], _places(backend.storage)
+    if not _has_place(described):
+        return None
+    digest = salted_hmac("fallback_storage.identity", repr(described))
+    return digest.hexdigest()
+
+
 def hold_the_same(one: Backend, other: Backend) -> bool:
     """Whether two backends are certain to have the same files."""
     if one.storage is other.storage:
@@ -64,10 +77,14 @@ def hold_the_same(one: Backend, other: Backend) -> bool:
     if not all(isinstance(each, tuple) for each in described):
         return False
     (klass, origin, places), (other_class, other_origin, other_places) = described
-    # Without a place nothing is certain: each may be a world of its own.
-    placed = any(place for _, place in places) and places == other_places
+    placed = _has_place(described[0]) and places == other_places
     same_made = origin == other_origin or one.profile.place_is_all
     return bool(placed and klass == other_class and same_made)
+
+
+def _has_place(described: tuple[Any, Any, Any]) -> bool:
+    """Whether it is said where the files are; else each may be a world of its own."""
+    return any(place for _, place in described[2])
 
 
 def _describe_backend(backend: Backend) -> Any:
@@ -80,9 +97,11 @@ def _describe_backend(backend: Backend) -> Any:
     origin = _describe(backend.origin) or _constructor_arguments(storage)
     klass = class_path(storage.__class__)
     # What is computed is the place of whoever comes first.
-    steady = () if backend.profile.place_varies else PLACES
-    places = [(place, _describe(getattr(storage, place, None))) for place in steady]
-    return klass, origin, places
+    return klass, origin, [] if backend.profile.place_varies else _places(storage)
+
+
+def _places(storage: object) -> list[tuple[str, Any]]:
+    return [(place, _describe(getattr(storage, place, None))) for place in PLACES]
 
 
 def _constructor_arguments(storage: Any) -> Any:

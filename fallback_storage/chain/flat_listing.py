@@ -64,9 +64,23 @@ def flat_pages(
     """Yield what is below names beginning with ``start``, of a backend that lists flat.
 
     ``start`` need not end where a directory does. ``own``: with this package's own
-    files. Each page is one request, made when it is asked for. Raises what the client
-    raises.
+    files. Each page is one request, made when it is asked for, and one question. Raises
+    what the client raises, and ``BackendUnavailable``.
     """
+    found = _flat_pages(backend, start, after, own=own, passed_over=passed_over)
+    # The client is that of the thread that asks first.
+    while (page := backend.ask_for_names(next, found, None)) is not None:
+        yield page
+
+
+def _flat_pages(
+    backend: Backend,
+    start: str,
+    after: str,
+    *,
+    own: bool,
+    passed_over: PassedOver | None,
+) -> Iterator[list[Listed]]:
     storage: Any = backend.storage
     root = storage._normalize_name("")  # noqa: SLF001 - lists_flat() knows whose it is
     client = storage.connection.meta.client

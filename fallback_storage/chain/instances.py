@@ -40,7 +40,7 @@ class Instances:
 
     ``template`` has the class, and the attributes that are no methods. ``build`` makes
     another one like it; None: there is only the template. A call that does not get its
-    turn within ``PATIENCE`` seconds raises ``BackendUnavailable``.
+    turn within the ``patience`` seconds (None: ``PATIENCE``) raises ``BackendUnavailable``.
     """
 
     def __init__(
@@ -49,11 +49,13 @@ class Instances:
         template: Any,
         profile: Profile,
         build: Callable[[], Any] | None = None,
+        patience: float | None = None,
     ) -> None:
         self._name = name
         self._template = template
         self._profile = profile
         self._build = build
+        self._patience = patience
         self._idle: list[Any] = [] if build else [template]
         self._turns: SimpleQueue[None] = SimpleQueue()
         for _ in range(INSTANCES if build else 1):
@@ -86,9 +88,10 @@ class Instances:
     @contextmanager
     def _instance(self) -> Iterator[Any]:
         turn: list[None] = []
+        patience = self._patience or PATIENCE
         try:
             # One step, so an interrupt finds the turn taken and noted, or neither.
-            turn.extend(map(self._turns.get, (True,), (PATIENCE,)))
+            turn.extend(map(self._turns.get, (True,), (patience,)))
             instance = self._take()
             try:
                 yield instance
@@ -103,7 +106,7 @@ class Instances:
         except Empty:
             if turn:
                 raise
-            reason = f"busy for {PATIENCE:g} seconds"
+            reason = f"busy for {patience:g} seconds"
             raise BackendUnavailable(self._name, reason) from None
         finally:
             if turn:

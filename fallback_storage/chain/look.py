@@ -55,6 +55,12 @@ def _has_djangos(storage: FileSystemStorage, *methods: str) -> bool:
     )
 
 
+def looks_only(storage: Any) -> bool:
+    """Whether a look at it is one system call: its ``exists`` is Django's."""
+    local = isinstance(storage, FileSystemStorage)
+    return local and _has_djangos(storage, "exists")
+
+
 def look_again_at(storage: Any) -> Look | None:
     """Return what tells whether a file that is remembered in a storage is there.
 

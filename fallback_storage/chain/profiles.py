@@ -24,10 +24,11 @@ class Profile:
 
     ``concurrent``: it is far away, and one request may ask it from several threads.
     ``deletes_trees``: ``delete`` of a directory takes along what is below it.
-    ``in_process``: its content lives in this process. ``lazy_open``: ``open`` succeeds
-    for files that are not there. ``lists_flat``: it can be asked for all keys that
-    begin with a text (``flat_listing``). ``whole``: it never shows a part of a file,
-    and its server checks what arrives.
+    ``in_database``, ``in_process``: its content lives in the database, in this process.
+    ``lazy_open``: ``open`` succeeds for files that are not there. ``lists_flat``: it can
+    be asked for all keys that begin with a text (``flat_listing``). ``reads_at_open``:
+    the call of ``open`` reads all of the file. ``whole``: it never shows a part of a
+    file, and its server checks what arrives.
 
     ``loses_writes``: what it opens for writing does not keep all that is written to it.
     ``wants_bytes``: it stores no text, or not all of it; text is given to it in UTF-8.
@@ -56,12 +57,14 @@ class Profile:
 
     concurrent: bool = False
     deletes_trees: bool = False
+    in_database: bool = False
     in_process: bool = False
     lazy_open: bool = False
     lists_flat: bool = False
     loses_writes: bool = False
     place_is_all: bool = False
     place_varies: bool = False
+    reads_at_open: bool = False
     wants_bytes: bool = False
     whole: bool = False
     writable: bool = True
@@ -134,6 +137,7 @@ _AZURE = Profile(
     save_with_headers=dialects.save_to_azure,
 )
 _DATABASE = Profile(
+    in_database=True,
     wants_bytes=True,
     loses_writes=True,
     keeps_whiteouts=False,
@@ -168,6 +172,7 @@ PROFILES: Mapping[str, Profile] = {
     "django_tenants.files.storage.TenantFileSystemStorage": _OF_TENANTS,
     "django_tenants.files.storages.TenantFileSystemStorage": _OF_TENANTS,
     "django_s3_storage.storage.S3Storage": Profile(
+        reads_at_open=True,
         wants_bytes=True,
         ask_again=dialects.head_object,
         first_byte=dialects.get_by_django_s3_storage,
@@ -183,6 +188,7 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "fallback_storage.http.HTTPStorage": Profile(
         concurrent=True,
+        reads_at_open=True,
         whole=True,
         writable=False,
         is_denied=dialects.takes_refusal_for_absence,
@@ -251,6 +257,23 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "tenant_schemas.storage.TenantFileSystemStorage": _OF_TENANTS,
 }
+
+# Classes that are far away and thread-safe: exactly these, for what a subclass does may
+# need the caller's thread. (libcloud's drivers are not thread-safe.)
+HAVE_DEADLINE = frozenset(
+    {
+        "django_s3_storage.storage.S3Storage",
+        "django_storage_webdav.storage.WebDavStorage",
+        "fallback_storage.http.HTTPStorage",
+        "minio_storage.storage.MinioMediaStorage",
+        "minio_storage.storage.MinioStorage",
+        "storages.backends.azure_storage.AzureStorage",
+        "storages.backends.dropbox.DropBoxStorage",
+        "storages.backends.dropbox.DropboxStorage",
+        "storages.backends.gcloud.GoogleCloudStorage",
+        "storages.backends.s3.S3Storage",
+    }
+)
 
 
 def profile_of(storage: object) -> Profile:

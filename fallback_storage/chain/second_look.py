@@ -89,7 +89,7 @@ def _ask(
     start = time.perf_counter()
     failed = False
     try:
-        is_there = backend.lend(question, name)
+        is_there = backend.ask(backend.lend, question, name)
     except Exception as reason:  # noqa: BLE001 - what it says is the answer
         failed = classify(reason) is not Outcome.ABSENT
         return (Outcome.FAILED if failed else Outcome.ABSENT), reason
@@ -110,7 +110,7 @@ def _has_place(backend: Backend) -> bool:
         # What another one was told meanwhile is told to all who waited, also if it is no.
         if asked == backend.place_asked:
             try:
-                backend.place_seen = backend.lend(question)
+                backend.place_seen = backend.ask(backend.lend, question)
             except Exception as error:  # noqa: BLE001 - what it says is the answer
                 # Who may not ask is told so by a place that is there.
                 backend.place_seen = http_status(error) in MAY_NOT_ASK
@@ -135,4 +135,6 @@ def _is_denied(
     denies = profile.is_denied
     if error is None or denies is None or operation == LISTING:
         return False
-    return backend.policy.absent_on_403 and backend.lend(denies, name, error)
+    return bool(
+        backend.policy.absent_on_403 and backend.ask(backend.lend, denies, name, error)
+    )

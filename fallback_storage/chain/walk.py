@@ -13,6 +13,7 @@ from fallback_storage.chain.outcomes import Attempt, Outcome, classify
 from fallback_storage.chain.second_look import look_again
 from fallback_storage.exceptions import (
     AllBackendsFailed,
+    BackendUnavailable,
     FileNotInAnyBackendError,
     OperationNotSupportedError,
 )
@@ -32,6 +33,11 @@ LEGACY_TIMES = {
     "created_time": "get_created_time",
     "modified_time": "get_modified_time",
 }
+
+
+# What is made of a name, by no server as a rule. Nobody knows of them whether one is
+# there.
+OFFLINE = frozenset({"path", "url"})
 
 
 class _Nothing:
@@ -107,12 +113,30 @@ class Walk:
         if function is None:
             self.note(backend, Outcome.UNSUPPORTED)
             return NOTHING
-        return self.call(backend, function, *args, **kwargs)
+        if method in OFFLINE:
+            return self._note_call(backend, function, *args, **kwargs)
+        reach = backend.reach
+        reads = method == "_open" and backend.profile.reads_at_open
+        way = reach.call if reads or method == "delete" else reach.ask
+        return self._note_call(backend, way, backend, function, *args, **kwargs)
+
+    def list(self, backend: Backend) -> Any:
+        """Return what the backend lists in the directory, or ``NOTHING``."""
+        return self._note_call(backend, backend.listdir, self.name)
 
     def call(
         self, backend: Backend, function: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """Return what ``function`` returns, as ``backend``'s answer, or ``NOTHING``."""
+        """Return what ``function`` returns, as ``backend``'s answer, or ``NOTHING``.
+
+        However long it takes; it is not called while the backend cannot be reached.
+        """
+        call = backend.reach.call
+        return self._note_call(backend, call, backend, function, *args, **kwargs)
+
+    def _note_call(
+        self, backend: Backend, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
         start = time.perf_counter()
         try:
             answer = function(*args, **kwargs)
@@ -154,6 +178,10 @@ class Walk:
         """Add what an exception of a backend means; raise it if it is for nobody else."""
         outcome = Outcome.FAILED
         reason: Exception | None = error
+        if isinstance(error, BackendUnavailable):
+            if error.was_called:
+                backend.count(seconds, failed=True)
+            return self._tell(backend, outcome, reason, seconds)
         try:
             outcome = classify(error)
             if self._writes:

@@ -75,7 +75,8 @@ class Whiteouts:
 
     def hides(self, name: str) -> bool:
         """Whether ``name`` is hidden. Raises what the backend raises."""
-        return self._home.storage.exists(_place(name))
+        home = self._home
+        return bool(home.ask(home.storage.exists, _place(name)))
 
     def add(self, name: str) -> None:
         """Hide ``name``. Raises what the backend raises.
@@ -126,7 +127,7 @@ class Whiteouts:
 
     def _list(self, place: str) -> tuple[Walk, tuple[list[str], list[str]]]:
         asking = Walk("listdir", place)
-        listing = asking.call(self._home, self._home.listdir, place)
+        listing = asking.list(self._home)
         directories, files = ((), ()) if listing is NOTHING else listing
         # Some storages list the directory itself.
         named = [name.strip("/") for name in directories]

@@ -20,21 +20,45 @@ from fallback_storage.conf.messages import (
     shown,
     suggestion,
 )
-from fallback_storage.conf.rules import DICT, FLAG, TEXT, Rule, Rules, mistakes_in
+from fallback_storage.conf.rules import (
+    DICT,
+    FLAG,
+    NUMBER,
+    TEXT,
+    Rule,
+    Rules,
+    mistakes_in,
+)
 from fallback_storage.conf.settings import aliases, options_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+# A year. (Waiting has a limit of its own, which depends on the system.)
+MAX_SECONDS = 31_536_000
+
+PAUSE = Rule(
+    lambda value: 0 <= value <= MAX_SECONDS,
+    "Write for how many seconds it is left alone when it cannot be reached, 0 for never.",
+)
+DEADLINE = Rule(
+    lambda value: value is None or (NUMBER.holds(value) and 0 <= value <= MAX_SECONDS),
+    "Write for how many seconds an answer is waited for, 0 for no bound.",
+)
 POLICY_KEYS: Rules = {
     "READ_ONLY": (FLAG,),
     "ALWAYS_PROBE": (FLAG,),
     "ABSENT_ON_403": (FLAG,),
     "LOOK_AGAIN": (FLAG,),
+    "DEADLINE": (DEADLINE,),
+    "RETRY_AFTER": (NUMBER, PAUSE),
 }
 # Of the profile, what is also a key of its own.
-SHORT_KEYS: Rules = {"CONCURRENT": (FLAG,), "LAZY_OPEN": (FLAG,)}
+SHORT_KEYS: Rules = {
+    "CONCURRENT": (FLAG,),
+    "LAZY_OPEN": (FLAG,),
+}
 
 FUNCTION = Rule(
     lambda value: isinstance(value, str) or callable(value),
@@ -45,7 +69,12 @@ TEXTS = Rule(
     "Write a list of strings.",
 )
 # By the type of what the table of profiles says.
-PROFILE_RULES = {bool: FLAG, str: TEXT, tuple: TEXTS, NoneType: FUNCTION}
+PROFILE_RULES = {
+    bool: FLAG,
+    str: TEXT,
+    tuple: TEXTS,
+    NoneType: FUNCTION,
+}
 PROFILE_KEYS: Rules = {
     fact.name.upper(): (PROFILE_RULES[type(fact.default)],) for fact in fields(Profile)
 }
@@ -257,16 +286,22 @@ def _spec(entry: Any, where: str) -> BackendSpec:
         where,
         build,
         Policy(
-            **{
-                **({"read_only": True} if _is_never_written(entry) else {}),
-                **{key.lower(): entry[key] for key in POLICY_KEYS if key in entry},
-            },
+            **_policy(entry),
             profile=_profile(entry),
         ),
         (path, options),
         given_name="ALIAS" in entry or "NAME" in entry,
         another=another,
     )
+
+
+def _policy(entry: Mapping[str, Any]) -> dict[str, Any]:
+    policy = {key.lower(): entry[key] for key in POLICY_KEYS if key in entry}
+    if _is_never_written(entry):
+        policy.setdefault("read_only", True)
+    if "deadline" in policy:
+        policy["deadline"] = policy["deadline"] or 0.0  # None is what is known
+    return policy
 
 
 def _is_never_written(entry: Mapping[str, Any]) -> bool:

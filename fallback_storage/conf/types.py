@@ -22,8 +22,10 @@ class Entry(TypedDict, total=False):
     ALWAYS_PROBE: bool
     ABSENT_ON_403: bool
     CONCURRENT: bool
+    DEADLINE: float | None
     LAZY_OPEN: bool
     LOOK_AGAIN: bool
+    RETRY_AFTER: float
 
 
 class CacheOptions(TypedDict, total=False):

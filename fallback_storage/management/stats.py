@@ -69,11 +69,12 @@ def _read(storage: FallbackStorage) -> dict[str, Any] | None:
     if published is None:
         return None
     backends = {}
-    for name, (calls, failures, microseconds) in keys.items():
+    for name, (calls, failures, microseconds, given_up) in keys.items():
         backends[name] = {
             "calls": published.get(calls, 0),
             "failures": published.get(failures, 0),
             "seconds": published.get(microseconds, 0) / 1_000_000,
+            "given_up": published.get(given_up, 0),
         }
     since = published.get(SINCE)
     return {
@@ -91,9 +92,10 @@ def _print(found: Mapping[str, Any], stdout: OutputWrapper) -> None:
     for key, words in COUNTERS.items():
         stdout.write(f"{found[key]:>9,}  {words}")
     for name, counts in found["backends"].items():
-        calls, failures, seconds = counts.values()
+        calls, failures, seconds, given_up = counts.values()
+        late = f", {given_up:,} given up" if given_up else ""
         each = 1000 * seconds / max(calls, 1)
         stdout.write(
-            f"{calls:>9,}  calls of {name}: {failures:,} failed; {seconds:,.1f} s, "
+            f"{calls:>9,}  calls of {name}: {failures:,} failed{late}; {seconds:,.1f} s, "
             f"{each:.2f} ms each"
         )

@@ -32,7 +32,7 @@ class BufferedFile(AnyFile):
 
     def __init__(self, backend: Backend, name: str, mode: str) -> None:
         storage: Any = backend.storage
-        is_there = ("r" in mode or "a" in mode) and storage.exists(name)
+        is_there = ("r" in mode or "a" in mode) and backend.ask(storage.exists, name)
         if "r" in mode and not is_there:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         self._storage = storage

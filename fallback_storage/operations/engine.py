@@ -27,11 +27,19 @@ if TYPE_CHECKING:
 
 
 class BackendStats(TypedDict):
-    """How often a storage was called, how often it failed, and how long it took."""
+    """How often a storage was called, how often it failed, and how long it took.
+
+    ``given_up``: calls that were not waited for to their end. ``breaker``: "closed",
+    "open" while it is left alone, "trial" while one call tries; ``retry_in``: seconds
+    until the next one may, or None.
+    """
 
     calls: int
     failures: int
     seconds: float
+    given_up: int
+    breaker: str
+    retry_in: float | None
 
 
 class Stats(TypedDict):
@@ -131,11 +139,12 @@ def build_engine(
 
 def counted_by(backend: Backend) -> dict[str, int]:
     """Return a backend's counters, as they are published: whole numbers."""
-    stats = backend.stats()
+    counts = backend.counts()
     return {
-        f"backend:{backend.name}:calls": stats["calls"],
-        f"backend:{backend.name}:failures": stats["failures"],
-        f"backend:{backend.name}:microseconds": int(stats["seconds"] * 1e6),
+        f"backend:{backend.name}:calls": counts["calls"],
+        f"backend:{backend.name}:failures": counts["failures"],
+        f"backend:{backend.name}:microseconds": int(counts["seconds"] * 1e6),
+        f"backend:{backend.name}:given_up": counts["given_up"],
     }
 
 

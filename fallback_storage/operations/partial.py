@@ -84,13 +84,13 @@ class Claim:
             return False
 
     def _clear(self, storage: Any, content: Any) -> bool:
-        if not storage.exists(self._name):
+        if not self._backend.ask(storage.exists, self._name):
             return True
         found = self._look_at(storage, content)
         if found is not Found.PART:
             return found is Found.WHOLE
         storage.delete(self._name)
-        return not storage.exists(self._name)
+        return not self._backend.ask(storage.exists, self._name)
 
     def _look_at(self, storage: Any, content: Any) -> Found:
         """Return what is there; a part only if it is ours."""

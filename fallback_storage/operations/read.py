@@ -249,7 +249,7 @@ class Reader:
         directories: dict[str, None] = {}
         files: dict[str, None] = {}
         for index, backend in enumerate(self._backends):
-            answer = walk.call(backend, backend.listdir, name)
+            answer = walk.list(backend)
             if answer is not NOTHING:
                 answer = self._overlay.shown(name, index, *answer)
                 directories.update(dict.fromkeys(answer[0]))

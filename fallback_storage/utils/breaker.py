@@ -20,8 +20,13 @@ class Breaker:
     """Opens after ``failures`` failures in a row, for ``pause`` seconds.
 
     Then one call is admitted, the *trial*, which closes it or opens it again; nobody
-    waits for it. One that says nothing within ``pause`` seconds is given up. A call that was begun before the breaker opened neither opens nor
-    closes it, whenever it ends: so every call has a ticket, and shows it in the end.
+    waits for it. With every trial that fails the pause doubles, up to ``max_pause``
+    seconds (None: it stays as it is). ``jitter`` returns the share of a pause by which
+    that is longer, so that many processes do not try at once. A trial that says nothing
+    within ``patience`` seconds (None: ``pause``) is given up.
+
+    A call that was begun before the breaker opened neither opens nor closes it, whenever
+    it ends: so every call has a ticket, and shows it in the end.
 
     ``clock`` returns seconds and never goes back. Thread-safe.
     """
@@ -31,10 +36,17 @@ class Breaker:
         clock: Callable[[], float] = time.monotonic,
         failures: int = 3,
         pause: float = 10.0,
+        *,
+        max_pause: float | None = None,
+        patience: float | None = None,
+        jitter: Callable[[], float] = float,
     ) -> None:
         self._clock = clock
         self._max_failures = failures
         self._pause = pause
+        self._max_pause = pause if max_pause is None else max(pause, max_pause)
+        self._patience = pause if patience is None else patience
+        self._jitter = jitter
         # How often it has opened: the ticket of ordinary calls.
         self.ticket = 0
         self.after_fork()
@@ -44,8 +56,10 @@ class Breaker:
         """Begin closed: the child has connections of its own."""
         self._lock = threading.RLock()
         self._failed_in_row = 0
+        self._next_pause = self._pause
         self._open_until: float | None = None
         self._trial_until = -math.inf
+        self._trial_by: int | None = None
         # Read without the lock: nothing is known against it.
         self.is_sound = True
 
@@ -53,6 +67,22 @@ class Breaker:
     def is_open(self) -> bool:
         """Whether it leaves something alone, or would but for a trial."""
         return self._open_until is not None
+
+    @property
+    def state(self) -> str:
+        """Return "closed", "open", or "trial" while a call tries."""
+        with self._lock:
+            if self._open_until is None:
+                return "closed"
+            return "trial" if self._clock() < self._trial_until else "open"
+
+    @property
+    def retry_in(self) -> float | None:
+        """Return in how many seconds the next call may try; None: all may call."""
+        with self._lock:
+            if self._open_until is None:
+                return None
+            return max(0.0, max(self._open_until, self._trial_until) - self._clock())
 
     def admit(self) -> int | None:
         """Return the ticket of a call that may go ahead; None: it may not.
@@ -65,32 +95,50 @@ class Breaker:
             now = self._clock()
             if now < max(self._open_until, self._trial_until):
                 return None
-            self._trial_until = now + self._pause
+            self._trial_by = threading.get_ident()
+            self._trial_until = now + self._patience
             return TRIAL
 
     def end_trial(self) -> None:
-        """Let another call try, if this one has said nothing of how it went."""
-        with self._lock:
-            self._trial_until = -math.inf
+        """Let another call try, if this thread's has said nothing of how it went.
 
-    def succeeded(self, ticket: int) -> None:
-        """Note that a call was answered, however late."""
+        Does nothing where this thread does not try: so an interrupt may come at any
+        moment of ``admit``.
+        """
         with self._lock:
-            if ticket in {self.ticket, TRIAL}:
-                self._failed_in_row = 0
-                self._open_until = None
-                self.is_sound = True
+            if self._trial_by == threading.get_ident():
+                self._trial_by = None
+                self._trial_until = -math.inf
 
-    def failed(self, ticket: int, *, at_once: bool = False) -> None:
-        """Note that a call failed; ``at_once``: so badly that one is enough."""
+    def succeeded(self, ticket: int) -> bool:
+        """Note that a call was answered, however late; return whether that closed it."""
         with self._lock:
             if ticket not in {self.ticket, TRIAL}:
-                return
+                return False
+            was_open = self.is_open
+            self._failed_in_row = 0
+            self._next_pause = self._pause
+            self._open_until = None
+            self.is_sound = True
+            return was_open
+
+    def failed(self, ticket: int, *, at_once: bool = False) -> bool:
+        """Note that a call failed; return whether that opened it.
+
+        ``at_once``: so badly that one is enough.
+        """
+        with self._lock:
+            if ticket not in {self.ticket, TRIAL}:
+                return False
             self.is_sound = False
             self._failed_in_row += 1
+            was_open = self.is_open
             if at_once or ticket == TRIAL or self._failed_in_row >= self._max_failures:
-                self._open_until = self._clock() + self._pause
+                pause = self._next_pause * (1 + self._jitter())
+                self._open_until = self._clock() + pause
+                self._next_pause = min(2 * self._next_pause, self._max_pause)
                 self.ticket += 1
+            return self.is_open and not was_open
 
     def try_now(self) -> None:
         """End the pause: the next call may try."""

@@ -8,11 +8,14 @@ waits for none of them.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
+from collections import deque
 from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from django.db import connections
 
@@ -27,8 +30,15 @@ Answer = TypeVar("Answer")
 # Seconds after which a thread ends that has nothing to do.
 IDLE = 60.0
 
+# What uWSGI may be told for "no".
+OFF: Final = frozenset({"0", "false", "no", "off"})
+
 # Items on their way, for each thread: one that is worked on and one that waits.
 AHEAD = 2
+
+
+class NoThreads(Exception):
+    """This process may have no threads, or no more of them."""
 
 
 class Workers:
@@ -38,12 +48,12 @@ class Workers:
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self.after_fork()
         forks.register(self)
 
     def after_fork(self) -> None:
-        self._room = _Room()
+        self._room = Room()
 
     def __del__(self) -> None:
         self._room.close()
@@ -60,23 +70,21 @@ class Workers:
         did not is the last to be used again. None: no thread is to be had; they are
         all busy, or the process ends or may have no more of them.
         """
-        room, task = self._room, Task(function)
-        with room.lock:
-            if room.idle:
-                room.idle.pop().give(task)
-                return task
-            if len(room.threads) >= self._size:
-                return None
-            thread = _Worker(room, task)
-            room.threads.add(thread)
+        task = Task(function)
         try:
-            thread.start()
-        except BaseException as error:
-            room.threads.discard(thread)
-            if isinstance(error, RuntimeError):
-                return None
-            raise
-        return task
+            return task if self.room.place(task, self.size) else None
+        except NoThreads:
+            return None
+
+    @property
+    def room(self) -> Room:
+        """Return what the threads share; of a forked child, a new one.
+
+        Also where nobody was told of the fork, as by uWSGI.
+        """
+        if self._room.process != os.getpid():
+            self.after_fork()
+        return self._room
 
     def end(self) -> None:
         """Let the threads come to their end, and wait for it."""
@@ -89,6 +97,9 @@ class Workers:
 class Task:
     """A call that a thread is to make."""
 
+    # Whether it goes on, and nobody waits for it any more.
+    is_given_up = False
+
     def __init__(self, function: Callable[[], object]) -> None:
         self._function = function
         self._context = copy_context()
@@ -100,7 +111,7 @@ class Task:
         if not self._begun.acquire(blocking=False):
             return False
         try:
-            return bool(self._context.run(self._function))
+            return self._call()
         finally:
             # A storage may keep its files, or what it knows of them, in a database.
             for connection in connections.all(initialized_only=True):
@@ -108,21 +119,76 @@ class Task:
                     connection.close()
             self._done.set()
 
+    def _call(self) -> bool:
+        return bool(self._context.run(self._function))
+
     def finish(self) -> None:
         """Wait for the end of the call; if it has not begun, it never will."""
         if not self._begun.acquire(blocking=False):
             self._done.wait()
 
+    def drop(self) -> None:
+        """See to it that it is not begun."""
+        self._begun.acquire(blocking=False)
 
-class _Room:
+    def tell(self) -> None:
+        """Be told by the thread that it can be used again."""
+
+
+class Room:
     """What threads know of each other."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.process = os.getpid()
         self.threads: set[_Worker] = set()
         # The last is the one to be used next.
         self.idle: list[_Worker] = []
+        self.waiting: deque[Task] = deque()
         self.closed = False
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether every thread does what nobody waits for any more."""
+        with self.lock:
+            return all(thread.is_stuck for thread in self.threads)
+
+    def place(self, task: Task, size: int, *, waits: bool = False) -> bool:
+        """Give a task to one of up to ``size`` threads; false if all are busy.
+
+        ``waits``: then it is the turn of the task later, unless they are all stuck.
+        Raises ``NoThreads``.
+        """
+        with self.lock:
+            if self.idle:
+                self.idle.pop().give(task)
+                return True
+            if len(self.threads) >= size:
+                if not waits or self.is_stuck:
+                    task.drop()
+                else:
+                    self.waiting.append(task)
+                return False
+            if not _may_have_threads():
+                raise NoThreads
+            thread = _Worker(self, task)
+            self.threads.add(thread)
+        try:
+            thread.start()
+        except BaseException as error:
+            self.threads.discard(thread)
+            if isinstance(error, RuntimeError):
+                raise NoThreads from None
+            raise
+        return True
+
+    def drop(self) -> None:
+        """Drop what waits for its turn."""
+        with self.lock:
+            waiting = list(self.waiting)
+            self.waiting.clear()
+        for task in waiting:
+            task.drop()
 
     def close(self) -> None:
         """Have the threads end that wait. Takes no lock: the garbage collector calls it."""
@@ -134,13 +200,29 @@ class _Room:
                 return
 
 
+def _may_have_threads() -> bool:
+    """Whether threads run in this process: in uWSGI's only if it was told so."""
+    options = getattr(sys.modules.get("uwsgi"), "opt", {})
+    enabled = options.get("enable-threads", not options)
+    if isinstance(enabled, bytes):
+        enabled = enabled.decode()
+    return "threads" in options or str(enabled).lower() not in OFF
+
+
 class _Worker(threading.Thread):
-    def __init__(self, room: _Room, task: Task) -> None:
+    def __init__(self, room: Room, task: Task) -> None:
         super().__init__(name="fallback-storage-worker", daemon=True)
-        self._room = room
+        self.room = room
         self._task: Task | None = task
+        self._under_way: Task | None = None
         self._given = threading.Lock()
         self._given.acquire()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it does what nobody waits for any more."""
+        task = self._under_way
+        return task is not None and task.is_given_up
 
     def give(self, task: Task | None) -> None:
         """Hand over something to do; None: nothing more will come."""
@@ -150,22 +232,35 @@ class _Worker(threading.Thread):
     def run(self) -> None:
         try:
             while (task := self._task) is not None:
-                self._task = None
+                self._task, self._under_way = None, task
                 was_needed = task.run()
+                self._under_way = None
+                is_idle = self._rest(last=was_needed)
+                # Not before: the next question is for a thread that has its client.
+                task.tell()
                 # What is waited with is kept alive.
                 del task
-                self._wait(last=was_needed)
+                if is_idle:
+                    self._wait()
         finally:
-            with self._room.lock:
-                self._room.threads.discard(self)
+            with self.room.lock:
+                self.room.threads.discard(self)
 
-    def _wait(self, *, last: bool) -> None:
-        """Wait for a task, some time."""
-        room = self._room
+    def _rest(self, *, last: bool) -> bool:
+        """Be idle from now on, unless a task waits."""
+        room = self.room
         with room.lock:
+            if room.waiting:
+                self._task = room.waiting.popleft()
+                return False
             room.idle.insert(len(room.idle) if last else 0, self)
         if room.closed:
             room.close()
+        return True
+
+    def _wait(self) -> None:
+        """Wait for a task, some time."""
+        room = self.room
         if not self._given.acquire(timeout=IDLE):
             with room.lock:
                 if self in room.idle:

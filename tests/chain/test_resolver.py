@@ -84,7 +84,7 @@ def test_a_name_that_nobody_holds_is_remembered_as_such(chain, backends, clock):
 
 def test_a_failure_is_not_a_miss(chain, backends):
     """With a failure above the answer nothing is remembered, and held is not False."""
-    backends[0].fail("exists")
+    backends[0].fail("exists", OSError("no outage"))
     for _ in range(2):
         found = chain.resolve("a")
         assert (found.index, found.held, found.source) == (None, None, Source.PROBE)

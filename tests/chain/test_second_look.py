@@ -61,8 +61,8 @@ def ask_server(storage, name):
 
 
 def chain_of(storage, **profile):
-    entry = {"BACKEND": "x.Y", "PROFILE": profile}
-    chain = FallbackStorage([{**entry, "BACKEND": "fakes.RecordingStorage"}])
+    entry = {"BACKEND": "fakes.RecordingStorage", "PROFILE": profile, "RETRY_AFTER": 0}
+    chain = FallbackStorage([entry])
     chain.backends[0].__dict__["storage"] = storage
     return chain
 

@@ -236,7 +236,7 @@ def test_a_leader_that_fails_releases_its_waiters(three, error):
 
 def test_a_failure_is_not_shared(three):
     """While a backend fails every caller asks for himself, and nothing is kept."""
-    three[0].fail("exists")
+    three[0].fail("exists", OSError("no outage"))
     chain = FallbackStorage(three)
     waiters = Waiters(chain)
     three[1].before("exists", once(lambda name: waiters.arrive(7)))

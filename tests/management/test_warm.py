@@ -191,11 +191,11 @@ def test_what_is_left_commands_no_terminal(chain):
 
 def test_a_backend_above_that_cannot_be_asked(chain):
     _, local, _ = chain
-    local.fail("exists")
+    local.fail("exists", PermissionError("no outage"))
     done = run("warm", "--backend=production")
     assert done.status == 1
     assert "4 names are not remembered" in done.err
-    assert "(local: failed (ConnectionError))" in done.err
+    assert "(local: failed (PermissionError))" in done.err
 
 
 def test_a_backend_that_cannot_list(chain):

@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 )
 from overlay.model import MISSING, TIMES, Backend, Model
 from overlay.parts import (
+    Trouble,
     read_only,
     staging_left,
     writable,
@@ -47,7 +48,7 @@ READS = st.sampled_from(
 WRITE_MODES = ["wb", "w+b", "ab", "a+b", "xb", "rb+", "r+b"]
 TEXT_MODES = ["w", "w+", "a", "a+", "x", "r+"]
 FAULTS = ["exists", "_open", "_save", "delete", "listdir", "size", "url", "close"]
-DOWN = (ConnectionError, AllBackendsFailed)
+DOWN = (Trouble, AllBackendsFailed)
 OWN = (".fallback-whiteouts", ".fallback-staging")
 
 
@@ -247,7 +248,7 @@ class Overlay(Model, RuleBasedStateMachine):
         before = self.raw_home()
         try:
             saved = self.chains[which].save(name, ContentFile(content))
-        except (ConnectionError, FallbackStorageError):
+        except (Trouble, FallbackStorageError):
             assert self.faulty
             if self.can_clean_up():
                 # A half of nothing is all of it, which is not taken for a part. (Under

@@ -255,7 +255,7 @@ def test_a_page_without_files(site):
 
 
 def test_a_failure_is_shown_by_its_type(site, chain, production, local):
-    production.fail("exists", ConnectionError(f"403 for {SECRET}"))
+    production.fail("exists", PermissionError(f"403 for {SECRET}"))
     local.fail("_save", OSError(f"disk of {SECRET} is full"))
 
     def page():
@@ -265,15 +265,15 @@ def test_a_failure_is_shown_by_its_type(site, chain, production, local):
     stats = site.visit(page)
     shown = {(f["backend"], f["operation"], f["error"]) for f in stats["failures"]}
     assert shown == {
-        ("Production", "exists", "ConnectionError"),
+        ("Production", "exists", "PermissionError"),
         ("Local", "save", "OSError"),
     }
     assert stats["failed"] == sum(f["count"] for f in stats["failures"])
     line = stats["lines"][0]
     assert line["state"] == "not known"
-    assert line["steps"][1]["error"] == "ConnectionError"
+    assert line["steps"][1]["error"] == "PermissionError"
     assert site.panel.nav_subtitle.endswith(f"{stats['failed']} failed")
-    assert "ConnectionError" in site.html
+    assert "PermissionError" in site.html
     assert SECRET not in site.html + json.dumps(stats)
 
 

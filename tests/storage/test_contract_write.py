@@ -22,7 +22,8 @@ from fallback_storage.storage import FallbackStorage
 
 HAS, LACKS, FAILS = "has", "lacks", "fails"
 UNSUPPORTED, ABSENT = "unsupported", "absent"
-ERRORS = {"first": ConnectionError("first"), "second": TimeoutError("second")}
+# None of which is an outage, in which a backend is left alone.
+ERRORS = {"first": OSError("first"), "second": PermissionError("second")}
 FIRST_FAILED, SECOND_FAILED = ERRORS["first"], ERRORS["second"]
 MEMOS = {"no memo": (False, 0), "cold": (None, 0), "warm": (None, 1)}
 MEMO = pytest.mark.parametrize(("cache", "warmed"), MEMOS.values(), ids=MEMOS)

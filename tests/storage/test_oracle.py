@@ -43,6 +43,10 @@ class Chain(FallbackStorage):
     clock = ManualClock()
 
 
+class Trouble(OSError):
+    """What fails, and is no outage: nobody is left alone for it."""
+
+
 class Failing:
     """Raises in the methods that ``down`` names at the moment of the call."""
 
@@ -55,7 +59,7 @@ class Failing:
 
         def call(*args, **kwargs):
             if attribute in self.down:
-                raise ConnectionError(attribute)
+                raise Trouble(attribute)
             return found(*args, **kwargs)
 
         return call
@@ -193,7 +197,7 @@ def answer(storage, operation, name):
                 return "content", found.read()
         if operation == "resolve":
             return found.name, found.index, found.backend, found.held
-    except (ConnectionError, AllBackendsFailed):
+    except (Trouble, AllBackendsFailed):
         return "failed"
     except Exception as error:
         return type(error)

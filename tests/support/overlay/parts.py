@@ -90,6 +90,10 @@ class Failing:
         return found
 
 
+class Trouble(OSError):
+    """What fails, and is no outage: nobody is left alone for it."""
+
+
 def _broken(storage, attribute, function):
     def broken(name, *args, **kwargs):
         if storage.half and attribute == "_save":
@@ -97,7 +101,7 @@ def _broken(storage, attribute, function):
             function(name, ContentFile(data[: len(data) // 2]))
         elif storage.half and attribute == "delete":
             function(name)
-        raise ConnectionError(attribute)
+        raise Trouble(attribute)
 
     return broken
 
@@ -113,7 +117,7 @@ class FailingFlat(Failing, RecordingStorage):
         if method == "close" and "close" in self.down:
             if self.half:
                 self.files[name] = b""
-            raise ConnectionError(method)
+            raise Trouble(method)
         super().act(method, name)
 
 

@@ -1,0 +1,264 @@
+"""The way to one backend's server: whether it is gone at all, and for how long.
+
+A *question* is waited for no longer than its deadline, where there is one. A backend that
+cannot be reached is left alone for a while: it fails without a call, all but the one
+that tries whether it is back. What is known of that is shared by all chains of the
+process that have the same backend.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
+
+from django.core.files.storage import FileSystemStorage
+
+from fallback_storage.chain.fingerprint import identity
+from fallback_storage.chain.outcomes import RAISE_AT_ONCE, Outcome, http_status
+from fallback_storage.chain.reachability import is_unreachable
+from fallback_storage.exceptions import BackendUnavailable
+from fallback_storage.signals import breaker_closed, breaker_opened, send
+from fallback_storage.utils import forks
+from fallback_storage.utils.breaker import Breaker
+from fallback_storage.utils.logs import warner
+from fallback_storage.utils.questions import Dropped, Late, Unanswered, ask
+from fallback_storage.utils.workers import NoThreads, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from fallback_storage.chain.backend import Backend
+
+logger = logging.getLogger("fallback_storage")
+
+# Threads of a backend, at most; boto3 makes a client for each. One of them is kept for
+# the call that tries whether a server is back, which may hang like those before it.
+THREADS: Final = 8
+
+# Seconds for which an answer is waited for, of classes that are known to bear it.
+DEADLINE: Final = 5.0
+
+# Seconds for which a backend is left alone at first.
+RETRY_AFTER: Final = 10.0
+
+# Seconds up to which the pause doubles while a backend stays away; and after which a
+# call that tries, and has no deadline, is no longer waited for.
+LONGEST_PAUSE: Final = 60.0
+
+# The share of a pause by which it may be longer.
+JITTER: Final = 0.1
+
+# What ``stats`` tells of what was never asked.
+REACHED: Final = {"breaker": "closed", "retry_in": None}
+
+# What a program raises that no server was asked for.
+NO_ANSWER: Final = (*RAISE_AT_ONCE, NotImplementedError)
+
+
+def jitter() -> float:
+    """Return by what share of it a pause is to be longer."""
+    return JITTER * random.random()  # noqa: S311 - nobody has to guess it
+
+
+class Reach:
+    """A breaker and a deadline for what is asked of one server.
+
+    ``deadline``: seconds for a question, or 0 for no bound. ``retry_after``: seconds of
+    the first pause; 0: nothing is ever left alone. ``clock`` returns seconds and never
+    goes back.
+    """
+
+    def __init__(
+        self, deadline: float, retry_after: float, clock: Callable[[], float]
+    ) -> None:
+        self._deadline = deadline
+        self._workers = Workers(THREADS) if deadline else None
+        self._opens = retry_after > 0
+        self._cause = ""
+        self.breaker = Breaker(
+            clock,
+            pause=retry_after,
+            max_pause=LONGEST_PAUSE,
+            patience=max(LONGEST_PAUSE, deadline),
+            jitter=jitter,
+        )
+
+    def ask(
+        self, backend: Backend, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Return what the function returns: the answer to a question.
+
+        Raises ``BackendUnavailable`` if there is none in time, or ``backend`` is left
+        alone now; else what the function raises.
+        """
+        if self._deadline:
+            function = partial(self._in_time, partial(function, *args, **kwargs))
+            return self.call(backend, function)
+        return self.call(backend, function, *args, **kwargs)
+
+    def ask_for_names(
+        self, backend: Backend, function: Callable[..., Any], *args: Any
+    ) -> Any:
+        """Do the same for a listing: that takes too long where others do not."""
+        if not self._deadline:
+            return self.call(backend, function, *args)
+
+        def list_in_time() -> Any:
+            try:
+                return self._in_time(partial(function, *args))
+            except Late:
+                raise self._late(backend, retry_in=None) from None
+
+        return self.call(backend, list_in_time)
+
+    def call(
+        self, backend: Backend, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Return what the function returns, however long it takes.
+
+        Raises ``BackendUnavailable`` if ``backend`` is left alone now.
+        """
+        breaker = self.breaker
+        ticket = breaker.ticket
+        try:
+            if not breaker.is_sound:
+                ticket = self._admit(backend)
+            answer = function(*args, **kwargs)
+            if not breaker.is_sound:
+                self._note_answer(backend, ticket, answer)
+        except Exception as error:
+            if isinstance(error, Unanswered):
+                raise self._unanswered(backend, ticket, error) from None
+            self._note_error(backend, ticket, error)
+            raise
+        finally:
+            if not breaker.is_sound:
+                breaker.end_trial()
+        return answer
+
+    def stats(self) -> dict[str, Any]:
+        """Return the breaker's state, and in how many seconds the next call may try."""
+        return {"breaker": self.breaker.state, "retry_in": self.breaker.retry_in}
+
+    def _admit(self, backend: Backend) -> int:
+        ticket = self.breaker.admit()
+        if ticket is None:
+            raise BackendUnavailable(
+                backend.name, self._cause, retry_in=self.breaker.retry_in
+            )
+        return ticket
+
+    def _in_time(self, function: Callable[[], Any]) -> Any:
+        if self._workers is None:
+            return function()
+        # While it is open there is one call at most: the one that tries.
+        size = THREADS if self.breaker.is_open else THREADS - 1
+        try:
+            return ask(self._workers, function, self._deadline, size)
+        except NoThreads:
+            warner.warn(
+                NoThreads,
+                "No thread is to be had, so DEADLINE bounds nothing (uWSGI needs "
+                "enable-threads)",
+            )
+            return function()
+
+    # What an answer says
+
+    def _unanswered(
+        self, backend: Backend, ticket: int, error: Unanswered
+    ) -> Exception:
+        if isinstance(error, Late):
+            self._note_failure(backend, ticket, self._too_late, at_once=True)
+            return self._late(backend, retry_in=self.breaker.retry_in)
+        cause = self._cause or "busy"
+        if isinstance(error, Dropped) and error.stuck:
+            cause = "no call is answered"
+            self._note_failure(backend, ticket, cause, at_once=True)
+        return BackendUnavailable(backend.name, cause, retry_in=self.breaker.retry_in)
+
+    @property
+    def _too_late(self) -> str:
+        return f"no answer within {self._deadline:g} seconds"
+
+    def _late(self, backend: Backend, retry_in: float | None) -> BackendUnavailable:
+        backend.count_given_up()
+        error = BackendUnavailable(backend.name, self._too_late, retry_in=retry_in)
+        error.was_called = True
+        return error
+
+    def _note_error(self, backend: Backend, ticket: int, error: Exception) -> None:
+        if isinstance(error, BackendUnavailable):
+            return  # it was not called, or is a chain that tells of one of its own
+        if is_unreachable(error):
+            self._note_failure(backend, ticket, type(error).__name__)
+        elif not self.breaker.is_sound and not isinstance(error, NO_ANSWER):
+            # The words of a class that has the same for all that goes wrong tell nothing.
+            told = http_status(error) is not None or not backend.doubts_absence
+            self._note_answer(backend, ticket, told)
+
+    def _note_answer(self, backend: Backend, ticket: int, answer: Any) -> None:
+        if backend.doubts_absence and (answer is False or answer is Outcome.ABSENT):
+            return
+        if self.breaker.succeeded(ticket):
+            logger.info("%r answers again", backend.name)
+            send(breaker_closed, backend.owner, backend=backend.name, cause=None)
+
+    def _note_failure(
+        self, backend: Backend, ticket: int, cause: str, *, at_once: bool = False
+    ) -> None:
+        if not self._opens:
+            return
+        self._cause = cause
+        if self.breaker.failed(ticket, at_once=at_once):
+            if self._workers is not None:
+                self._workers.room.drop()
+            logger.warning(
+                "%r cannot be reached (%s): left alone for %.0f s",
+                backend.name,
+                cause,
+                self.breaker.retry_in or 0,
+            )
+            send(breaker_opened, backend.owner, backend=backend.name, cause=cause)
+
+
+# Who shares one
+
+_reaches: WeakValueDictionary[Hashable, Reach] = WeakValueDictionary()
+
+
+def reach_of(backend: Backend) -> Reach:
+    """Return the way to the backend's server, that of all who have the same one."""
+    deadline, retry_after = backend.deadline, backend.policy.retry_after
+    if retry_after is None:
+        retry_after = 0.0 if backend.is_chain else RETRY_AFTER
+    clock = getattr(backend.owner and backend.owner(), "clock", time.monotonic)
+    place = _place_of(backend)
+    if place is None:
+        return Reach(deadline, retry_after, clock)
+    key = place, deadline, retry_after, clock
+    with forks.build_lock():
+        reach = _reaches.get(key)
+        if reach is None:
+            reach = _reaches[key] = Reach(deadline, retry_after, clock)
+        return reach
+
+
+def _place_of(backend: Backend) -> str | None:
+    """Return where the backend's files are; None: it is a world of its own."""
+    if isinstance(backend.storage, FileSystemStorage):
+        return None  # there is no server
+    with suppress(Exception):  # of a class that nobody here knows
+        return identity(backend)
+    return None
+
+
+def forget_all() -> None:
+    """Have chains that are built from now on begin anew."""
+    with forks.build_lock():
+        _reaches.clear()

@@ -1,0 +1,126 @@
+"""Questions that are waited for some time: asked by a thread, answered to the caller.
+
+A call that takes too long cannot be ended. It goes on, and nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from fallback_storage.utils.workers import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fallback_storage.utils.workers import Workers
+
+Answer = TypeVar("Answer")
+
+
+class Unanswered(Exception):
+    """A question got no answer in time."""
+
+
+class Late(Unanswered):
+    """It was asked, and goes on; its answer will be dropped."""
+
+
+class Dropped(Unanswered):
+    """It waited for its turn, and was not asked.
+
+    ``stuck``: because all threads have questions that nobody waits for any more.
+    """
+
+    def __init__(self, *, stuck: bool) -> None:
+        super().__init__(stuck)
+        self.stuck = stuck
+
+
+def ask(
+    workers: Workers, function: Callable[[], Answer], seconds: float, size: int
+) -> Answer:
+    """Return what ``function`` returns, called by a thread; raise what it raises.
+
+    In a copy of the caller's context. It is waited for so many seconds from its call
+    on; before that it may wait for its turn. ``size``: of how many threads it may be
+    one. A file that comes too late is closed.
+
+    Raises ``Late``, ``Dropped``, and ``NoThreads`` if the process may have no more.
+    """
+    room = workers.room
+    if getattr(threading.current_thread(), "room", None) is room:
+        return function()  # a part of a question, and of its time
+    question = _Question(function)
+    try:
+        is_begun = room.place(question, size, waits=True)
+        return question.wait(seconds, is_begun=is_begun)
+    except Late:
+        if room.is_stuck:
+            room.drop()
+        raise
+    except Dropped:
+        raise Dropped(stuck=room.is_stuck) from None
+    finally:
+        question.give_up()
+
+
+class _Question(Task, Generic[Answer]):
+    def __init__(self, function: Callable[[], Answer]) -> None:
+        super().__init__(function)
+        self._is_dropped = False
+        self._answer: Any = None
+        self._error: BaseException | None = None
+        # Held until it is begun, or dropped; and until it is done.
+        self._turn, self._told = threading.Lock(), threading.Lock()
+        self._turn.acquire()
+        self._told.acquire()
+        # Taken by who is first: the thread, with an answer, or the caller, who leaves.
+        self._ended = threading.Lock()
+
+    def _call(self) -> bool:
+        self._turn.release()
+        answer: Any = None
+        try:
+            answer = self._context.run(self._function)
+        except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
+            self._error = error
+        self._answer = answer
+        if not self._ended.acquire(blocking=False):
+            self._answer = self._error = None
+            with suppress(Exception):
+                answer.close()
+        return True
+
+    def tell(self) -> None:
+        self._told.release()
+
+    def wait(self, seconds: float, *, is_begun: bool) -> Answer:
+        """Return the answer, or raise what the call raised, or ``Unanswered``."""
+        if not is_begun:
+            self._turn.acquire()
+            if self._is_dropped:
+                raise Dropped(stuck=False)
+        if not self._told.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
+            if self._ended.acquire(blocking=False):
+                self.is_given_up = True
+                raise Late
+            self._told.acquire()  # the answer came just now
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                self._error = None  # whose traceback leads here
+        return self._answer  # type: ignore[no-any-return]
+
+    def give_up(self) -> None:
+        """Wait no longer; does nothing if it has ended."""
+        if self._ended.acquire(blocking=False):
+            self.is_given_up = True
+            super().drop()
+
+    def drop(self) -> None:
+        if self._begun.acquire(blocking=False):
+            self._is_dropped = True
+            self._turn.release()
