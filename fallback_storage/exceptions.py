@@ -62,6 +62,8 @@ class Mistake(StrEnum):
     NO_WHITEOUTS = "fallback_storage.E026"
     # Tenants
     BAD_VARY = "fallback_storage.E027"
+    # The media view
+    PUBLISHES_ALL = "fallback_storage.E028"
 
 
 class ConfigurationError(FallbackStorageError, ImproperlyConfigured):

@@ -104,11 +104,12 @@ def form_of(backend: Backend, name: str, opened: Any, *, is_read: bool = True) -
         opened.file = tempfile.SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115
         fetch(opened.file)
         opened.file.seek(0)
-    coding = _coding(name, headers.get("content_encoding", ""))
+    coding = coding_of(name, headers.get("content_encoding", ""))
     return Form(name, headers, coding, not _has_odd_md5(opened))
 
 
-def _coding(name: str, header: str) -> str:
+def coding_of(name: str, header: str) -> str:
+    """Return what a file is encoded by, as its Content-Encoding says; see ``Form``."""
     codings = [each.strip().lower().removeprefix("x-") for each in header.split(",")]
     coding = ", ".join(each for each in codings if each in CODINGS)
     _, told = mimetypes.guess_type(name)

@@ -41,10 +41,13 @@ def look_at(storage: Any) -> Look | None:
     return partial(_ask, storage)
 
 
-def is_plain_directory(storage: Any) -> bool:
-    """Whether a name is where it says, and there is no more to it."""
+def is_plain_directory(storage: Any, *also: str) -> bool:
+    """Whether a name is where it says, and there is no more to it.
+
+    ``also``: methods that have to be Django's own as well.
+    """
     local = isinstance(storage, FileSystemStorage)
-    return local and _has_djangos(storage, "exists", "path")
+    return local and _has_djangos(storage, "exists", "path", *also)
 
 
 def _has_djangos(storage: FileSystemStorage, *methods: str) -> bool:

@@ -12,7 +12,7 @@ from inspect import getattr_static
 from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage.chain import dialects, timeouts
+from fallback_storage.chain import dialects, streams, timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -50,6 +50,7 @@ class Profile:
     fetches its bytes where it gives others; ``save_with_headers``: saves with that.
     ``first_byte``: gets no more than that of a file, where reading it loads all of it.
     ``has_time_outs``: whether its client's time-outs were chosen; asks no server.
+    ``stream``: opens a file that is read as it arrives (``streams``).
     ``place_is_all``: where its files are says which files it has. ``place_varies``: that
     is computed at each call, and may be another place for another tenant.
     ``writable``: something can be written to it.
@@ -77,6 +78,7 @@ class Profile:
     has_place: Callable[[Any], bool] | None = None
     headers_of: Callable[[Any, str, Any], dialects.Told] | None = None
     save_with_headers: Callable[[Any, str, Any, Mapping[str, Any]], str] | None = None
+    stream: Callable[[Any, str], streams.Streamed] | None = None
     is_denied: Callable[[Any, str, Exception], bool] | None = None
     first_byte: Callable[[Any, str], Any] | None = None
     has_time_outs: Callable[[Any], bool] | None = None
@@ -122,6 +124,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
         "_get_content_settings_parameters",
         "_get_write_parameters",
     ),
+    "stream": ("_open",),
     "whole": ("_save",),
 }
 
@@ -135,6 +138,7 @@ _AZURE = Profile(
     has_time_outs=timeouts.of_azure,
     headers_of=dialects.azure_headers,
     save_with_headers=dialects.save_to_azure,
+    stream=streams.from_azure,
 )
 _DATABASE = Profile(
     in_database=True,
@@ -193,6 +197,7 @@ PROFILES: Mapping[str, Profile] = {
         writable=False,
         is_denied=dialects.takes_refusal_for_absence,
         permission="access",
+        stream=streams.from_site,
     ),
     "minio_storage.storage.MinioStorage": Profile(
         wants_bytes=True,
@@ -232,6 +237,7 @@ PROFILES: Mapping[str, Profile] = {
         has_time_outs=timeouts.of_google,
         headers_of=dialects.google_headers,
         save_with_headers=dialects.save_with,
+        stream=streams.from_google,
         is_denied=dialects.is_denied_by_google,
         permission="storage.objects.list",
     ),
@@ -245,6 +251,7 @@ PROFILES: Mapping[str, Profile] = {
         has_time_outs=timeouts.of_s3storage,
         headers_of=dialects.s3storage_headers,
         save_with_headers=dialects.save_to_s3storage,
+        stream=streams.from_s3storage,
         is_denied=dialects.denies(dialects.get_by_s3storage),
         permission="s3:ListBucket",
     ),

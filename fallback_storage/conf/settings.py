@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.files.storage import storages
@@ -107,3 +108,14 @@ def chain_class_of(path: object) -> type | None:
 def uses_time_zones() -> bool:
     """Whether times are aware, by ``USE_TZ``."""
     return bool(settings.USE_TZ)
+
+
+def is_debug() -> bool:
+    """Whether this is a developer's machine, by ``DEBUG``."""
+    return bool(settings.DEBUG)
+
+
+def media_route() -> str | None:
+    """Return the path of ``MEDIA_URL`` as URL patterns have it; None if it has a host."""
+    url = urlsplit(settings.MEDIA_URL)
+    return None if url.netloc or not url.path.strip("/") else url.path.strip("/") + "/"

@@ -142,23 +142,25 @@ class HTTPStorage(Storage):
 
         Raises ``NotImplementedError`` if the site does not tell.
         """
-        from fallback_storage.http.body import length_of
-
-        length = length_of(self._look(name), name)
-        if length is None:
-            raise NotImplementedError("The site does not tell the size of this file.")
-        return length
+        return self._size_in(self._look(name), name)
 
     def get_modified_time(self, name: str) -> datetime:
         """Return when a file was modified last; aware if ``USE_TZ`` is True.
 
         Raises ``NotImplementedError`` if the site does not tell.
         """
-        told = parse_http_date_safe(self._look(name).headers.get("Last-Modified", ""))
-        if told is None:
+        moment = _modified_in(self._look(name))
+        if moment is None:
             raise NotImplementedError("The site does not tell the time of this file.")
-        moment = datetime.fromtimestamp(told, UTC)
         return moment if uses_time_zones() else timezone.make_naive(moment)
+
+    def about(self, name: str) -> tuple[int, datetime | None, str]:
+        """Return size, time of modification (aware, UTC) and ETag, as far as told.
+
+        One request. Raises ``NotImplementedError`` if the size is not told.
+        """
+        answer = self._look(name)
+        return self._size_in(answer, name), _modified_in(answer), _etag_in(answer)
 
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
         """Return a file with all of its content; half of it is an error."""
@@ -212,6 +214,15 @@ class HTTPStorage(Storage):
         return Body(answer, name, timeout=self._timeout, max_size=self._max_size)
 
     # Questions
+
+    @staticmethod
+    def _size_in(answer: Answer, name: str) -> int:
+        from fallback_storage.http.body import length_of
+
+        length = length_of(answer, name)
+        if length is None:
+            raise NotImplementedError("The site does not tell the size of this file.")
+        return length
 
     def _look(self, name: str) -> Answer:
         """Return the head of the answer for a file that is there."""
@@ -270,6 +281,17 @@ def _means_another(name: str) -> bool:
     return decoded != name and (
         len(parts) != name.count("/") + 1 or bool({"", ".", ".."} & set(parts))
     )
+
+
+def _modified_in(answer: Answer) -> datetime | None:
+    told = parse_http_date_safe(answer.headers.get("Last-Modified", ""))
+    return None if told is None else datetime.fromtimestamp(told, UTC)
+
+
+def _etag_in(answer: Answer) -> str:
+    """Return the ETag, if it is one for the bytes themselves."""
+    etag = answer.headers.get("ETag", "")
+    return etag if etag.startswith('"') and etag.endswith('"') else ""
 
 
 def _refuse_other_part(answer: Answer, start: int | None) -> None:

@@ -14,6 +14,7 @@ from fallback_storage.conf.options import build_backends, read_options
 from fallback_storage.operations.naming import Namer
 from fallback_storage.operations.overlay import Overlay
 from fallback_storage.operations.read import Reader
+from fallback_storage.operations.serving import Server
 from fallback_storage.operations.write import Writer
 from fallback_storage.utils.tenants import Scoped
 
@@ -84,6 +85,7 @@ class Engine:
     namer: Namer
     overlay: Overlay
     batch: BatchResolver
+    server: Server
     peek: Callable[[str], int | None]
 
     def stats(self) -> Stats:
@@ -132,6 +134,7 @@ def build_engine(
         writer=writer,
         namer=namer,
         overlay=overlay,
+        server=_for_tenants(Server(backends, resolver, overlay), memo),
         batch=_for_tenants(batch, memo),
         peek=_know_nothing if live or memo.vary else memo.quick_peek,
     )

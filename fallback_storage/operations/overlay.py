@@ -18,7 +18,7 @@ from django.core.files.base import File
 
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.backend import entries_of
-from fallback_storage.chain.headers import form_of
+from fallback_storage.chain.headers import Form, form_of
 from fallback_storage.chain.names import (
     STAGING_FOLDER,
     WHITEOUTS_FOLDER,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
-    from fallback_storage.chain.headers import Form
     from fallback_storage.chain.whiteouts import Whiteouts
 
     # What looks at a copy, and at ``is_decoded``.
@@ -154,10 +153,17 @@ class Overlay:
                 size = self._backends[index].storage.size(name)
         return self._is_small(size) and self._brings_home(name, index, None)
 
-    def _brings_home(self, name: str, index: int, source: Any) -> bool:
+    def keep(self, name: str, index: int, content: Any) -> None:
+        """Copy a file whose content, as it is without any coding, was read already."""
+        if self._is_small(_size_of(File(content))):
+            self._brings_home(name, index, content, Form(name, {}, "", as_stored=True))
+
+    def _brings_home(
+        self, name: str, index: int, source: Any, form: Form | None = None
+    ) -> bool:
         begin = time.perf_counter()
         try:
-            copied = self.copy_up(name, index, source)
+            copied = self.copy_up(name, index, source, form)
         except Exception as error:  # noqa: BLE001 - the read is what was asked for
             failure = self._backends[index].name, self.home.name, type(error).__name__
             warner.warn(failure, "%r was not copied from %r to %r: %s", name, *failure)

@@ -1,0 +1,239 @@
+"""What a view serves: a file's bytes, wherever they are, and what its headers say.
+
+A local file is read where it is. One that is further down is passed on as it arrives; and
+kept at home when all of it has gone through, where files are promoted.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextvars import copy_context
+from datetime import UTC, datetime
+from pathlib import Path
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Any, Final
+
+from fallback_storage.chain.look import is_plain_directory
+from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.streams import PART, Streamed
+from fallback_storage.chain.walk import NOTHING, Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.resolver import Resolver
+    from fallback_storage.operations.overlay import Overlay
+
+# Looks for a file whose holder turned out to have lost it.
+TRIES: Final = 3
+
+
+class Content:
+    """A file that is about to be served.
+
+    ``size`` in bytes; ``modified``: aware, in UTC, or None; ``etag``: quoted, or "".
+    ``file``: what the bytes are read from, if that is open already; ``path``: where it is,
+    if that is a place that others may be told. ``keep``: is called with all of the
+    content, once that has been read.
+    """
+
+    def __init__(
+        self,
+        streamed: Streamed,
+        file: Any = None,
+        path: str | None = None,
+        keep: Callable[[Any], object] | None = None,
+    ) -> None:
+        self.size, self.modified, self.etag, self._read = streamed
+        self.file = file
+        self.path = path
+        self._keep = keep
+
+    def parts(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes from ``start`` to before ``stop``, then close.
+
+        Raises ``EOFError`` if there are fewer, or more, than there should be.
+        """
+        copy = None
+        if self._keep and (start, stop) == (0, self.size):
+            copy = _Copy()
+        left = stop - start
+        try:
+            for part in self._read(start, stop):
+                left -= len(part)
+                if left < 0:
+                    break
+                if copy is not None:
+                    copy.write(part)
+                yield part
+            if left:
+                raise EOFError("The file has another size than it had.")
+            if copy is not None and self._keep is not None:
+                copy.give(self._keep)
+        finally:
+            if copy is not None:
+                copy.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the file, if one is open."""
+        if self.file is not None:
+            self.file.close()
+
+
+class _Copy:
+    """What was passed on, for as long as there is room for it."""
+
+    def __init__(self) -> None:
+        self._file: Any = None
+        self._is_whole = True
+
+    def write(self, part: bytes) -> None:
+        try:
+            if self._is_whole:
+                self._file = self._file or tempfile.TemporaryFile()
+                self._file.write(part)
+        except OSError:  # who reads is told what he asked for
+            self._is_whole = False
+            self.close()
+
+    def give(self, keep: Callable[[Any], object]) -> None:
+        if self._is_whole:
+            file = self._file or tempfile.TemporaryFile()
+            file.seek(0)
+            keep(file)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class TooManyQuestions(Exception):
+    """Raised where one more name would have to be asked of backends that are far away."""
+
+
+class Server:
+    """Finds what is to be served, for one chain."""
+
+    def __init__(
+        self, backends: Sequence[Backend], resolver: Resolver, overlay: Overlay
+    ) -> None:
+        self._backends = tuple(backends)
+        self._resolver = resolver
+        self._overlay = overlay
+
+    def holder(self, name: str, may_ask: Callable[[], bool]) -> int | None:
+        """Return which backend holds a file; None: it is held by none, or hidden.
+
+        ``name`` is clean; ``may_ask`` tells whether one may be asked for that nothing is
+        known of. Raises ``TooManyQuestions`` if not, and what ``Walk.error`` says if the
+        answer is not certain.
+        """
+        looks = [backend.look is not None for backend in self._backends]
+        near = [*looks, False].index(False)
+        if near:
+            walk = self._resolver.locate(name, near, "open")
+            if walk.holder is not None:
+                return walk.holder
+        if near < len(looks):
+            known, _ = self._resolver.recall.look_up(name)
+            if not known.suffices(len(looks)) and not may_ask():
+                raise TooManyQuestions
+        walk = self._resolver.locate(name, operation="open")
+        if walk.holder is None and walk.failed:
+            raise walk.error()
+        return walk.holder
+
+    def content(self, name: str, may_ask: Callable[[], bool]) -> Content | None:
+        """Return what is to be served under a name, or None: see ``holder``.
+
+        Raises what the backends raise.
+        """
+        for _ in range(TRIES):
+            index = self.holder(name, may_ask)
+            if index is None:
+                return None
+            walk = Walk("open", name)
+            content = self._open(walk, index)
+            if content is not None:
+                return content
+            if walk.failed or walk.last is Outcome.UNSUPPORTED:
+                raise walk.error()
+            self._resolver.recall.lose(name)
+        return None
+
+    def url(self, name: str, may_ask: Callable[[], bool]) -> str | None:
+        """Return the URL of a file that is in no local directory; None: it has none."""
+        index = self.holder(name, may_ask)
+        if index is None or self._backends[index].look is not None:
+            return None
+        walk = Walk("url", name)
+        found = walk.ask(self._backends[index], "url", name)
+        return None if found is NOTHING else found
+
+    def _open(self, walk: Walk, index: int) -> Content | None:
+        backend, name = self._backends[index], walk.name
+        if is_plain_directory(backend.storage, "open", "_open"):
+            opened = walk.call(backend, _open_local, backend.storage, name)
+            return None if opened is NOTHING else opened
+        keep = None
+        if self._overlay.promotes(name, index):
+
+            # Later, and perhaps in another thread: for the tenant of now.
+            context = copy_context()
+
+            def keep(copy: Any) -> None:
+                context.run(self._overlay.keep, name, index, copy)
+
+        if backend.profile.stream is not None:
+            streamed = walk.call(backend, backend.lend, backend.profile.stream, name)
+            if streamed is not NOTHING:
+                return Content(streamed, keep=keep)
+            if walk.last is not Outcome.UNSUPPORTED:
+                return None
+        opened = walk.ask(backend, "_open", name, "rb")
+        if opened is NOTHING:
+            return None
+        return Content(*_spooled(opened), keep=keep)
+
+
+def _open_local(storage: Any, name: str) -> Content:
+    path = storage.path(name)
+    file = Path(path).open("rb")  # noqa: SIM115 - closed by who serves it
+    try:
+        stat = os.fstat(file.fileno())
+        if not S_ISREG(stat.st_mode):
+            raise FileNotFoundError(name)
+    except BaseException:
+        file.close()
+        raise
+    modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+    etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+    return Content(Streamed(stat.st_size, modified, etag, _reader(file)), file, path)
+
+
+def _spooled(opened: Any) -> tuple[Streamed, Any]:
+    """Return a file of a storage that gives no parts, fetched."""
+    file: Any = tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        for chunk in iter(lambda: opened.read(PART), b""):
+            file.write(chunk)
+    except BaseException:
+        file.close()
+        raise
+    finally:
+        opened.close()
+    return Streamed(file.tell(), None, "", _reader(file)), file
+
+
+def _reader(file: Any) -> Callable[[int, int], Iterator[bytes]]:
+    def read(start: int, stop: int) -> Iterator[bytes]:
+        file.seek(start)
+        left = stop - start
+        while left > 0 and (part := file.read(min(PART, left))):
+            left -= len(part)
+            yield part
+
+    return read

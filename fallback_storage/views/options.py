@@ -1,0 +1,97 @@
+"""The options of the media view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from fallback_storage.conf.rules import (
+    FLAG,
+    TEXT,
+    Rule,
+    Rules,
+    broken,
+    is_a,
+    refuse,
+    unknown,
+)
+from fallback_storage.conf.settings import is_debug
+from fallback_storage.exceptions import ConfigurationError, Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+WHERE = "the media view"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaOptions:
+    """How files are served; see ``views.media``."""
+
+    storage: str = "default"
+    prefixes: Sequence[str] | None = None
+    redirect: bool = False
+    x_accel_redirect: str | None = None
+    x_sendfile: bool = False
+    placeholder: str | bool = False
+    max_remote: int = 8
+    unknown_per_second: float = 50.0
+
+
+_PREFIXES = Rule(
+    lambda value: (
+        value is None
+        or (
+            isinstance(value, list | tuple)
+            and all(isinstance(each, str) for each in value)
+        )
+    ),
+    'Write a list of what names begin with; [""] is all of them.',
+)
+_POSITIVE = Rule(lambda value: value > 0, "Write a number above 0.")
+
+RULES: Rules = {
+    "storage": (TEXT,),
+    "prefixes": (_PREFIXES,),
+    "redirect": (FLAG,),
+    "x_accel_redirect": (
+        Rule(
+            lambda value: (
+                value is None or (isinstance(value, str) and value[:1] == "/")
+            ),
+            'Write the place of nginx\'s internal location: "/protected/".',
+        ),
+    ),
+    "x_sendfile": (FLAG,),
+    "placeholder": (Rule(is_a(str, bool), "Write True, or the path of a picture."),),
+    "max_remote": (Rule(is_a(int), "Write a whole number."), _POSITIVE),
+    "unknown_per_second": (Rule(is_a(int, float), "Write a number."), _POSITIVE),
+}
+
+
+def refuse_mistakes(given: Mapping[str, Any]) -> None:
+    """Raise ``ConfigurationError`` for the first option that cannot be right."""
+    names = [each.name for each in fields(MediaOptions)]
+    refuse([*unknown(given, names, WHERE, "option"), *broken(given, RULES, WHERE)])
+
+
+def read_options(given: Mapping[str, Any]) -> MediaOptions:
+    """Return the options. Raises ``ConfigurationError`` for the first mistake."""
+    refuse_mistakes(given)
+    options = MediaOptions(**given)
+    refuse(mistakes_in_publishing(options))
+    return options
+
+
+def mistakes_in_publishing(options: MediaOptions) -> list[ConfigurationError]:
+    """Return what is wrong where nobody said what is public: a bucket may hold more."""
+    if options.prefixes is not None or is_debug():
+        return []
+    return [
+        ConfigurationError(
+            Mistake.PUBLISHES_ALL,
+            f"{WHERE}['prefixes']",
+            "is missing, and DEBUG is False.",
+            'Write which names are public: prefixes=["photos/"]; [""] is all of them.',
+        )
+    ]
