@@ -6,6 +6,7 @@ from django.apps import AppConfig
 from django.core.checks import Tags, register
 
 from fallback_storage.conf.checks import check_chains
+from fallback_storage.conf.media_checks import check_media
 
 
 class FallbackStorageConfig(AppConfig):
@@ -17,3 +18,4 @@ class FallbackStorageConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks with Django."""
         register(check_chains, Tags.files)
+        register(check_media, Tags.urls)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 
+from fallback_storage.conf.rules import refuse
 from fallback_storage.conf.settings import media_route
 from fallback_storage.exceptions import ConfigurationError, Mistake
-from fallback_storage.views.media import media as view
-from fallback_storage.views.options import refuse_mistakes
+from fallback_storage.views.options import mistakes_in_options
+from fallback_storage.views.serve import media as view
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -22,7 +23,7 @@ def media(route: str | None = None, **options: Any) -> list[URLPattern]:
     ``views.media``. Raises ``ConfigurationError`` for options that cannot be right, and
     if ``MEDIA_URL`` says no place of this site.
     """
-    refuse_mistakes(options)
+    refuse(mistakes_in_options(options))
     place = media_route() if route is None else route
     if place is None:
         raise ConfigurationError(

@@ -119,3 +119,8 @@ def media_route() -> str | None:
     """Return the path of ``MEDIA_URL`` as URL patterns have it; None if it has a host."""
     url = urlsplit(settings.MEDIA_URL)
     return None if url.netloc or not url.path.strip("/") else url.path.strip("/") + "/"
+
+
+def has_urls() -> bool:
+    """Whether there are URL patterns."""
+    return bool(getattr(settings, "ROOT_URLCONF", None))

@@ -11,7 +11,6 @@ import tempfile
 from contextvars import copy_context
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.chain.look import is_plain_directory
@@ -93,7 +92,7 @@ class _Copy:
     def write(self, part: bytes) -> None:
         try:
             if self._is_whole:
-                self._file = self._file or tempfile.TemporaryFile()
+                self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115
                 self._file.write(part)
         except OSError:  # who reads is told what he asked for
             self._is_whole = False
@@ -101,9 +100,9 @@ class _Copy:
 
     def give(self, keep: Callable[[Any], object]) -> None:
         if self._is_whole:
-            file = self._file or tempfile.TemporaryFile()
-            file.seek(0)
-            keep(file)
+            self.write(b"")  # of an empty file nothing came
+            self._file.seek(0)
+            keep(self._file)
 
     def close(self) -> None:
         if self._file is not None:
@@ -180,7 +179,6 @@ class Server:
             return None if opened is NOTHING else opened
         keep = None
         if self._overlay.promotes(name, index):
-
             # Later, and perhaps in another thread: for the tenant of now.
             context = copy_context()
 
@@ -202,13 +200,7 @@ class Server:
 def _open_local(storage: Any, name: str) -> Content:
     path = storage.path(name)
     file = Path(path).open("rb")  # noqa: SIM115 - closed by who serves it
-    try:
-        stat = os.fstat(file.fileno())
-        if not S_ISREG(stat.st_mode):
-            raise FileNotFoundError(name)
-    except BaseException:
-        file.close()
-        raise
+    stat = os.fstat(file.fileno())
     modified = datetime.fromtimestamp(stat.st_mtime, UTC)
     etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
     return Content(Streamed(stat.st_size, modified, etag, _reader(file)), file, path)

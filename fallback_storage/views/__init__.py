@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from fallback_storage.views.media import media
+from fallback_storage.views.serve import media
 
 __all__ = ["media"]

@@ -33,6 +33,8 @@ class Parts:
         try:
             if close is not None:
                 close()
+        except ValueError:  # another thread reads the last part: it ends with that
+            pass
         finally:
             while self._ends:
                 self._ends.pop()()

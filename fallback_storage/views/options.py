@@ -69,21 +69,25 @@ RULES: Rules = {
 }
 
 
-def refuse_mistakes(given: Mapping[str, Any]) -> None:
-    """Raise ``ConfigurationError`` for the first option that cannot be right."""
+def mistakes_in_options(given: Mapping[str, Any]) -> list[ConfigurationError]:
+    """Return what is wrong with options as they are written."""
     names = [each.name for each in fields(MediaOptions)]
-    refuse([*unknown(given, names, WHERE, "option"), *broken(given, RULES, WHERE)])
+    return [*unknown(given, names, WHERE, "option"), *broken(given, RULES, WHERE)]
+
+
+def mistakes_in_view(given: Mapping[str, Any]) -> list[ConfigurationError]:
+    """Return what is wrong with them, or with what they publish."""
+    found = mistakes_in_options(given)
+    return found or _mistakes_in_publishing(MediaOptions(**given))
 
 
 def read_options(given: Mapping[str, Any]) -> MediaOptions:
     """Return the options. Raises ``ConfigurationError`` for the first mistake."""
-    refuse_mistakes(given)
-    options = MediaOptions(**given)
-    refuse(mistakes_in_publishing(options))
-    return options
+    refuse(mistakes_in_view(given))
+    return MediaOptions(**given)
 
 
-def mistakes_in_publishing(options: MediaOptions) -> list[ConfigurationError]:
+def _mistakes_in_publishing(options: MediaOptions) -> list[ConfigurationError]:
     """Return what is wrong where nobody said what is public: a bucket may hold more."""
     if options.prefixes is not None or is_debug():
         return []

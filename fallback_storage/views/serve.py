@@ -27,13 +27,13 @@ from django.utils.http import content_disposition_header, http_date
 from django.views.decorators.http import require_safe
 
 from fallback_storage.chain.names import clean_name, is_own
-from fallback_storage.chain.outcomes import INTERRUPTIONS
+from fallback_storage.conf.media_checks import ATTRIBUTE
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.storage import FallbackStorage
 from fallback_storage.utils.logs import warner
 from fallback_storage.views.bodies import AsyncParts, Parts
 from fallback_storage.views.limits import limits_of
-from fallback_storage.views.options import MediaOptions, read_options
+from fallback_storage.views.options import MediaOptions, mistakes_in_view, read_options
 from fallback_storage.views.placeholder import placeholder
 from fallback_storage.views.ranges import UnsatisfiableError, wanted_range
 
@@ -96,7 +96,7 @@ def media(request: HttpRequest, name: str, **options: Any) -> HttpResponseBase:
         return _serve(request, clean, chosen)
     except SuspiciousOperation as error:
         raise Http404(clean) from error
-    except (ConfigurationError, *INTERRUPTIONS):
+    except (ConfigurationError, Http404):
         raise
     except Exception as error:  # noqa: BLE001 - whatever backends raise
         reason = type(error).__name__
@@ -104,6 +104,10 @@ def media(request: HttpRequest, name: str, **options: Any) -> HttpResponseBase:
             ("media", reason), "media view: %r is not served: %s", clean, reason
         )
         return _come_again()
+
+
+# For the system check.
+vars(media)[ATTRIBUTE] = mistakes_in_view
 
 
 def _serve(request: HttpRequest, name: str, chosen: MediaOptions) -> HttpResponseBase:
@@ -190,7 +194,7 @@ def _respond(
     told = HttpResponse(headers=headers)
     stamp = None if modified is None else int(modified.timestamp())
     conditional = get_conditional_response(request, etag or None, stamp, told)
-    if conditional is not told:
+    if conditional is not None and conditional is not told:
         return conditional
     offload = _offloaded(name, content, chosen)
     if offload is not None:
@@ -249,6 +253,13 @@ def _offloaded(
 # The bytes
 
 
+class _Whole(FileResponse):
+    """A local file, which a WSGI server can send without reading it."""
+
+    def set_headers(self, filelike: Any) -> None:
+        """Leave them as they are."""
+
+
 def _stream(
     request: HttpRequest,
     content: Content,
@@ -264,8 +275,7 @@ def _stream(
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{content.size}"
     is_async = isinstance(request, ASGIRequest)
     if content.path is not None and wanted is None and not is_async:
-        # What a WSGI server sends without reading it.
-        return FileResponse(content.file, headers=headers)
+        return _Whole(content.file, headers=headers)
     end = None
     if content.path is None:
         end = limits.begin(0 if is_async else PATIENCE)

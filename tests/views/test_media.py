@@ -1,0 +1,560 @@
+"""The media view, over a local directory and a site behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+
+import pytest
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.http import Http404
+from django.test import AsyncRequestFactory, RequestFactory
+from django.urls import include, path
+from origins import BODY, origin, reply
+
+from fallback_storage import urls, views
+from fallback_storage.conf.media_checks import check_media
+from fallback_storage.storage import FallbackStorage
+
+LOCAL = "django.core.files.storage.FileSystemStorage"
+FAR = bytes(range(256)) * 1000
+
+
+@pytest.fixture
+def site():
+    with origin({"/media/far.jpg": FAR, "/media/p/b.png": BODY}) as site:
+        yield site
+
+
+@pytest.fixture
+def configure(site, settings, media_root):
+    def configure(*backends, **options):
+        production = {
+            "BACKEND": "fallback_storage.http.HTTPStorage",
+            "OPTIONS": {"base_url": site.base_url, "timeout": 5},
+            "NAME": "production",
+        }
+        settings.STORAGES = {
+            "default": {
+                "BACKEND": "fallback_storage.storage.FallbackStorage",
+                "OPTIONS": {
+                    "backends": [*(backends or (LOCAL, production))],
+                    **options,
+                },
+            },
+            "plain": {"BACKEND": LOCAL},
+            "staticfiles": {"BACKEND": LOCAL},
+        }
+        return storages["default"]
+
+    yield configure
+    chain = storages["default"]
+    for backend in getattr(chain, "backends", ()):
+        made = vars(backend.storage).get("_origin")
+        if made is not None:
+            made.close()
+    gc.collect()
+
+
+@pytest.fixture
+def chain(configure, media_root):
+    (media_root / "a.jpg").write_bytes(BODY)
+    return configure()
+
+
+def ask(name, method="get", headers=None, **options):
+    request = getattr(RequestFactory(), method)(f"/media/{name}", headers=headers or {})
+    options.setdefault("prefixes", [""])
+    return views.media(request, name, **options)
+
+
+def body(response):
+    try:
+        return b"".join(response) if response.streaming else response.content
+    finally:
+        response.close()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "far.jpg"])
+def test_a_file_is_served_wherever_it_is(chain, name):
+    content = BODY if name == "a.jpg" else FAR
+    response = ask(name)
+    assert response.status_code == 200
+    assert response["Content-Length"] == str(len(content))
+    assert response["Content-Type"] == "image/jpeg"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Accept-Ranges"] == "bytes"
+    assert response["ETag"].startswith('"')
+    assert response["Last-Modified"].endswith("GMT")
+    assert body(response) == content
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "far.jpg"])
+def test_head_says_the_same_without_a_body(chain, site, name):
+    whole, head = ask(name), ask(name, "head")
+    body(whole)
+    assert head.headers == whole.headers
+    assert body(head) == b""
+    assert [each.method for each in site.requests].count("GET") == (name == "far.jpg")
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete", "patch", "options"])
+def test_nothing_else_is_allowed(chain, method):
+    response = ask("a.jpg", method)
+    assert response.status_code == 405
+    assert response["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "far.jpg"])
+def test_a_part_is_served(chain, name):
+    content = BODY if name == "a.jpg" else FAR
+    response = ask(name, headers={"Range": "bytes=3-9"})
+    assert response.status_code == 206
+    assert response["Content-Range"] == f"bytes 3-9/{len(content)}"
+    assert response["Content-Length"] == "7"
+    assert body(response) == content[3:10]
+    response = ask(name, headers={"Range": f"bytes={len(content)}-"})
+    assert response.status_code == 416
+    assert response["Content-Range"] == f"bytes */{len(content)}"
+    assert body(response) == b""
+    response = ask(name, headers={"Range": "bytes=3-9", "If-Range": '"other"'})
+    assert response.status_code == 200
+    assert body(response) == content
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "far.jpg"])
+def test_what_a_browser_has_already_is_not_sent_again(chain, site, name):
+    first = ask(name)
+    body(first)
+    asked = len([each for each in site.requests if each.method == "GET"])
+    for headers in (
+        {"If-None-Match": first["ETag"]},
+        {"If-None-Match": f'"x", W/{first["ETag"]}'},
+        {"If-None-Match": "*"},
+        {"If-Modified-Since": first["Last-Modified"]},
+        {"If-None-Match": first["ETag"], "Range": "bytes=0-1"},
+    ):
+        response = ask(name, headers=headers)
+        assert response.status_code == 304, headers
+        assert response["ETag"] == first["ETag"]
+        assert body(response) == b""
+    assert ask(name, headers={"If-Match": '"other"'}).status_code == 412
+    changed = {"If-None-Match": '"other"', "If-Modified-Since": first["Last-Modified"]}
+    response = ask(name, headers=changed)
+    assert response.status_code == 200
+    response.close()
+    assert len([each for each in site.requests if each.method == "GET"]) == asked
+
+
+def test_a_local_file_that_changes_is_another(chain, media_root):
+    before = ask("a.jpg")
+    before.close()
+    (media_root / "a.jpg").write_bytes(b"changed")
+    after = ask("a.jpg", headers={"If-None-Match": before["ETag"]})
+    assert body(after) == b"changed"
+
+
+# What is not served.
+
+
+def test_missing_is_404_and_silent_is_503(chain, site, caplog):
+    with pytest.raises(Http404):
+        ask("gone.jpg")
+    site.answer = lambda request: reply(500, b"", request=request)
+    response = ask("other.jpg")
+    assert response.status_code == 503
+    assert response["Retry-After"]
+    assert response["Cache-Control"] == "no-store"
+    assert body(ask("a.jpg")) == BODY
+
+
+def test_what_is_hidden_is_404(configure, media_root):
+    chain = configure(on_delete="whiteout")
+    chain.delete("far.jpg")
+    with pytest.raises(Http404):
+        ask("far.jpg")
+    with pytest.raises(Http404):
+        ask(".fallback-whiteouts/far.jpg")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../a.jpg",
+        "/a.jpg",
+        "//a.jpg",
+        "x/../../a.jpg",
+        "a\0.jpg",
+        "",
+        ".",
+        "p/",
+        "p",
+        "\\a.jpg",
+    ],
+)
+def test_names_that_are_none_are_404(chain, media_root, name):
+    (media_root / "p").mkdir()
+    with pytest.raises(Http404):
+        ask(name)
+
+
+def test_an_absolute_name_of_a_local_file_is_404(chain, media_root):
+    with pytest.raises(Http404):
+        ask(str(media_root / "a.jpg"))
+
+
+def test_only_what_is_public_is_served(chain, site):
+    assert body(ask("p/b.png", prefixes=["p/"])) == BODY
+    asked = len(site.requests)
+    for name in ("a.jpg", "far.jpg", "p/../a.jpg"):
+        with pytest.raises(Http404):
+            ask(name, prefixes=["p/"])
+    assert len(site.requests) == asked
+
+
+def test_what_is_public_has_to_be_said(chain, settings):
+    settings.DEBUG = True
+    assert body(ask("a.jpg", prefixes=None)) == BODY
+    settings.DEBUG = False
+    with pytest.raises(ImproperlyConfigured, match="prefixes"):
+        ask("a.jpg", prefixes=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"prefix": "a"}, "prefix"),
+        ({"prefixes": "a"}, "prefixes"),
+        ({"redirect": 1}, "redirect"),
+        ({"max_remote": 0}, "max_remote"),
+        ({"x_accel_redirect": "protected/"}, "x_accel_redirect"),
+    ],
+)
+def test_options_that_cannot_be_right_are_refused(settings, options, found):
+    with pytest.raises(ImproperlyConfigured, match=found):
+        urls.media(**options)
+    with pytest.raises(ImproperlyConfigured, match=found):
+        ask("a.jpg", **options)
+
+
+def test_another_storage_is_refused(chain):
+    with pytest.raises(ImproperlyConfigured, match="no FallbackStorage"):
+        ask("a.jpg", storage="plain")
+
+
+# Files that a browser runs.
+
+
+@pytest.mark.parametrize(
+    "name", ["x.html", "x.xhtml", "x.xml", "x.HTM", "x.svg", "x.xsl"]
+)
+def test_pages_are_not_run(chain, media_root, name):
+    (media_root / name).write_text("<script>alert(1)</script>")
+    response = ask(name)
+    assert response["Content-Security-Policy"].startswith("sandbox;")
+    assert ("Content-Disposition" in response.headers) == (name != "x.svg")
+    if name != "x.svg":
+        assert response["Content-Disposition"].startswith("attachment")
+    response.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("x.webp", "image/webp"),
+        ("x.AVIF", "image/avif"),
+        ("x.woff2", "font/woff2"),
+        ("x.tar.gz", "application/gzip"),
+        ("x.css", "text/css"),
+        ("x", "application/octet-stream"),
+        ("x.nobody-knows", "application/octet-stream"),
+    ],
+)
+def test_types_do_not_depend_on_the_machine(chain, media_root, name, kind):
+    (media_root / name).write_bytes(b"")
+    response = ask(name)
+    assert response["Content-Type"] == kind
+    assert "Content-Encoding" not in response.headers
+    assert body(response) == b""
+
+
+# Promotion.
+
+
+def test_browsing_fills_the_local_directory(configure, site, media_root):
+    configure(promote=True)
+    assert body(ask("far.jpg")) == FAR
+    assert (media_root / "far.jpg").read_bytes() == FAR
+    asked = len(site.requests)
+    assert body(ask("far.jpg")) == FAR
+    assert len(site.requests) == asked
+
+
+def test_a_video_is_kept_when_it_was_asked_for_from_the_start(configure, media_root):
+    configure(promote=True)
+    response = ask("far.jpg", headers={"Range": "bytes=0-"})
+    assert response.status_code == 206
+    assert body(response) == FAR
+    assert (media_root / "far.jpg").read_bytes() == FAR
+
+
+def test_parts_heads_and_what_was_not_read_to_its_end_are_not_kept(
+    configure, media_root
+):
+    configure(promote=True)
+    body(ask("far.jpg", headers={"Range": "bytes=5-"}))
+    body(ask("far.jpg", "head"))
+    response = ask("far.jpg")
+    next(iter(response))
+    response.close()
+    assert list(media_root.iterdir()) == []
+
+
+def test_what_is_too_large_is_not_kept(configure, media_root):
+    configure(promote=True, promote_max_size=1000)
+    assert body(ask("far.jpg")) == FAR
+    assert not (media_root / "far.jpg").exists()
+    assert body(ask("p/b.png")) == BODY
+    assert (media_root / "p/b.png").exists()
+
+
+def test_a_break_after_the_headers_is_an_error_and_keeps_nothing(
+    configure, site, media_root
+):
+    configure(promote=True)
+
+    def answer(request):
+        if request.method == "HEAD":
+            yield site.serve(request)
+            return
+        yield reply(200, FAR)[:-1000]
+
+    site.answer = answer
+    response = ask("far.jpg")
+    assert response.status_code == 200
+    with pytest.raises(OSError, match="no answer"):
+        body(response)
+    assert list(media_root.iterdir()) == []
+
+
+def test_what_was_deleted_meanwhile_does_not_come_back(configure, media_root):
+    chain = configure(promote=True, on_delete="whiteout")
+    response = ask("far.jpg")
+    parts = iter(response)
+    next(parts)
+    chain.delete("far.jpg")
+    assert len(b"".join(parts)) < len(FAR)
+    response.close()
+    assert not (media_root / "far.jpg").exists()
+    with pytest.raises(Http404):
+        ask("far.jpg")
+
+
+# Redirects and web servers.
+
+
+def test_what_is_elsewhere_can_be_redirected_to(chain, site):
+    response = ask("far.jpg", redirect=True)
+    assert response.status_code == 302
+    assert response["Location"] == f"{site.base_url}far.jpg"
+    assert body(ask("a.jpg", redirect=True)) == BODY
+    with pytest.raises(Http404):
+        ask("gone.jpg", redirect=True)
+    assert "GET" not in {each.method for each in site.requests}
+
+
+def test_never_to_itself(configure, site):
+    """The URL of a backend may be the view's own."""
+
+    class Here(FallbackStorage):
+        pass
+
+    from fallback_storage.http import HTTPStorage
+
+    class Same(HTTPStorage):
+        def url(self, name):
+            return f"http://testserver/media/{name}"
+
+    storage = Same(site.base_url)
+    configure(LOCAL, storage)
+    assert body(ask("far.jpg", redirect=True)) == FAR
+
+
+def test_a_web_server_may_send_local_files(chain, site, media_root):
+    (media_root / "ä b?.jpg").write_bytes(BODY)
+    response = ask("ä b?.jpg", x_accel_redirect="/protected/")
+    assert response["X-Accel-Redirect"] == "/protected/%C3%A4%20b%3F.jpg"
+    assert response["Content-Type"] == "image/jpeg"
+    assert body(response) == b""
+    response = ask("ä b?.jpg", x_sendfile=True)
+    assert response["X-Sendfile"].encode("latin-1").decode() == str(
+        media_root / "ä b?.jpg"
+    )
+    assert response["ETag"]
+    assert body(ask("far.jpg", x_accel_redirect="/protected/")) == FAR
+
+
+def test_a_picture_in_place_of_one_that_nobody_has(chain, tmp_path):
+    response = ask("gone.jpg", placeholder=True)
+    assert (response.status_code, response["Content-Type"]) == (200, "image/svg+xml")
+    assert response["Cache-Control"] == "no-store"
+    picture = tmp_path / "none.png"
+    picture.write_bytes(b"mine")
+    assert body(ask("gone.jpg", placeholder=str(picture))) == b"mine"
+    with pytest.raises(Http404):
+        ask("gone.pdf", placeholder=True)
+
+
+# Nobody makes it a hammer.
+
+
+def test_unknown_names_are_asked_for_so_often_and_no_more(chain, site, media_root):
+    limits = {"unknown_per_second": 0.5}
+    for number in range(50):
+        (media_root / f"{number}.jpg").write_bytes(BODY)
+    said = []
+    for number in range(100):
+        try:
+            said.append(ask(f"gone-{number}.jpg", **limits).status_code)
+        except Http404:
+            said.append(404)
+    assert said == [404] * 5 + [503] * 95
+    assert len(site.requests) == 5
+    # Local files, and what is known, are served all the same.
+    for number in range(50):
+        assert body(ask(f"{number}.jpg", **limits)) == BODY
+    with pytest.raises(Http404):
+        ask("gone-1.jpg", **limits)
+
+
+def test_so_many_downloads_at_a_time(chain, site, monkeypatch):
+    monkeypatch.setattr("fallback_storage.views.serve.PATIENCE", 0.01)
+    held = [ask("far.jpg", max_remote=2) for _ in range(2)]
+    assert ask("far.jpg", max_remote=2).status_code == 503
+    assert body(ask("a.jpg", max_remote=2)) == BODY
+    held.pop().close()
+    assert body(ask("far.jpg", max_remote=2)) == FAR
+    assert body(held.pop()) == FAR
+
+
+def test_a_response_that_nobody_reads_ends_with_its_object(chain):
+    for _ in range(5):
+        response = ask("far.jpg", max_remote=1)
+        assert response.status_code == 200
+        del response
+        gc.collect()
+
+
+# ASGI.
+
+
+def test_an_event_loop_does_not_wait(chain, site):
+    """And another one does not read all of a file into memory."""
+    go_on = threading.Event()
+
+    def answer(request):
+        said = site.serve(request)
+        if request.method == "HEAD":
+            yield said
+            return
+        yield said[:70_000]
+        go_on.wait(10)
+        yield said[70_000:]
+
+    site.answer = answer
+
+    async def visit():
+        request = AsyncRequestFactory().get("/media/far.jpg")
+        response = await asyncio.to_thread(
+            views.media, request, "far.jpg", prefixes=[""]
+        )
+        assert response.is_async
+        parts, ticks = [], 0
+
+        async def read():
+            parts.extend([part async for part in response])
+            response.close()
+
+        reading = asyncio.ensure_future(read())
+        while ticks < 10:
+            await asyncio.sleep(0.001)
+            ticks += 1
+        assert not reading.done()
+        go_on.set()
+        await reading
+        return b"".join(parts)
+
+    assert asyncio.run(visit()) == FAR
+
+
+def test_a_local_file_under_asgi(chain):
+    async def visit():
+        request = AsyncRequestFactory().get("/media/a.jpg")
+        response = await asyncio.to_thread(views.media, request, "a.jpg", prefixes=[""])
+        parts = [part async for part in response]
+        response.close()
+        return b"".join(parts)
+
+    assert asyncio.run(visit()) == BODY
+
+
+# URLs.
+
+
+class Conf:
+    def __init__(self, *patterns):
+        self.urlpatterns = [*patterns]
+
+
+def test_patterns_for_media_url(chain, settings, client):
+    settings.MEDIA_URL = "/media/"
+    settings.ROOT_URLCONF = Conf(*urls.media(prefixes=[""]))
+    response = client.get("/media/a.jpg")
+    assert b"".join(response.streaming_content) == BODY
+    assert client.get("/media/gone.jpg").status_code == 404
+    assert client.get("/media/").status_code == 404
+    assert client.get("/media/%2e%2e/a.jpg").status_code == 404
+    assert client.get("/media//etc/passwd").status_code == 404
+    settings.ROOT_URLCONF = Conf(
+        path("x/", include(Conf(*urls.media("files/", prefixes=[""])).urlpatterns))
+    )
+    assert b"".join(client.get("/x/files/a.jpg").streaming_content) == BODY
+
+
+def test_a_check_finds_what_the_first_request_would(chain, settings):
+    settings.ROOT_URLCONF = Conf(
+        path("x/", include([path("y/<path:name>", views.media)])),
+        *urls.media("files/", prefixes=[""]),
+        path("private/<path:name>", login_required(views.media), {"prefix": "a"}),
+    )
+    found = [(each.id, each.obj) for each in check_media()]
+    assert found == [
+        ("fallback_storage.E028", "URL pattern 'x/y/<path:name>'"),
+        ("fallback_storage.E001", "URL pattern 'private/<path:name>'"),
+    ]
+    settings.DEBUG = True
+    assert [each.id for each in check_media()] == ["fallback_storage.E001"]
+    del settings.ROOT_URLCONF
+    assert check_media() == []
+
+
+@pytest.mark.parametrize("url", ["https://cdn.example.com/media/", "", "/"])
+def test_a_media_url_of_another_site_has_no_patterns(settings, url):
+    settings.MEDIA_URL = url
+    with pytest.raises(ImproperlyConfigured, match="MEDIA_URL"):
+        urls.media(prefixes=[""])
+
+
+def test_a_file_saved_is_a_file_served(chain, media_root):
+    name = chain.save("new.jpg", ContentFile(b"new"))
+    assert body(ask(name)) == b"new"
+    chain.delete(name)
+    with pytest.raises(Http404):
+        ask(name)
+    (media_root / "a.jpg").unlink()
+    with pytest.raises(Http404):
+        ask("a.jpg")
