@@ -120,6 +120,10 @@ class Walk:
         way = reach.call if reads or method == "delete" else reach.ask
         return self._note_call(backend, way, backend, function, *args, **kwargs)
 
+    def put(self, backend: Backend, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what ``function`` returns, a question to the backend, or ``NOTHING``."""
+        return self._note_call(backend, backend.ask, function, *args)
+
     def list(self, backend: Backend) -> Any:
         """Return what the backend lists in the directory, or ``NOTHING``."""
         return self._note_call(backend, backend.listdir, self.name)

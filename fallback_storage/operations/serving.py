@@ -186,7 +186,7 @@ class Server:
                 context.run(self._overlay.keep, name, index, copy)
 
         if backend.profile.stream is not None:
-            streamed = walk.call(backend, backend.lend, backend.profile.stream, name)
+            streamed = walk.put(backend, backend.lend, backend.profile.stream, name)
             if streamed is not NOTHING:
                 return Content(streamed, keep=keep)
             if walk.last is not Outcome.UNSUPPORTED:
