@@ -1,0 +1,124 @@
+"""gunicorn with its default time-out, in front of a production that never answers."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from paths import SUPPORT
+from proofs import THOROUGH
+from servers import HOST, free_port
+
+WORKERS = 2
+PAGES, UPLOADS = (1000, 100) if THOROUGH else (150, 30)
+STARTS_WITHIN = 60
+
+pytest.importorskip("storages.backends.s3")
+pytest.importorskip("gunicorn")
+
+pytestmark = pytest.mark.slow
+
+
+class Silent:
+    """A server that accepts whatever comes, and never answers."""
+
+    def __enter__(self):
+        self.connections = []
+        self._server = socket.create_server((HOST, 0), backlog=128)
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.connections.append(self._server.accept()[0])
+
+    def __exit__(self, *exc_info):
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for connection in self.connections:
+            connection.close()
+
+
+@contextlib.contextmanager
+def site(directory, endpoint):
+    """Run the site; yields its port and what it logs."""
+    port, log = free_port(), directory / "gunicorn.log"
+    media = directory / "media"
+    media.mkdir(exist_ok=True)
+    command = [
+        *(sys.executable, "-m", "gunicorn", "outage:application"),
+        *("--workers", str(WORKERS), "--bind", f"{HOST}:{port}"),
+        *("--pythonpath", str(SUPPORT / "coherence")),
+        *("--worker-tmp-dir", str(directory)),
+    ]
+    configuration = json.dumps({"media": str(media), "endpoint": endpoint})
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "OUTAGE": configuration},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + STARTS_WITHIN
+        while b"Booting worker" not in log.read_bytes():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+        yield port, media, log
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def ask(port, method, path, body=None):
+    connection = http.client.HTTPConnection(HOST, port, timeout=120)
+    try:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def test_no_worker_is_killed_and_no_upload_is_lost(tmp_path):
+    """Pages go on after one deadline; uploads keep their names and all their bytes."""
+    wanted = [("GET", "/", None)] * PAGES
+    step = PAGES // UPLOADS
+    for number in range(UPLOADS):
+        body = f"upload {number}".encode() * 1000
+        wanted.insert(number * (step + 1), ("POST", f"/new/{number}.bin", body))
+    with Silent() as production:
+        endpoint = f"http://{HOST}:{production.port}"
+        with site(tmp_path, endpoint) as (port, media, log):
+            with concurrent.futures.ThreadPoolExecutor(4) as clients:
+                answers = list(clients.map(lambda each: ask(port, *each), wanted))
+            said = log.read_text()
+    assert {status for status, _ in answers} == {200}, said
+    told = [json.loads(body) for _, body in answers]
+    assert len({each["pid"] for each in told}) <= WORKERS
+    assert "TIMEOUT" not in said
+    for (method, path, body), each in zip(wanted, told, strict=True):
+        if method == "POST":
+            assert each["name"] == path[1:]
+            assert (media / each["name"]).read_bytes() == body
+        else:
+            assert (each["found"], each["urls"]) == (0, 100)
+    # One question a worker, and one more whenever a pause ends: 5 s, then longer ones.
+    assert len(production.connections) <= WORKERS * 10
