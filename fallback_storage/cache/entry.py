@@ -12,20 +12,32 @@ Integers of a few digits are cheap to keep, to compare and to write as ASCII int
 shared cache, and reading one can execute nothing, unlike a pickle.
 
 In a shared cache *facts* of the file may follow a code: a comma and some ASCII. Who does
-not know them passes over them.
+not know them passes over them. One is known: who held the file when an older entry said
+so (``Held``), which is worth something while that backend cannot be reached::
+
+    2,h3-1764280000000      "from 1 on", and until that moment it was "held by 1"
 """
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Final, NamedTuple
 
 NOWHERE: Final = 0
 MAX_CHAIN: Final = 1 << 14
 HIDDEN: Final = MAX_CHAIN << 1
 
-# A code as it stands in a shared cache, its digits in a group, and facts. (No dot and no
-# colon, for these end it, and no space.)
-WRITTEN: Final = r"([0-9]{1,5})(?:,[!-\-/-9;-~]*)?"
+# A code as it stands in a shared cache, its digits in a group, and facts in another. (No
+# dot and no colon, for these end it, and no space.)
+WRITTEN: Final = r"([0-9]{1,5})(?:,([!-\-/-9;-~]*))?"
+FORMERLY: Final = re.compile(r"(?:^|,)h([0-9]{1,5})-([0-9]{1,15})(?:,|$)")
+
+
+class Held(NamedTuple):
+    """Who holds a file, and until when that is to be believed (in ms)."""
+
+    code: int
+    end: int
 
 
 def held(index: int) -> int:
@@ -48,6 +60,31 @@ def index_of(code: int) -> int:
 def is_held(code: int) -> bool:
     """Whether the code names the holder."""
     return bool(code & 1)
+
+
+def read_held(code: int, end: int, facts: str | None) -> Held | None:
+    """Return who holds the file by what is written, or was said to hold it before."""
+    if is_held(code):
+        return Held(code, end)
+    match = FORMERLY.search(facts or "")
+    return Held(int(match[1]), int(match[2])) if match else None
+
+
+def may_follow(code: int, held_code: int) -> bool:
+    """Whether a vaguer code leaves it possible that the holder is the same as before."""
+    return 0 < code <= held_code and not is_held(code)
+
+
+def write(code: int, before: Held | None) -> str:
+    """Return what is written where something else may have been known before."""
+    if before is None or not may_follow(code, before.code):
+        return str(code)
+    return f"{code},h{before.code}-{before.end}"
+
+
+def lasts(written: str) -> bool:
+    """Whether what is written is worth something when its lifetime is over."""
+    return "," in written or is_held(int(written))
 
 
 def is_valid(code: int, chain_length: int) -> bool:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fallback_storage.cache import invalidation, snapshots
 from fallback_storage.cache.counters import Counters
-from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_valid
+from fallback_storage.cache.entry import HIDDEN, NOWHERE, index_of, is_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -47,8 +47,10 @@ class Memo:
     """Remembers resolutions in a store.
 
     ``ttl`` and ``negative_ttl`` are seconds: of what is known, and of "no backend
-    holds it". Zero remembers nothing of that kind. ``depth``: see ``invalidation``.
-    ``vary``: what tells tenants apart; ``store`` keeps them apart by it.
+    holds it". Zero remembers nothing of that kind. ``lasting``: the backends of which
+    "held by" is believed longer than that, while they cannot be reached (the store's
+    ``grace``). ``depth``: see ``invalidation``. ``vary``: what tells tenants apart;
+    ``store`` keeps them apart by it.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Memo:
         ttl: float = DEFAULT_TTL,
         negative_ttl: float = DEFAULT_NEGATIVE_TTL,
         *,
+        lasting: Collection[int] = (),
         clock: Callable[[], float] = time.monotonic,
         tally: Tally | None = None,
         depth: Callable[[], int] = lambda: 0,
@@ -69,6 +72,7 @@ class Memo:
         self._chain_length = chain_length
         self._ttl = ttl
         self._negative_ttl = negative_ttl
+        self._lasting = lasting
         self._counters = Counters(
             "hits", "negative_hits", "misses", "fills", "late_fills"
         )
@@ -133,6 +137,18 @@ class Memo:
         """Return the code of a name, or None, and a lease to fill it with."""
         found = self._checked(name, *self.store.look_up_one(name))
         self._tick(missed=found[0] is None)
+        return found
+
+    def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
+        """Return who was known last to hold names, of backends that cannot be reached.
+
+        For callers who have asked them: name -> index, of those for which it is known.
+        """
+        found: dict[str, int] = {}
+        for part in _parts(names) if self._lasting else ():
+            for name, code in self.store.look_up_held(part).items():
+                if index_of(code) in self._lasting:
+                    found[name] = index_of(code)
         return found
 
     def _tick(self, *, missed: bool) -> None:

@@ -33,8 +33,8 @@ class Outcome(enum.StrEnum):
 class Attempt(NamedTuple):
     """One line of a trail: what one backend answered.
 
-    ``remembered`` is true when the memo answered in the backend's stead;
-    ``seconds`` is how long the backend took.
+    ``remembered`` is true when the memo answered in the backend's stead; ``seconds`` is
+    how long the backend took.
     """
 
     backend: str
@@ -42,6 +42,11 @@ class Attempt(NamedTuple):
     exception: Exception | None = None
     remembered: bool = False
     seconds: float = 0.0
+
+    @property
+    def by_grace(self) -> bool:
+        """Whether the memo answered because the backend could not be reached."""
+        return self.remembered and self.exception is not None
 
     def __str__(self) -> str:
         # The type alone: the text of an exception can hold an endpoint or a bucket.
@@ -206,6 +211,7 @@ class Source(enum.StrEnum):
 
     MEMO = "memo"
     PROBE = "probe"
+    GRACE = "grace"  # by what the memo knew, while a backend cannot be reached
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,10 @@ A directory is never remembered as the holder, and neither is a link that leads 
 It is the answer where nobody has a file, though. So of a name that only takes up room
 it is never remembered that it is nowhere; and who is told "not above", and asks all the
 others, looks for a directory there again (``skips``).
+
+Past its lifetime "held by" is believed while that backend cannot be reached (grace, as
+stale-if-error of RFC 5861): once it was asked, and failed that way. So nothing of it is
+remembered, or told to a chain around this one, which might.
 """
 
 from __future__ import annotations
@@ -16,10 +20,12 @@ from typing import TYPE_CHECKING
 
 from fallback_storage.cache.counters import Counters
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, Known, from_, held
-from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.names import memo_key
+from fallback_storage.chain.outcomes import Attempt, Outcome
+from fallback_storage.chain.reachability import is_unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fallback_storage.cache.memo import Memo
     from fallback_storage.cache.stores.base import Lease
@@ -46,7 +52,7 @@ class Recall:
         self._known: dict[int | None, Known] = {}
         # Of whom it has to be known that they are the same place for everybody.
         self._steady = () if memo.vary else self._backends
-        self.counters = Counters("lost_holders")
+        self.counters = Counters("lost_holders", "grace_hits")
 
     def know(self, code: int | None) -> Known:
         """Return what a code says; None is nothing."""
@@ -102,6 +108,21 @@ class Recall:
             return True
         look = self._backends[known.holder].look_again
         return look is None or look(name) is Outcome.HELD
+
+    def excuse(self, walks: Iterable[Walk]) -> None:
+        """Let backends hold what they held when they could be reached.
+
+        Of walks that found no holder, and met such a backend.
+        """
+        silent = {
+            walk.name: walk
+            for walk in walks
+            if walk.failed and walk.holder is None and any(map(_is_silent, walk.trail))
+        }
+        names = [name for name in silent if memo_key(name) is not None]
+        for name, index in self._memo.look_up_held(names).items() if names else ():
+            if index not in self._live and _stand_in(silent[name], index):
+                self.counters.add("grace_hits")
 
     def appeared(self, name: str) -> bool:
         """Whether a local directory has a file that nobody had.
@@ -174,3 +195,25 @@ class Recall:
                 stop = taken
             return from_(stop) if stop > known.start else None
         return NOWHERE if stop == length else from_(stop)
+
+
+def _is_silent(attempt: Attempt) -> bool:
+    failed = attempt.outcome is Outcome.FAILED
+    return failed and is_unreachable(attempt.exception)
+
+
+def _stand_in(walk: Walk, holder: int) -> bool:
+    """Let the memo answer for those that cannot be reached, down to the holder.
+
+    Returns false where it cannot: the holder has answered, or was not asked.
+    """
+    asked = walk.trail[: holder + 1]
+    if len(asked) <= holder or not _is_silent(asked[holder]):
+        return False
+    walk.log_failures(f"by what was known before, {asked[holder].backend!r} holds it")
+    for index, attempt in enumerate(asked):
+        if _is_silent(attempt):
+            outcome = Outcome.HELD if index == holder else Outcome.ABSENT
+            walk.correct(index, attempt._replace(outcome=outcome, remembered=True))
+    walk.failed = any(attempt.outcome is Outcome.FAILED for attempt in walk.trail)
+    return True

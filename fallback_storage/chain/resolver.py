@@ -61,21 +61,25 @@ class Resolver:
 
     def resolve(self, name: str) -> Resolution:
         """Return which backend holds a name, how that is known, and what was asked."""
-        return self.describe(self.locate(name, operation="resolve"))
+        return self.describe(self.locate(name, operation="resolve", grace=True))
 
     def describe(self, walk: Walk, stop: int | None = None) -> Resolution:
         """Return what a walk over the backends before ``stop`` found."""
         complete = stop is None or stop == len(self._backends)
         # (Below a directory the next backend is the answer, if it is not asked.)
         index = walk.taken if complete and walk.holder is None else walk.holder
-        remembered = all(attempt.remembered for attempt in walk.trail)
+        source = Source.PROBE
+        if any(attempt.by_grace for attempt in walk.trail):
+            source = Source.GRACE
+        elif all(attempt.remembered for attempt in walk.trail):
+            source = Source.MEMO
         absent = False if walk.certain and complete else None
         return Resolution(
             walk.name,
             index,
             None if index is None else self._backends[index].name,
             True if index is not None else absent,
-            Source.MEMO if remembered else Source.PROBE,
+            source,
             tuple(walk.trail),
             hidden=index is None and walk.hidden,
         )
@@ -109,17 +113,21 @@ class Resolver:
         operation: str = "exists",
         *,
         names: bool = False,
+        grace: bool = False,
     ) -> Walk:
         """Find the first backend that holds ``name``, asking none from ``stop`` on.
 
         ``name`` is clean (``names.clean_name``). ``Walk.holder`` of what is returned is
         the answer; with ``names`` that may have a directory. Concurrent callers share
-        one walk. ``operation``: on whose behalf, for who listens.
+        one walk. ``operation``: on whose behalf, for who listens. ``grace``: a holder
+        that cannot be reached may be one that is remembered (``Recall.excuse``).
         """
         if stop is None:
             stop = len(self._backends)
         walk = Walk("exists", name, names=names)
         self._locate(walk, stop)
+        if grace and walk.failed:
+            self.recall.excuse((walk,))
         if signals.resolved.receivers:
             self.tell(operation, walk, stop)
         return walk

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from django.core.cache import caches
 
 from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
-from fallback_storage.cache.stores.alias import REDIS_BACKENDS, cache_backend
+from fallback_storage.cache.stores.alias import (
+    LOCMEM_BACKEND,
+    MEMCACHED_BACKENDS,
+    REDIS_BACKENDS,
+    cache_backend,
+)
 from fallback_storage.conf import rules
 from fallback_storage.conf.messages import quoted, shown, suggestion
 from fallback_storage.exceptions import ConfigurationError, Mistake
@@ -18,6 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DEFAULT_MAX_ENTRIES = 100_000
+DEFAULT_GRACE = 24 * 3600.0
+# Where it applies unless it is said: not in a database or in files, which are slower to
+# ask than a backend is to fail, nor in caches that are not known here. "": in process.
+GRACE_BACKENDS = {"", LOCMEM_BACKEND, *MEMCACHED_BACKENDS, *REDIS_BACKENDS}
+# And no cache is asked to keep a key beyond what its clock can count (memcached: 2038).
+MAX_GRACE = 365 * 24 * 3600.0
 MAX_FLOAT = sys.float_info.max
 # Not "< 0": that is false for what is not a number.
 SECONDS = rules.Rule(lambda n: 0 <= n <= MAX_FLOAT, "Write seconds, 0 for never.")
@@ -28,6 +39,7 @@ CACHE_KEYS: rules.Rules = {
     "STORE": (rules.TEXT,),
     "TTL": (rules.NUMBER, SECONDS),
     "NEGATIVE_TTL": (rules.NUMBER, SECONDS),
+    "GRACE": (rules.NUMBER, SECONDS),
     "MAX_ENTRIES": (rules.WHOLE_NUMBER, NAMES),
     "NEAR": (rules.FLAG,),
     "VARY": (rules.TEXT,),
@@ -40,8 +52,9 @@ class CacheSpec:
 
     ``alias``: of ``CACHES``; ``client``: dotted path of what returns a client of
     redis-py for it; ``store``: dotted path of a store class; neither: process memory.
-    ``near``: process memory in front of a Redis alias. ``ttl`` and ``negative_ttl``
-    are seconds. ``vary``: dotted path of what tells tenants apart.
+    ``near``: process memory in front of a Redis alias. ``ttl``, ``negative_ttl`` and
+    ``grace`` are seconds; without ``grace``, what suits the cache (``seconds_of_grace``).
+    ``vary``: dotted path of what tells tenants apart.
     """
 
     where: str
@@ -52,12 +65,26 @@ class CacheSpec:
     negative_ttl: float = DEFAULT_NEGATIVE_TTL
     max_entries: int = DEFAULT_MAX_ENTRIES
     near: bool = False
+    grace: float | None = None
     vary: str | None = None
 
     @property
     def is_shared(self) -> bool:
         """Whether it names what several processes can share."""
         return self.alias is not None or self.store is not None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it hears of what other processes write."""
+        return self.is_shared and cache_backend(self.alias) != LOCMEM_BACKEND
+
+    @property
+    def seconds_of_grace(self) -> float:
+        """For how long what is over is kept, for when its backend cannot be reached."""
+        if self.grace is not None:
+            return min(self.grace, MAX_GRACE)
+        suits = self.store is None and cache_backend(self.alias) in GRACE_BACKENDS
+        return DEFAULT_GRACE if suits else 0.0
 
 
 def mistakes_in_cache(value: object, where: str) -> Iterator[ConfigurationError]:

@@ -144,6 +144,11 @@ def build_memo(
     vary = _import_vary(spec)
     tally = None
     store: Store
+    lasting = frozenset(
+        index
+        for index, backend in enumerate(backends)
+        if spec.seconds_of_grace and (backend.read_only or spec.is_told)
+    )
     if spec.is_shared:
         if vary is None and cache_params(spec.alias).get("KEY_FUNCTION"):
             build_cache(spec.alias or "")  # raises what is wrong with it
@@ -156,13 +161,15 @@ def build_memo(
     else:
         from fallback_storage.cache.stores.local import LocalStore
 
+        grace = spec.seconds_of_grace if lasting else 0.0
         # (What varies shows when it is first asked: ``Recall`` looks.)
-        store = _apart(LocalStore(spec.max_entries, clock), vary)
+        store = _apart(LocalStore(spec.max_entries, clock, grace), vary)
     return Memo(
         store,
         chain_length=len(backends),
         ttl=spec.ttl,
         negative_ttl=spec.negative_ttl,
+        lasting=lasting,
         clock=clock,
         tally=tally,
         depth=lambda: max(backend.depth for backend in backends),
@@ -183,26 +190,29 @@ def mistakes_in_memo(spec: CacheSpec | None) -> Iterator[ConfigurationError]:
 
 def _stamp_seconds(spec: CacheSpec) -> float:
     # An entry dies with its name's stamp, which is older than it.
-    return max(MIN_STAMP_SECONDS, min(4 * spec.ttl, MAX_STAMP_SECONDS))
+    seconds = max(MIN_STAMP_SECONDS, min(4 * spec.ttl, MAX_STAMP_SECONDS))
+    return seconds + spec.seconds_of_grace
 
 
 def _build_bare(spec: CacheSpec, chain: str, clock: Clock) -> Store:
     if spec.store is not None:
         return _build_custom(spec, chain)
-    alias = spec.alias or ""
+    alias, grace = spec.alias or "", spec.seconds_of_grace
     if cache_backend(alias) not in REDIS_BACKENDS:
         from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 
         build_cache(alias)
-        return DjangoCacheStore(alias, chain, _stamp_seconds(spec))
+        return DjangoCacheStore(alias, chain, _stamp_seconds(spec), grace=grace)
     client = None if spec.client is None else _import_client(spec)
-    if spec.near:
-        from fallback_storage.cache.stores.near import near_store
-
-        return near_store(alias, chain, spec.max_entries, clock, client)
     from fallback_storage.cache.stores.redis import redis_store
 
-    return redis_store(alias, chain, client)
+    store = redis_store(alias, chain, client, grace)
+    if not spec.near:
+        return store
+    from fallback_storage.cache.stores.local import LocalStore
+    from fallback_storage.cache.stores.near import NearStore
+
+    return NearStore(store, LocalStore(spec.max_entries, clock))
 
 
 def build_apart(spec: CacheSpec, chain: str, clock: Clock) -> Store:
@@ -241,8 +251,11 @@ def _build_custom(spec: CacheSpec, chain: str) -> Store:
     if not (isinstance(found, type) and issubclass(found, Store)):
         advice = "Subclass fallback_storage.cache.stores.base.Store."
         raise _bad(spec, "STORE", "is no Store", advice)
+    if spec.grace and found.look_up_held is Store.look_up_held:
+        why = "has no look_up_held(), which GRACE needs"
+        raise _bad(spec, "STORE", why, "Write it, or leave out GRACE.")
     try:
-        return found(chain)  # type: ignore[call-arg]
+        store = found(chain)  # type: ignore[call-arg]
     except Exception as error:
         why = f"cannot be built: {type(error).__name__}"
         advice = (
@@ -250,6 +263,8 @@ def _build_custom(spec: CacheSpec, chain: str) -> Store:
             "all abstract methods of Store."
         )
         raise _bad(spec, "STORE", why, advice) from error
+    store.grace = spec.seconds_of_grace
+    return store
 
 
 # Keys with dotted paths: the id of a wrong one, and what to write.

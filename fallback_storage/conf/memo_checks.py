@@ -9,6 +9,8 @@ from django.core.checks import Warning as CheckWarning
 
 from fallback_storage.cache.stores.alias import (
     DUMMY_BACKEND,
+    LOCMEM_BACKEND,
+    PYMEMCACHE_BACKEND,
     cache_backend,
     cache_params,
 )
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from fallback_storage.conf.cache import CacheSpec
 
 DJANGOS = "django.core.cache.backends"
-LOCMEM_BACKEND = f"{DJANGOS}.locmem.LocMemCache"
-PYMEMCACHE_BACKEND = f"{DJANGOS}.memcached.PyMemcacheCache"
 TIME_OUTS = ("connect_timeout", "timeout")
 
 # Those that throw entries away at a number of their own: 300, if none is given.

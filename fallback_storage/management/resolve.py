@@ -102,8 +102,9 @@ def _answers(storage: FallbackStorage, trail: Sequence[Attempt]) -> Finding:
 
 def _answer(backend: str, attempt: Attempt | None) -> Finding:
     answer = attempt and attempt.outcome.value
-    failure = attempt.exception if attempt and answer == "failed" else None
     remembered = attempt is not None and attempt.remembered
+    told = remembered or answer == "failed"
+    failure = attempt.exception if attempt and told else None
     asked = attempt and not remembered and answer != "hidden"
     return {
         "backend": backend,
@@ -200,6 +201,8 @@ def _summary(finding: Finding) -> tuple[str, str]:
 
 def _how(told: Finding) -> str:
     """Return how an answer came about."""
+    if told["remembered"] and told["exception"]:
+        return f"by grace: cannot be reached ({told['exception']})"
     if told["remembered"]:
         return "from the memo"
     if told["milliseconds"] is None:

@@ -28,6 +28,7 @@ HELP = "Shows the counters of the memo and of each backend, of all processes."
 COUNTERS = {
     "hits": "hits",
     "negative_hits": 'hits that say "no backend"',
+    "grace_hits": "answers by what was known of a backend that cannot be reached",
     "misses": "misses",
     "walks": "names that backends were asked for",
     "coalesced": "callers that waited for another's walk",

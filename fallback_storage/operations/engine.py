@@ -54,6 +54,7 @@ class Stats(TypedDict):
     walks: int
     coalesced: int
     lost_holders: int
+    grace_hits: int
     backends: dict[str, BackendStats]
     # In process memory
     entries: NotRequired[int]

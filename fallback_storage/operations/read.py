@@ -49,7 +49,7 @@ class Reader:
 
     def exists(self, name: str) -> bool:
         """Whether any backend holds the name; see ``FallbackStorage.exists``."""
-        walk = self._resolver.locate(name, names=True)
+        walk = self._resolver.locate(name, names=True, grace=True)
         if walk.holder is not None:
             walk.log_failures(f"the answer is that of {walk.trail[-1].backend!r}")
             return True
@@ -63,12 +63,14 @@ class Reader:
     def url(self, name: str, *args: Any, **kwargs: Any) -> str:
         """Return the holder's URL; the last backend answers without being asked."""
         last = len(self._backends) - 1
-        asked = self._resolver.locate(name, last, "url")
+        asked = self._resolver.locate(name, last, "url", grace=True)
         holder = asked.holder
         if holder is None:
             # A hidden file has the 404 of where it was deleted, not the picture.
             hidden = len(asked.trail) > last and asked.last is Outcome.HIDDEN
             holder = self._overlay.home_index if hidden else last
+        elif asked.trail[holder].by_grace and self._is_replica(last, name):
+            holder = last
         if asked.certain and not args and not kwargs:
             # All that happens in a page of pictures, when it is first shown.
             try:
@@ -76,6 +78,10 @@ class Reader:
             except Exception as error:  # noqa: BLE001 - the next may have a URL
                 return self._url_past(name, asked, holder, error)
         return self._url_from(Walk("url", name), asked, holder, args, kwargs)
+
+    def _is_replica(self, index: int, name: str) -> bool:
+        """Whether a backend has a file of which the holder cannot be reached."""
+        return Walk("exists", name).probe(self._backends[index]) is Outcome.HELD
 
     def url_past(self, name: str, holder: int, error: Exception) -> str:
         """Return the URL of a file whose known holder just raised ``error``."""

@@ -19,7 +19,7 @@ SHOWN = 200
 
 
 class Step(NamedTuple):
-    """What one backend said. ``how``: asked, memo, or not asked."""
+    """What one backend said. ``how``: asked, memo, grace, or not asked."""
 
     backend: str
     outcome: str
@@ -83,7 +83,7 @@ class Recorder:
                 # It asks on behalf of the calls that follow, and those count.
                 return
             for attempt in resolution.trail:
-                self._backends[attempt.backend].saved += attempt.remembered
+                self._backends[attempt.backend].saved += _how(attempt) == "memo"
             if line.backend:
                 self._backends[line.backend].answers += 1
 
@@ -142,7 +142,7 @@ class Recorder:
 def _how(attempt: Attempt) -> str:
     """Who told an outcome. What is hidden, or has no such method, is not called."""
     if attempt.remembered:
-        return "memo"
+        return "grace" if attempt.by_grace else "memo"
     if attempt.outcome is Outcome.HIDDEN:
         return "not asked"
     missing = attempt.outcome is Outcome.UNSUPPORTED and attempt.exception is None
@@ -167,7 +167,7 @@ def _line(operation: str, resolution: Resolution, storage: Any) -> Line:
     elif not backend:
         state = _state(resolution, storage)
     sources = {step.how for step in steps}
-    known = " + ".join(how for how in ("memo", "asked") if how in sources)
+    known = " + ".join(how for how in ("grace", "memo", "asked") if how in sources)
     return Line(operation, backend, state, known or "not asked", tuple(steps))
 
 

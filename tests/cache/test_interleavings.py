@@ -233,7 +233,8 @@ def explore(actors, evictions=0, make=ModelStore, **how):
     def shows(cache):
         """Return the version that a look-up of this moment would answer."""
         tokens = f"{cache.get(keys.generation)}.{cache.get(stamp_key)}"
-        return (wire.read(cache.get(entry_key), tokens, 0.0) or [None])[0]
+        entry = wire.read(cache.get(entry_key), tokens)
+        return entry.code if entry and entry.deadline > 0 else None
 
     def advance(state, actor):
         """Return the state after the actor's next step; raise if an answer is stale."""

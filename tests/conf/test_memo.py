@@ -204,6 +204,10 @@ MISTAKES = {
         {"ALIAS": "media", "TTL": float("nan")},
         "{}['TTL']: is nan. Write seconds, 0 for never.",
     ),
+    "grace": (
+        {"GRACE": -1},
+        "{}['GRACE']: is -1. Write seconds, 0 for never.",
+    ),
     "number": (
         5,
         (
@@ -215,7 +219,7 @@ MISTAKES = {
         {"TTLS": 1},
         (
             "{}: has the unknown key 'TTLS'. Did you mean 'TTL'? (the keys are: ALIAS, "
-            "CLIENT, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, VARY)"
+            "CLIENT, GRACE, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, VARY)"
         ),
     ),
 }

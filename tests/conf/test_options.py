@@ -23,7 +23,8 @@ KEYS_ARE = (
 )
 ALIASES_ARE = "(the aliases are: default, local, production, staticfiles)"
 CACHE_KEYS_ARE = (
-    "(the keys are: ALIAS, CLIENT, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, VARY)"
+    "(the keys are: ALIAS, CLIENT, GRACE, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, "
+    "VARY)"
 )
 WRITE_A_LIST = (
     'Write a list of backends, for example ["local", {"ALIAS": "production", '

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from django.core.cache import BaseCache
 
 DUMMY_BACKEND = "django.core.cache.backends.dummy.DummyCache"
+LOCMEM_BACKEND = "django.core.cache.backends.locmem.LocMemCache"
+PYMEMCACHE_BACKEND = "django.core.cache.backends.memcached.PyMemcacheCache"
+MEMCACHED_BACKENDS = (
+    PYMEMCACHE_BACKEND,
+    "django.core.cache.backends.memcached.PyLibMCCache",
+)
 REDIS_BACKENDS = (
     "django.core.cache.backends.redis.RedisCache",
     "django_redis.cache.RedisCache",

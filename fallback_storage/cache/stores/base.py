@@ -47,6 +47,9 @@ class Store(ABC):
     # Whether the store belongs to one instance, in one process.
     in_process: bool = False
 
+    # Seconds for which "held by" is kept when its lifetime is over, for ``look_up_held``.
+    grace: float = 0.0
+
     @abstractmethod
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Lease]]:
         """Return for every name its code, or None, and a lease to fill it with."""
@@ -104,6 +107,15 @@ class Store(ABC):
             self.fill(name, lease, code, ttl)
             for name, (lease, code, ttl) in fills.items()
         )
+
+    def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
+        """Return of each name the code that said last who holds it, where one is kept.
+
+        Also if its lifetime is over, by no more than ``grace``, and if less was said
+        since (``entry.may_follow``). Never one that was invalidated, or that a fill with
+        another code has replaced. A store may know none.
+        """
+        return {}
 
     def peek(self, name: str) -> int | None:
         """Return the code of a name if that is known in process, without a lease."""

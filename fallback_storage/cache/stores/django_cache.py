@@ -20,7 +20,8 @@ reason many stamps are ``add``\ ed one by one, except to Django's memcached cach
 clients send nothing twice and ``set_many`` in one round trip.
 
 Round trips: a hit one, of one name or of hundreds; a miss at most three (``get_many``,
-``add`` of the stamp if there is none, ``set`` of the entry); an invalidation three
+``add`` of the stamp if there is none, ``set`` of the entry, or ``touch`` of the stamp
+behind it); an invalidation three
 (``set_many`` of the stamp for ``EVERY``, then of the names', and ``get_many`` to
 see that it is so).
 """
@@ -69,8 +70,8 @@ class DjangoCacheStore(Store):
     """Keeps entries in ``CACHES[alias]``, under keys of this chain.
 
     ``chain`` identifies the chain (``keys.Keys``). ``stamp_seconds`` is the longest
-    that an entry lives, whatever its TTL; give several times the TTL. ``clock`` returns
-    the time of day in seconds, the same in all processes.
+    that an entry lives, whatever its TTL; give several times the TTL, and the ``grace``.
+    ``clock`` returns the time of day in seconds, the same in all processes.
     """
 
     def __init__(
@@ -79,7 +80,9 @@ class DjangoCacheStore(Store):
         chain: str,
         stamp_seconds: float = STAMP_SECONDS,
         clock: Callable[[], float] = time.time,
+        grace: float = 0.0,
     ) -> None:
+        self.grace = grace
         self._alias = alias
         self._keys = Keys(chain)
         self._stamp_seconds = stamp_seconds
@@ -147,26 +150,51 @@ class DjangoCacheStore(Store):
             replace=len(stamp_keys) > 1 and self._sends_once(),
         )
         found: dict[str, tuple[int | None, object]] = {}
-        now = self._clock()
+        now = self._clock() * 1000
         for name, (stamp_key, entry_key) in keys.items():
             stamp = values.get(stamp_key)
             if not django_entries.is_token(stamp):
                 found[name] = None, None
                 continue
             tokens = f"{generation}.{stamp}"
-            there = django_entries.read(values.get(entry_key), tokens, now)
-            code, deadline = there or (None, None)
-            found[name] = code, django_entries.Lease(tokens, deadline)
+            there = django_entries.read(values.get(entry_key), tokens)
+            code, deadline, held = there or (None, None, None)
+            if deadline is not None and deadline <= now:
+                code = deadline = None
+            found[name] = code, django_entries.Lease(tokens, deadline, held)
         return found
+
+    @apart
+    def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
+        """One round trip for ``MAX_NAMES``, and nothing is written."""
+        oldest = (self._clock() - self.grace) * 1000
+        entries = (item for part in _parts(names) for item in self._read(part).items())
+        return {
+            name: entry.held.code
+            for name, entry in entries
+            if entry and entry.held and entry.held.end > oldest
+        }
+
+    def _read(self, names: Collection[str]) -> dict[str, django_entries.Entry | None]:
+        keys = {name: self._keys.stamp_and_entry(name) for name in names}
+        wanted = [self._keys.generation]
+        for pair in keys.values():
+            wanted += pair
+        values = self._cache().get_many(wanted)
+        generation = values.get(self._keys.generation)
+        return {
+            name: django_entries.read(
+                values.get(entry), f"{generation}.{values.get(stamp)}"
+            )
+            for name, (stamp, entry) in keys.items()
+        }
 
     @apart
     def seconds_left(self, name: str) -> float | None:
         """One round trip, and nothing is written."""
-        keys = (self._keys.generation, *self._keys.stamp_and_entry(name))
-        generation, stamp, entry = map(self._cache().get_many(keys).get, keys)
-        now = self._clock()
-        there = django_entries.read(entry, f"{generation}.{stamp}", now)
-        return None if there is None else there[1] / 1000 - now
+        entry = self._read((name,))[name]
+        left = entry.deadline / 1000 - self._clock() if entry else 0
+        return left if left > 0 else None
 
     def _complete(
         self,
@@ -208,31 +236,45 @@ class DjangoCacheStore(Store):
         entry = django_entries.entry(lease, code, ttl, self._clock())
         if entry is None:
             return False
-        self._cache().set(self._keys.entry(name), entry, timeout=self._timeout(ttl))
+        timeout = self._timeout(entry, ttl)
+        self._cache().set(self._keys.entry(name), entry, timeout=timeout)
+        self._extend(name, lease)
         return True
 
     @apart
     def fill_many(
         self, fills: Mapping[str, tuple[django_entries.Lease | None, int, float]]
     ) -> int:
-        """One ``set_many`` for each TTL that occurs."""
+        """One ``set_many`` for each timeout that occurs."""
         now = self._clock()
         by_timeout: dict[float, dict[str, str]] = {}
         for name, (lease, code, ttl) in fills.items():
             entry = django_entries.entry(lease, code, ttl, now)
             if entry is not None:
-                entries = by_timeout.setdefault(self._timeout(ttl), {})
+                entries = by_timeout.setdefault(self._timeout(entry, ttl), {})
                 entries[self._keys.entry(name)] = entry
         kept = 0
         for timeout, entries in by_timeout.items():
             failed = self._cache().set_many(entries, timeout=timeout) or ()
             kept += len(entries) - len(failed)
+        for name, (lease, _, _) in fills.items():
+            self._extend(name, lease)
         return kept
 
-    def _timeout(self, ttl: float) -> float:
+    def _extend(self, name: str, lease: django_entries.Lease | None) -> None:
+        """Let the stamp of an entry that was renewed live as long as that.
+
+        Written again it might come back after it was replaced; this cannot do that.
+        """
+        if self.grace and lease is not None and lease.held:
+            with contextlib.suppress(NotImplementedError):
+                self._cache().touch(self._keys.stamp(name), self._stamp_seconds)
+
+    def _timeout(self, entry: str, ttl: float) -> float:
         # Several caches cut to whole seconds, and take 0 for "do not keep". What
         # completes an entry has less to live than this: its deadline sees to that, and
         # the entries of a page need not be written one by one.
+        ttl += self.grace if django_entries.lasts(entry) else 0
         return max(1, min(ttl, self._stamp_seconds))
 
     def place(self) -> str:

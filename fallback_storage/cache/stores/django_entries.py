@@ -5,8 +5,8 @@ An entry is ASCII, never a pickle of ours::
     <generation>.<stamp>.<deadline>.<code>[,<facts>]
 
 The deadline is a time of day, in milliseconds since 1970. It is there since no cache
-tells for how long it will keep a key, and what completes an entry may get no older
-than that. Where the clocks of machines differ, lifetimes differ by as much, and nothing
+tells for how long it will keep a key, what completes an entry may get no older than
+that, and some are kept for longer (the store's ``grace``). Where the clocks of machines differ, lifetimes differ by as much, and nothing
 else.
 """
 
@@ -16,18 +16,31 @@ import re
 import secrets
 from typing import NamedTuple
 
-from fallback_storage.cache.entry import WRITTEN
+from fallback_storage.cache.entry import WRITTEN, Held, read_held, write
+from fallback_storage.cache.entry import lasts as entry_lasts
 
 TOKEN_BYTES = 8
 TOKEN_LENGTH = 2 * TOKEN_BYTES
 ENTRY = re.compile(rf"(.+)\.([0-9]{{1,30}})\.{WRITTEN}")
 
 
+class Entry(NamedTuple):
+    """What an entry says, and who it says, or said before, holds the file."""
+
+    code: int
+    deadline: int
+    held: Held | None
+
+
 class Lease(NamedTuple):
-    """Generation and stamp that were seen; of a hit, also the deadline of its entry."""
+    """Generation and stamp that were seen; of a hit, also the deadline of its entry.
+
+    ``held``: of what is there, also if it is over.
+    """
 
     tokens: str
     deadline: int | None = None
+    held: Held | None = None
 
 
 def new_token() -> str:
@@ -52,12 +65,18 @@ def entry(lease: Lease | None, code: int, ttl: float, now: float) -> str | None:
         deadline = min(deadline, lease.deadline)
     if deadline <= now * 1000:
         return None
-    return f"{lease.tokens}.{deadline}.{code}"
+    return f"{lease.tokens}.{deadline}.{write(code, lease.held)}"
 
 
-def read(value: object, tokens: str, now: float) -> tuple[int, int] | None:
-    """Return code and deadline of an entry that counts; anything else is a miss."""
+def read(value: object, tokens: str) -> Entry | None:
+    """Return an entry that counts until its deadline; anything else is a miss."""
     match = ENTRY.fullmatch(value) if isinstance(value, str) else None
-    if match is None or match[1] != tokens or int(match[2]) <= now * 1000:
+    if match is None or match[1] != tokens:
         return None
-    return int(match[3]), int(match[2])
+    code, deadline = int(match[3]), int(match[2])
+    return Entry(code, deadline, read_held(code, deadline, match[4]))
+
+
+def lasts(text: str) -> bool:
+    """Whether an entry is worth something when its deadline is over."""
+    return entry_lasts(text.rpartition(".")[2])

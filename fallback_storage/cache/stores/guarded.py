@@ -114,6 +114,9 @@ class GuardedStore(Store):
         found = self._call(lambda: _leased(self._store.look_up_one(name), epoch))
         return (None, None) if found is None else found
 
+    def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
+        return self._call(lambda: self._store.look_up_held(names)) or {}
+
     def fill(self, name: str, lease: Lease, code: int, ttl: float) -> bool:
         if lease is None:
             return False

@@ -1,4 +1,4 @@
-"""The store in process memory: two bounded tables, least recently used out first.
+"""The store in process memory: bounded tables, least recently used out first.
 
 A hit takes no lock. What changes a table, or more than looks at it, does.
 """
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fallback_storage.cache.entry import NOWHERE
+from fallback_storage.cache.entry import NOWHERE, is_held, may_follow
 from fallback_storage.cache.stores.base import EVERY, Store
 from fallback_storage.utils import forks
 
@@ -34,7 +34,8 @@ class LocalStore(Store):
     """An LRU of this process and of one memo.
 
     Names held by no backend live in an LRU of their own, a tenth of the size: a flood
-    of unknown names cannot evict what is known.
+    of unknown names cannot evict what is known. So does what is over, and kept for
+    ``grace`` seconds: in the room that known names leave.
 
     ``max_entries`` bounds the known names. ``clock`` returns seconds and never goes
     back; tests pass one that they tick by hand.
@@ -47,7 +48,9 @@ class LocalStore(Store):
         self,
         max_entries: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
+        grace: float = 0.0,
     ) -> None:
+        self.grace = grace
         self._bounds = {False: max_entries, True: max(1, max_entries // 10)}
         self._clock = clock
         self._stripes = [0] * (STRIPES + 1)
@@ -58,6 +61,7 @@ class LocalStore(Store):
         self._lock = threading.RLock()
         self._known: OrderedDict[str, int] = OrderedDict()
         self._absent: OrderedDict[str, int] = OrderedDict()
+        self._over: OrderedDict[str, int] = OrderedDict()
         # Counted on, not from 0: a lease of the parent must not fit in the child.
         self._stripes = [count + 1 for count in self._stripes]
         self._hits = self._negative_hits = 0
@@ -111,7 +115,22 @@ class LocalStore(Store):
                 # What completes an entry rests on it, also when it has gone by then.
                 return packed & CODE_MASK, (lease, packed >> CODE_BITS)
             entries.pop(name, None)
+            if self.grace and is_held(packed):
+                self._over[name] = packed
+                if lease != self._stripes[_stripe(name)]:  # as in ``_fill``
+                    self._over.pop(name, None)
         return None, lease
+
+    def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
+        with self._lock:
+            oldest = (self._clock() - self.grace) * 1000
+            found = {}
+            for name in names:
+                for entries in (self._over, self._known):  # what is younger last
+                    packed = entries.get(name, 0)
+                    if is_held(packed) and packed >> CODE_BITS > oldest:
+                        found[name] = packed & CODE_MASK
+            return found
 
     def fill(self, name: str, lease: object, code: int, ttl: float) -> bool:
         with self._lock:
@@ -139,10 +158,13 @@ class LocalStore(Store):
             return False
         self._known.pop(name, None)
         self._absent.pop(name, None)
+        if not may_follow(code, self._over.get(name, 0) & CODE_MASK):
+            self._over.pop(name, None)
         is_negative = code == NOWHERE
         entries = self._absent if is_negative else self._known
         entries[name] = expiry << CODE_BITS | code
         _fit(entries, self._bounds[is_negative])
+        _fit(self._over, self._bounds[False] - len(self._known))
         if lease != self._stripes[stripe]:
             # The garbage collector came, and closed a file: the lock is reentrant.
             entries.pop(name, None)
@@ -153,12 +175,14 @@ class LocalStore(Store):
         with self._lock:
             for name in names:
                 self._stripes[_stripe(name)] += 1
+                self._over.pop(name, None)
                 self._known.pop(name, None)
                 self._absent.pop(name, None)
 
     def clear(self) -> None:
         with self._lock:
             self._stripes = [count + 1 for count in self._stripes]
+            self._over.clear()
             self._known.clear()
             self._absent.clear()
 
@@ -166,7 +190,7 @@ class LocalStore(Store):
         # (A hit takes no lock, and moves what is listed here.)
         with self._lock:
             self._stripes = [count + 1 for count in self._stripes]
-            for entries in (self._known, self._absent):
+            for entries in (self._over, self._known, self._absent):
                 for name in [n for n in list(entries) if n.startswith(beginning)]:
                     entries.pop(name, None)
 
@@ -185,7 +209,7 @@ class LocalStore(Store):
             return {
                 "hits": self._hits,
                 "negative_hits": self._negative_hits,
-                "entries": len(self._known),
+                "entries": len(self._known) + len(self._over),
                 "negative_entries": len(self._absent),
             }
 

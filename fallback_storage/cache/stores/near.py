@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_held
 from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.local import LocalStore
-from fallback_storage.cache.stores.redis import redis_store
 from fallback_storage.cache.stores.redis_tracking import HEARTBEAT, Tracker
 from fallback_storage.utils import forks
 
@@ -42,20 +41,6 @@ if TYPE_CHECKING:
 
 # Seconds that ``close`` waits for the thread.
 JOIN_SECONDS = 2.0
-
-
-def near_store(
-    alias: str,
-    chain: str,
-    max_entries: int,
-    clock: Callable[[], float],
-    client: Any = None,
-) -> NearStore:
-    """Return ``redis_store`` with an in-process tier of ``max_entries`` in front.
-
-    ``clock`` is for that tier. Contacts nothing and starts no thread.
-    """
-    return NearStore(redis_store(alias, chain, client), LocalStore(max_entries, clock))
 
 
 class NearStore(Store):
@@ -116,6 +101,10 @@ class NearStore(Store):
                 if code is not None and seconds > 0:
                     self._local.fill(name, near[name][1], code, seconds)
         return found
+
+    def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
+        # What is over is not kept twice.
+        return self._far.look_up_held(names)
 
     def fill(self, name: str, lease: Any, code: int, ttl: float) -> bool:
         return self._far.fill(name, lease, code, ttl)

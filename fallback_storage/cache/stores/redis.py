@@ -7,12 +7,14 @@ The value of a name's key is ASCII, never a pickle::
 
 * A **token** is random. It enters the server only where the key is absent; a fill
   keeps it. So as long as a key shows one token it was there all the time.
-* A **lease** is the value seen. Readers that come while one is pending share it.
+* A **lease** is the value seen, also an entry's whose lifetime is over. Readers that come
+  while one is pending share it.
 * A **fill** replaces the value if it is still the lease, in one step on the server.
 * An **invalidation** deletes the key.
 * The **end** of an entry's lifetime is the server's time, in milliseconds since 1970,
-  written by the script that fills. The key may be there for longer; who reads it goes
-  by what the server's last answers told of its clock, and asks a script in doubt.
+  written by the script that fills. The key is there for longer by the ``grace`` of the
+  store, if it tells who holds the file; who reads it goes by what the server's last
+  answers told of its clock, and asks a script in doubt.
 
 Why no fill is late: say it finds its lease. The key then has been there, with this
 token, since the lease was given, because a deleted key comes back with another token.
@@ -62,7 +64,9 @@ BATCH = 1000
 COUNTERS_SECONDS = 30 * 24 * 3600
 
 
-def redis_store(alias: str, chain: str, client: Any = None) -> RedisStore:
+def redis_store(
+    alias: str, chain: str, client: Any = None, grace: float = 0.0
+) -> RedisStore:
     """Return the store of a chain (its fingerprint) in a Redis alias.
 
     ``client``: a client of redis-py, a function that returns one, or its dotted path;
@@ -70,10 +74,10 @@ def redis_store(alias: str, chain: str, client: Any = None) -> RedisStore:
     """
     if client is None:
         own = client_of(alias)
-        return RedisStore(lambda: own, prefix_of(alias, chain))
+        return RedisStore(lambda: own, prefix_of(alias, chain), grace=grace)
     if isinstance(client, str):
         client = import_string(client)
-    return RedisStore(client, prefix_of(alias, chain))
+    return RedisStore(client, prefix_of(alias, chain), grace=grace)
 
 
 class RedisStore(Store):
@@ -93,7 +97,9 @@ class RedisStore(Store):
         client: Any,
         prefix: str | Callable[[], str],
         lease_seconds: float = LEASE_SECONDS,
+        grace: float = 0.0,
     ) -> None:
+        self.grace = grace
         self._owns_client = callable(client)
         self._make_client = client
         self._client = None if self._owns_client else client
@@ -226,8 +232,18 @@ class RedisStore(Store):
                 self._lease_ms,
             )
             for index, answer in zip(missing, answers, strict=True):
-                found[index] = redis_protocol.read(answer)[:2]
+                found[index] = redis_protocol.read_answer(answer)
         return found
+
+    @reconnecting
+    def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
+        """One round trip."""
+        prefix = self.prefix()
+        names = list(names)
+        values = self._get([prefix + redis_protocol.encode(name) for name in names])
+        oldest = (time.monotonic() - self.grace) * 1000 + self._ahead
+        held = zip(names, map(redis_protocol.read_held, values), strict=True)
+        return {name: last.code for name, last in held if last and last.end > oldest}
 
     # Writing
 
@@ -242,7 +258,7 @@ class RedisStore(Store):
         for name, (lease, code, ttl) in fills.items():
             if lease is not None:
                 keys.append(prefix + redis_protocol.encode(name))
-                texts.append(redis_protocol.filling(lease, code, ttl))
+                texts.append(redis_protocol.filling(lease, code, ttl, self.grace))
         return sum(map(int, self._run(redis_protocol.FILL, keys, texts)))
 
     def place(self) -> bytes:

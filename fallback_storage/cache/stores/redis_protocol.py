@@ -7,10 +7,13 @@ import re
 import secrets
 from typing import Any
 
+from fallback_storage.cache import entry
 from fallback_storage.cache.entry import WRITTEN
 
 TOKEN_BYTES = 8
 NO_ENTRY = b"-"
+# What a lease begins with that is an entry whose lifetime is over.
+OVER = b"!"
 LEASE_LENGTH = len(NO_ENTRY) + 1 + 2 * TOKEN_BYTES
 TOKEN = b"[0-9a-f]{%d}" % (2 * TOKEN_BYTES)
 VALUE = re.compile(b"(?:-|%s:([0-9]{1,15})):%s" % (WRITTEN.encode(), TOKEN))
@@ -35,14 +38,17 @@ return answers
 """
 
 # KEYS; for each the lease to give and, right behind it, the malformed value seen, if
-# any; last the life of leases in ms. Gives for each the lease or entry that is there now.
+# any; last the life of leases in ms. Gives for each the lease or entry that is there now:
+# one that is over is a lease, and stays until it is replaced.
 TAKE_LEASES = f"""{BEGIN}
 for number, key in ipairs(KEYS) do
     local value = redis.call('GET', key)
     local seen = string.sub(ARGV[number], {LEASE_LENGTH} + 1)
-    if not value or value == seen or left(value) <= 0 then
+    if not value or value == seen then
         value = string.sub(ARGV[number], 1, {LEASE_LENGTH})
         redis.call('SET', key, value, 'PX', ARGV[#ARGV])
+    elseif left(value) <= 0 then
+        value = '{OVER.decode()}' .. value
     end
     answers[number] = value
 end
@@ -58,20 +64,20 @@ end
 {END}"""
 
 # KEYS; for each, in one text, the lease, what comes before and behind the end of the
-# lifetime in the new value, and its life in ms. Gives for each whether it was filled.
-# What completes an entry rests on it, and gets no older.
+# lifetime in the new value, its life in ms, and for how many more it is kept. Gives for
+# each whether it was filled. What completes an entry rests on it, and gets no older.
 FILL = f"""{BEGIN}
 for number, key in ipairs(KEYS) do
-    local lease, code, token, life =
-        string.match(ARGV[number], '(%S+) (%S+) (%S+) (%d+)')
+    local over, lease, code, token, life, kept =
+        string.match(ARGV[number], '^({OVER.decode()}?)(%S+) (%S+) (%S+) (%d+) (%d+)')
     answers[number] = 0
     if redis.call('GET', key) == lease then
-        if string.sub(lease, 1, 1) ~= '-' then
-            life = math.min(life, left(lease), redis.call('PTTL', key))
+        if over == '' then
+            life = math.min(life, left(lease))
         end
         if tonumber(life) > 0 then
             local value = string.format('%s:%.0f:%s', code, now + life, token)
-            redis.call('SET', key, value, 'PX', life)
+            redis.call('SET', key, value, 'PX', life + kept)
             answers[number] = 1
         end
     end
@@ -84,10 +90,12 @@ def new_lease() -> bytes:
     return NO_ENTRY + b":" + secrets.token_hex(TOKEN_BYTES).encode()
 
 
-def filling(lease: bytes, code: int, seconds: float) -> bytes:
-    """Return what ``FILL`` takes for one key."""
+def filling(lease: bytes, code: int, seconds: float, grace: float) -> bytes:
+    """Return what ``FILL`` takes for one key. ``grace``: seconds to keep it for longer."""
     token = lease.rpartition(b":")[2]
-    return b"%s %d %s %d" % (lease, code, token, milliseconds(seconds))
+    written = entry.write(code, read_held(lease.removeprefix(OVER)))
+    life, kept = milliseconds(seconds), int(grace * 1000) * entry.lasts(written)
+    return b"%s %s %s %d %d" % (lease, written.encode(), token, life, kept)
 
 
 def encode(text: str) -> bytes:
@@ -119,8 +127,22 @@ def read(value: Any) -> tuple[int | None, bytes | None, float]:
     match = VALUE.fullmatch(raw)
     if match is None:
         return None, None, 0
-    code, end = match.groups()
+    code, _, end = match.groups()
     return (None, raw, math.inf) if code is None else (int(code), raw, int(end))
+
+
+def read_answer(answer: Any) -> tuple[int | None, bytes | None]:
+    """Return code and lease of what ``TAKE_LEASES`` gives for one key."""
+    raw = as_bytes(answer)
+    return (None, raw) if raw.startswith(OVER) else read(raw)[:2]
+
+
+def read_held(value: Any) -> entry.Held | None:
+    """Return who holds the file by a value, also if its lifetime is over."""
+    match = VALUE.fullmatch(as_bytes(value))
+    if match is None or match[1] is None:
+        return None
+    return entry.read_held(int(match[1]), int(match[3]), (match[2] or b"").decode())
 
 
 def as_bytes(value: Any) -> bytes:

@@ -43,6 +43,11 @@ class VariedStore(Store):
     def look_up_one(self, name: str) -> tuple[int | None, Lease]:
         return self._store.look_up_one(self._one(name))
 
+    def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
+        spelled = dict(zip(self._spelled(names), names, strict=True))
+        found = self._store.look_up_held(list(spelled))
+        return {spelled[key]: code for key, code in found.items()}
+
     def fill(self, name: str, lease: Lease, code: int, ttl: float) -> bool:
         return self._store.fill(self._one(name), lease, code, ttl)
 

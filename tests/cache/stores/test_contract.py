@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aging import age_redis
 from caches import DroppingCache, RecordingCache
 
-from fallback_storage.cache.entry import NOWHERE, from_, held
+from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
 from fallback_storage.cache.stores.base import SINCE, Store
 from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 from fallback_storage.cache.stores.guarded import GuardedStore
@@ -25,6 +26,9 @@ from fallback_storage.cache.stores.near import NearStore
 from fallback_storage.cache.stores.redis import RedisStore
 
 FIRST, SECOND = held(0), held(1)
+
+# Seconds: of every store that can.
+GRACE = 600.0
 
 
 class ForgetfulStore(Store):
@@ -87,7 +91,8 @@ class Kind:
     ``make`` gets pytest's ``request``: a store on a server takes its fixture there.
     ``forgets``: it may drop anything at any time. ``tells``: ``fill`` knows whether
     it was too late. ``tick`` lets seconds pass for it. ``dates``: it knows how long an
-    entry will be there. ``counts``: it keeps counters.
+    entry will be there. ``counts``: it keeps counters. ``lasts``: it keeps entries for
+    longer than they are good.
     """
 
     make: Callable[[Any], Store]
@@ -98,6 +103,7 @@ class Kind:
     )
     dates: bool = False
     counts: bool = False
+    lasts: bool = True
 
 
 def redis_of(request):
@@ -106,7 +112,7 @@ def redis_of(request):
 
 
 def on_redis(request):
-    return RedisStore(lambda: redis_of(request), "contract:")
+    return RedisStore(lambda: redis_of(request), "contract:", grace=GRACE)
 
 
 def on_near(request):
@@ -121,19 +127,21 @@ def on_near(request):
 
 
 def age(request, seconds):
-    """Let seconds pass: every key has so much less to live."""
+    """Let seconds pass: every key has so much less to live, and ends so much earlier."""
     request.getfixturevalue("clock").tick(seconds)
     with redis_of(request) as client:
-        for key in client.scan_iter():
-            client.pexpire(key, max(0, client.pttl(key) - int(seconds * 1000)))
+        age_redis(client, seconds)
 
 
 STORES = {
     "local": Kind(
-        lambda request: LocalStore(clock=request.getfixturevalue("clock")), dates=True
+        lambda request: LocalStore(clock=request.getfixturevalue("clock"), grace=GRACE),
+        dates=True,
     ),
     "forgetful": Kind(
-        lambda request: ForgetfulStore(request.getfixturevalue("clock")), forgets=True
+        lambda request: ForgetfulStore(request.getfixturevalue("clock")),
+        forgets=True,
+        lasts=False,
     ),
     "redis": Kind(on_redis, tick=age, dates=True, counts=True),
     "near": Kind(on_near, tick=age, dates=True, counts=True),
@@ -150,7 +158,10 @@ def django_cache(request, kind=RecordingCache):
         }
     }
     return DjangoCacheStore(
-        "media", "c0ffee", clock=lambda: time.time() + RecordingCache.offset
+        "media",
+        "c0ffee",
+        clock=lambda: time.time() + RecordingCache.offset,
+        grace=GRACE,
     )
 
 
@@ -199,6 +210,12 @@ class Subject:
         """Whether the store answers ``code``; one that forgets may also say nothing."""
         found = self.store.look_up([name])[name][0]
         return found == code or (self.kind.forgets and found is None)
+
+    def remembers(self, code, name="a"):
+        """Whether the store tells who held a name last: ``code``, or nobody (None)."""
+        found = self.store.look_up_held([name]).get(name)
+        forgets = self.kind.forgets or not self.kind.lasts
+        return found == code or (forgets and found is None)
 
     def knows_nothing(self, name="a"):
         peeked = self.store.peek(name)
@@ -393,6 +410,123 @@ def test_what_completes_an_entry_that_is_over_is_not_kept(subject):
     subject.store.fill("a", lease, held(1), 60.0)
     subject.store.fill_many({"a": (lease, held(1), 60.0)})
     assert subject.knows(code=None)
+
+
+# What is over, and was said last of who holds a file
+
+
+def test_who_held_a_file_is_kept_when_the_lifetime_is_over(subject):
+    """For the grace, and for who asks for that; to all others it is a miss."""
+    subject.fill("a", held(3), ttl=60.0)
+    assert subject.remembers(held(3))
+    subject.tick(61)
+    assert subject.knows_nothing()
+    assert subject.store.seconds_left("a") is None
+    assert subject.remembers(held(3))
+    subject.tick(GRACE - 2)
+    assert subject.knows_nothing()
+    assert subject.remembers(held(3))
+    subject.tick(2)
+    assert subject.remembers(None)
+
+
+def test_only_of_the_names_asked(subject):
+    """And of those of which something is kept."""
+    for index, name in enumerate("abc"):
+        subject.fill(name, held(index), ttl=60.0)
+    subject.tick(61)
+    subject.store.look_up(["a", "b"])
+    found = subject.store.look_up_held(["b", "c", "unknown"])
+    assert found.items() <= {"b": held(1), "c": held(2)}.items()
+    assert len(found) == 2 or subject.kind.forgets
+
+
+@pytest.mark.parametrize("code", [NOWHERE, HIDDEN, from_(1)])
+def test_nothing_else_is_kept(subject, code):
+    """What says of no backend that it holds the file is worth nothing."""
+    subject.fill(code=code, ttl=60.0)
+    assert not subject.store.look_up_held(["a"])
+    subject.tick(61)
+    assert not subject.store.look_up_held(["a"])
+
+
+@pytest.mark.parametrize("how", ["invalidate", "clear"])
+@pytest.mark.parametrize("when", ["before", "after", "noticed", "said less since"])
+def test_what_is_over_is_forgotten_with_the_name(subject, how, when):
+    """As what is not; also if less was said since."""
+    subject.fill(ttl=60.0)
+    if when != "before":
+        subject.tick(61)
+    if when == "noticed":
+        assert subject.knows_nothing()
+    if when == "said less since":
+        subject.fill(code=from_(1), ttl=60.0)
+    subject.store.invalidate(["a"]) if how == "invalidate" else subject.store.clear()
+    assert not subject.store.look_up_held(["a"])
+    subject.tick(61)
+    assert not subject.store.look_up_held(["a"])
+    lease = subject.lease()
+    subject.store.fill("a", lease, from_(1), 60.0)
+    assert not subject.store.look_up_held(["a"])
+
+
+@pytest.mark.parametrize("code", [NOWHERE, HIDDEN, held(0), from_(3)])
+@pytest.mark.parametrize("how", ["fill", "fill_many"])
+def test_a_fill_replaces_what_is_over(subject, code, how):
+    """It was learned later, and contradicts it."""
+    subject.fill(code=held(2), ttl=60.0)
+    subject.tick(61)
+    lease = subject.lease()
+    if how == "fill":
+        subject.store.fill("a", lease, code, 60.0)
+    else:
+        subject.store.fill_many({"a": (lease, code, 60.0)})
+    assert subject.knows(code=code)
+    assert subject.remembers(code if code == held(0) else None)
+    subject.tick(59)
+    assert subject.knows(code=code)
+    subject.tick(2)
+    assert subject.knows_nothing()
+    assert subject.remembers(code if code == held(0) else None)
+
+
+@pytest.mark.parametrize("code", [from_(1), from_(2)])
+def test_what_says_less_leaves_it_there(subject, code):
+    """Who asks for a URL learns no more than "not above": the holder may be the same."""
+    subject.fill(code=held(2), ttl=60.0)
+    for seconds in (61, 61, GRACE - 123):
+        subject.tick(seconds)
+        subject.fill(code=code, ttl=60.0)
+        assert subject.knows(code=code)
+        assert subject.remembers(held(2))
+    subject.tick(62)
+    assert subject.knows_nothing()
+    assert subject.remembers(None)  # it has a grace of its own
+
+
+def test_what_says_less_may_be_completed(subject):
+    """Then that counts, with the lifetime that is left."""
+    subject.fill(code=held(2), ttl=60.0)
+    subject.tick(61)
+    subject.fill(code=from_(1), ttl=60.0)
+    subject.tick(10)
+    subject.fill(code=held(1), ttl=60.0)
+    assert subject.knows(code=held(1))
+    assert subject.remembers(held(1))
+    subject.tick(51)
+    assert subject.knows_nothing() or subject.kind.forgets
+    assert subject.remembers(held(1))
+    subject.tick(GRACE)
+    assert subject.remembers(None)
+
+
+def test_the_grace_begins_anew_with_every_fill(subject):
+    """However often it is renewed."""
+    for _ in range(10):
+        subject.fill(code=held(2), ttl=60.0)
+        subject.tick(GRACE)
+        assert subject.knows_nothing()
+        assert subject.remembers(held(2))
 
 
 def test_peek_never_says_more_than_look_up(subject):

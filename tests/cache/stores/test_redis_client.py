@@ -12,7 +12,8 @@ import pytest
 from django.core.cache import caches
 
 from fallback_storage.cache.entry import held
-from fallback_storage.cache.stores.near import near_store
+from fallback_storage.cache.stores.local import LocalStore
+from fallback_storage.cache.stores.near import NearStore
 from fallback_storage.cache.stores.redis import redis_store
 from fallback_storage.cache.stores.redis_client import client_of
 from fallback_storage.exceptions import ConfigurationError
@@ -259,7 +260,8 @@ def test_django_redis_aliases_work_as_well(alias, valkey):
 def test_a_near_store_contacts_nothing_before_its_use(alias, valkey, clock):
     """Then it is the alias's store with an in-process tier, whatever makes the keys."""
     threads = threading.active_count()
-    store = near_store(alias(valkey.url, KEY_FUNCTION=hashed), "c0", 10, clock)
+    far = redis_store(alias(valkey.url, KEY_FUNCTION=hashed), "c0")
+    store = NearStore(far, LocalStore(10, clock))
     with redis.Redis(port=valkey.port) as client:
         assert len(client.client_list()) == 1
     assert threading.active_count() == threads

@@ -40,9 +40,10 @@ def build_store(cache):
 
         return redis_store("default", chain)
     if kind == "near":
-        from fallback_storage.cache.stores.near import near_store
+        from fallback_storage.cache.stores.local import LocalStore
+        from fallback_storage.cache.stores.near import NearStore
 
-        return near_store("default", chain, 1000, time.monotonic)
+        return NearStore(redis_store("default", chain), LocalStore(1000))
     if kind == "django":
         from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 

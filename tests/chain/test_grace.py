@@ -1,0 +1,404 @@
+"""What the memo knew of a backend is believed while that cannot be reached."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+
+import pytest
+from aging import SharedStore, age_redis
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, Storage
+from fakes import Bucket, read
+
+from fallback_storage.chain.outcomes import Outcome, Source
+from fallback_storage.conf.memo import close_shared_stores
+from fallback_storage.exceptions import AllBackendsFailed
+from fallback_storage.storage import FallbackStorage
+
+HELD, ABSENT, FAILED = Outcome.HELD, Outcome.ABSENT, Outcome.FAILED
+PAGE = [f"d{number % 7}/{number}.jpg" for number in range(100)]
+SHARED = {"STORE": "aging.SharedStore", "GRACE": 86_400}
+
+
+def entry(storage, name="", **policy):
+    return {
+        "BACKEND": "typing.cast",
+        "OPTIONS": {"typ": Storage, "val": storage},
+        "NAME": name or storage.label,
+        **policy,
+    }
+
+
+@pytest.fixture(autouse=True)
+def manual(clock, monkeypatch):
+    monkeypatch.setattr(FallbackStorage, "clock", clock)
+    monkeypatch.setattr(SharedStore, "hand", clock)
+    yield
+    close_shared_stores()
+
+
+@pytest.fixture
+def local(tmp_path):
+    return FileSystemStorage(tmp_path / "local", "/media/")
+
+
+@pytest.fixture
+def s3():
+    return Bucket("s3", dict.fromkeys(PAGE, b"x"))
+
+
+def mirror(local, s3, cache=None, **options):
+    """A local directory before production's bucket, which may only be read."""
+    chain = [entry(local, "local"), entry(s3, READ_ONLY=True)]
+    return FallbackStorage(chain, cache, **options)
+
+
+def down(storage, error=ConnectionError("secret")):
+    for method in ("exists", "_open", "size", "listdir", "delete", "_save"):
+        storage.fail(method, error)
+
+
+def page(chain, names=PAGE):
+    return [(chain.url(name), chain.exists(name)) for name in names]
+
+
+# The outage
+
+
+@pytest.mark.parametrize("cache", [None, SHARED], ids=["memory", "shared"])
+def test_a_page_looks_in_an_outage_as_before(local, s3, clock, cache, caplog):
+    """For hours: TTL is long over."""
+    chain = mirror(local, s3, cache)
+    before = page(chain)
+    down(s3)
+    for _ in range(5):
+        clock.tick(4 * 3600)
+        assert page(chain) == before
+    assert chain.stats()["grace_hits"] == 500
+    clock.tick(4 * 3600 + 301)
+    with suppress(ConnectionError):
+        assert not any(exists for _, exists in page(chain))
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("first", ["url", "exists"])
+def test_urls_that_are_asked_for_meanwhile_change_nothing(local, s3, clock, first):
+    """They tell that the local directory has no such file, which is remembered."""
+    chain = mirror(local, s3)
+    page(chain)
+    clock.tick(301)
+    if first == "url":
+        assert [chain.url(name) for name in PAGE]  # the last that S3 was there
+    down(s3)
+    for _ in range(3):
+        assert all(chain.exists(name) for name in PAGE)
+        assert [chain.url(name) for name in PAGE] == [s3.url(name) for name in PAGE]
+        clock.tick(301)
+
+
+def test_what_resolve_says_of_it(local, s3, clock):
+    """Who was asked, what that raised, and that the memo answered."""
+    chain = mirror(local, s3)
+    chain.resolve("d0/0.jpg")
+    down(s3)
+    assert chain.resolve("d0/0.jpg").source is Source.MEMO
+    clock.tick(301)
+    for _ in range(2):
+        found = chain.resolve("d0/0.jpg")
+        assert found.source is Source.GRACE
+        assert found.source == "grace"
+        assert (found.index, found.backend, found.held) == (1, "s3", True)
+        nearer, holder = found.trail
+        assert (nearer.outcome, nearer.remembered) == (ABSENT, False)
+        assert (holder.outcome, holder.remembered) == (HELD, True)
+        assert isinstance(holder.exception, ConnectionError)
+        assert "secret" not in repr(found.trail)
+    (again,) = chain.resolve_many(["d0/0.jpg"]).values()
+    assert (again.source, str(again.trail)) == (Source.GRACE, str(found.trail))
+
+
+def test_many_at_once(local, s3, clock):
+    """As one by one; of each name what is known of it."""
+    chain = mirror(local, s3)
+    chain.resolve_many(PAGE[:50])
+    clock.tick(301)
+    down(s3)
+    found = chain.resolve_many([*PAGE, "a/"])
+    assert [found[name].source for name in PAGE[:50]] == [Source.GRACE] * 50
+    assert [found[name].index for name in PAGE] == [1] * 50 + [None] * 50
+    assert chain.stats()["grace_hits"] == 50
+    chain.prefetch(PAGE, complete=True)
+    assert chain.exists(PAGE[0])
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_the_answer_counts_where_failures_are_raised(local, s3, clock, strict, caplog):
+    """It is an answer; that it is an old one is logged, once in a while."""
+    chain = mirror(local, s3, strict=strict)
+    assert chain.exists(PAGE[0])
+    clock.tick(301)
+    down(s3)
+    caplog.clear()
+    assert chain.exists(PAGE[0])
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "ConnectionError" in record.getMessage()
+    assert "known before" in record.getMessage()
+
+
+# Where it is no answer
+
+
+def test_what_answers_is_believed(local, s3, clock):
+    """A backend that says "no", or fails in another way, can be reached."""
+    chain = mirror(local, s3)
+    page(chain)
+    clock.tick(301)
+    s3.files.clear()
+    assert not chain.exists(PAGE[0])
+    down(s3, PermissionError("403"))
+    assert not chain.exists(PAGE[1])
+    down(s3)
+    assert not chain.exists(PAGE[0])
+    assert chain.exists(PAGE[1])
+    assert chain.stats()["grace_hits"] == 1
+
+
+def test_nothing_is_known_of_what_nobody_held(local, s3, clock):
+    """Also if that was remembered."""
+    chain = mirror(local, s3)
+    assert not chain.exists("new")
+    s3.files["new"] = b"x"
+    assert not chain.exists("new")
+    clock.tick(6)
+    down(s3)
+    found = chain.resolve("new")
+    assert (found.held, found.source) == (None, Source.PROBE)
+    assert chain.stats()["grace_hits"] == 0
+
+
+@pytest.mark.parametrize("error", [None, ConnectionError])
+@pytest.mark.parametrize("cache", [None, SHARED], ids=["memory", "shared"])
+def test_a_deleted_name_stays_deleted(local, s3, clock, cache, error):
+    """Before the outage, or in it (then nobody knows whether it is); by another instance."""
+    chain = FallbackStorage([entry(local, "local"), entry(s3)], cache)
+    other = FallbackStorage([entry(local, "local"), entry(s3)], cache, on_delete="all")
+    assert chain.exists(PAGE[0])
+    clock.tick(301)
+    if error:
+        down(s3)
+        with pytest.raises((ConnectionError, AllBackendsFailed)):
+            other.delete(PAGE[0])
+    else:
+        other.delete(PAGE[0])
+        down(s3)
+    assert not chain.exists(PAGE[0])
+    assert chain.resolve(PAGE[0]).held is None
+    assert chain.stats()["grace_hits"] == 0
+
+
+def test_a_hidden_name_stays_hidden(local, s3, clock):
+    """A whiteout is an answer, also one that another process made."""
+    chain = mirror(local, s3, on_delete="whiteout")
+    page(chain, PAGE[:2])
+    chain.delete(PAGE[0])
+    local.save(f".fallback-whiteouts/1/{PAGE[1]}", ContentFile(b""))
+    clock.tick(301)
+    down(s3)
+    for name in PAGE[:2]:
+        assert not chain.exists(name)
+        assert chain.url(name) == local.url(name)
+
+
+def test_no_file_is_opened_or_measured_by_it(local, s3, clock):
+    """Whose turn it is does not depend on it; what a backend raises is raised."""
+    chain = mirror(local, s3)
+    page(chain, PAGE[:1])
+    clock.tick(301)
+    local.save(PAGE[0], ContentFile(b"new"))
+    down(s3)
+    assert read(chain, PAGE[0]) == b"new"
+    for operation in (chain.open, chain.size):
+        with pytest.raises(ConnectionError):
+            operation(PAGE[1])
+    assert chain.stats()["grace_hits"] == 0
+
+
+def test_it_decides_no_name(local, s3, clock):
+    """Whether a name is free is asked, and never remembered."""
+    chain = mirror(local, s3)
+    page(chain, PAGE[:1])
+    clock.tick(301)
+    down(s3)
+    before = chain.stats()["grace_hits"]
+    with suppress(ConnectionError):
+        chain.is_name_available(PAGE[0])
+    chain.save("new", ContentFile(b"x"))
+    assert chain.stats()["grace_hits"] == before
+
+
+def test_nothing_of_it_is_remembered(local, s3, clock):
+    """When the backend is back, it is asked."""
+    chain = mirror(local, s3)
+    page(chain)
+    clock.tick(301)
+    down(s3)
+    page(chain)
+    s3.heal()
+    s3.files.clear()
+    assert not any(exists for _, exists in page(chain))
+
+
+def test_a_local_file_is_looked_at(local, s3, clock):
+    """A directory can always be reached: what is not there has gone."""
+    chain = mirror(local, s3)
+    local.save("a", ContentFile(b"x"))
+    assert chain.exists("a")
+    clock.tick(301)
+    local.delete("a")
+    down(s3)
+    assert not chain.exists("a")
+
+
+def test_no_grace(local, s3, clock):
+    """0 is as it was."""
+    chain = mirror(local, s3, {"GRACE": 0})
+    page(chain)
+    clock.tick(301)
+    down(s3)
+    assert not any(exists for _, exists in page(chain))
+    assert chain.stats()["grace_hits"] == 0
+    assert chain.stats()["entries"] == 100  # not one is over
+
+
+def test_what_is_always_asked_is_never_remembered(local, s3, clock):
+    """ALWAYS_PROBE says so."""
+    s3_too = entry(s3, ALWAYS_PROBE=True, READ_ONLY=True)
+    chain = FallbackStorage([entry(local, "local"), s3_too])
+    assert chain.exists(PAGE[0])
+    clock.tick(301)
+    down(s3)
+    assert not chain.exists(PAGE[0])
+
+
+@pytest.mark.parametrize(
+    ("cache", "there"), [(None, False), (SHARED, True)], ids=["memory", "shared"]
+)
+def test_of_what_others_may_write_only_a_shared_memo_knows(
+    local, s3, clock, cache, there
+):
+    """Another process may have deleted it: memory that is not shared would not know."""
+    chain = FallbackStorage([entry(local, "local"), entry(s3)], cache)
+    assert chain.exists(PAGE[0])
+    clock.tick(301)
+    down(s3)
+    assert chain.exists(PAGE[0]) is there
+    assert chain.stats()["grace_hits"] == there
+
+
+# Longer chains
+
+
+@pytest.fixture
+def three(clock):
+    front, middle, back = (Bucket(label) for label in ("front", "middle", "back"))
+    chain = FallbackStorage(
+        [entry(front), entry(middle, READ_ONLY=True), entry(back, READ_ONLY=True)]
+    )
+    middle.files["a"] = b"x"
+    page(chain, ["a"])
+    clock.tick(301)
+    return chain, front, middle, back
+
+
+def test_who_is_silent_above_the_holder_held_nothing(three):
+    """That was known as well."""
+    chain, front, middle, back = three
+    down(front)
+    down(middle)
+    found = chain.resolve("a")
+    assert [(a.outcome, a.by_grace) for a in found.trail] == [
+        (ABSENT, True),
+        (HELD, True),
+    ]
+    assert chain.url("a") == middle.url("a")
+
+
+def test_a_holder_that_answers_needs_no_grace(three):
+    """Above it somebody is silent: that is logged, as ever."""
+    chain, front, middle, back = three
+    down(front)
+    found = chain.resolve("a")
+    assert found.source is Source.PROBE
+    assert [a.outcome for a in found.trail] == [FAILED, HELD]
+    middle.files.clear()
+    assert not chain.exists("a")
+    assert chain.stats()["grace_hits"] == 0
+
+
+def test_a_replica_answers_before_what_is_remembered(three):
+    """Its file can be had. Else the URL is as before."""
+    chain, front, middle, back = three
+    down(middle)
+    assert chain.url("a") == middle.url("a")
+    back.files["a"] = b"x"
+    assert chain.exists("a")
+    assert chain.resolve("a").backend == "back"
+    assert chain.url("a") == back.url("a")
+    assert read(chain, "a") == b"x"
+
+
+def test_a_chain_does_not_tell_it_to_one_around_it(local, s3, clock):
+    """Which would remember it as if it had been asked."""
+    inner = mirror(local, s3)
+    front = Bucket("front")
+    outer = FallbackStorage([entry(front), entry(inner, "inner", READ_ONLY=True)])
+    page(inner)
+    clock.tick(301)
+    down(s3)
+    assert inner.exists(PAGE[0])
+    assert not outer.exists(PAGE[0])  # it never knew
+    s3.heal()
+    page(outer)
+    clock.tick(301)
+    down(s3)
+    assert outer.exists(PAGE[0])
+    s3.heal()
+    s3.files.clear()
+    assert not outer.exists(PAGE[0])
+
+
+# In a shared cache
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("near", [False, True])
+def test_what_one_process_knew_helps_another(local, s3, settings, valkey, near):
+    """Every process that asks the same server; nothing is said of it in Python's memory."""
+    redis = pytest.importorskip("redis")
+    settings.CACHES = {
+        "media": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": valkey.url,
+        }
+    }
+    cache = {"ALIAS": "media", "NEAR": near}
+    assert page(mirror(local, s3, cache), PAGE[:10])
+    close_shared_stores()
+    with redis.Redis(port=valkey.port) as client:
+        age_redis(client, 12 * 3600)
+        down(s3)
+        chain = mirror(local, s3, cache)
+        for _ in range(2):
+            assert all(exists for _, exists in page(chain, PAGE[:10]))
+        assert chain.stats()["grace_hits"] == 20
+        s3.heal()
+        assert chain.exists(PAGE[0])
+        s3.files.clear()
+        assert chain.exists(PAGE[0])  # by a fresh entry
+        age_redis(client, 301)
+        chain.forget(PAGE[1])
+        down(s3)
+        assert not chain.exists(PAGE[1])
+    close_shared_stores()
