@@ -54,7 +54,8 @@ def mirror(local, s3, cache=None, **options):
     return FallbackStorage(chain, cache, **options)
 
 
-def down(storage, error=ConnectionError("secret")):
+def down(storage, error=None):
+    error = error or ConnectionError("secret")
     for method in ("exists", "_open", "size", "listdir", "delete", "_save"):
         storage.fail(method, error)
 
@@ -314,7 +315,7 @@ def three(clock):
 
 def test_who_is_silent_above_the_holder_held_nothing(three):
     """That was known as well."""
-    chain, front, middle, back = three
+    chain, front, middle, _ = three
     down(front)
     down(middle)
     found = chain.resolve("a")
@@ -327,7 +328,7 @@ def test_who_is_silent_above_the_holder_held_nothing(three):
 
 def test_a_holder_that_answers_needs_no_grace(three):
     """Above it somebody is silent: that is logged, as ever."""
-    chain, front, middle, back = three
+    chain, front, middle, _ = three
     down(front)
     found = chain.resolve("a")
     assert found.source is Source.PROBE
@@ -339,7 +340,7 @@ def test_a_holder_that_answers_needs_no_grace(three):
 
 def test_a_replica_answers_before_what_is_remembered(three):
     """Its file can be had. Else the URL is as before."""
-    chain, front, middle, back = three
+    chain, _, middle, back = three
     down(middle)
     assert chain.url("a") == middle.url("a")
     back.files["a"] = b"x"

@@ -169,6 +169,55 @@ def test_lifetimes_reach_the_cache():
     assert asked(chain) == before + 4
 
 
+DAY = 24 * 3600
+GRACES = {
+    "memory": (None, DAY),
+    "locmem": ("media", DAY),
+    "memcached": ("memcached", DAY),
+    "redis": ("redis", DAY),
+    "near": ({"ALIAS": "redis", "NEAR": True}, DAY),
+    # Off unless it is said
+    "database": ("database", 0),
+    "somebody's own cache": ("recording", 0),
+    "somebody's own store": ({"STORE": f"{__name__}.DictStore"}, 0),
+    "said": ({"ALIAS": "database", "GRACE": 7}, 7),
+    "said of a store": ({"STORE": "aging.SharedStore", "GRACE": 7}, 7),
+    "off": ({"ALIAS": "redis", "GRACE": 0}, 0),
+    "too long to count": ({"ALIAS": "redis", "GRACE": 1e300}, 365 * DAY),
+}
+
+
+@pytest.mark.parametrize(("cache", "seconds"), GRACES.values(), ids=GRACES)
+def test_for_how_long_what_is_over_is_kept(settings, cache, seconds):
+    """A day, where that costs little and other processes tell what they write."""
+    settings.CACHES = {
+        **settings.CACHES,
+        "memcached": {
+            "BACKEND": f"{BACKENDS}.memcached.PyMemcacheCache",
+            "LOCATION": "127.0.0.1:1",
+        },
+        "database": {"BACKEND": f"{BACKENDS}.db.DatabaseCache", "LOCATION": "files"},
+    }
+    chain = make(A, {**B, "READ_ONLY": True}, cache=cache)
+    store = memo_of(chain).store if cache is None else store_of(chain)
+    if isinstance(store, NearStore):
+        assert store._local.grace == 0
+        store = store._far
+    assert store.grace == seconds
+    if isinstance(store, DjangoCacheStore):
+        assert store._stamp_seconds >= 4 * 300 + seconds
+    # Of backends that may be written to only where all processes hear of that.
+    everywhere = seconds and cache not in (None, "media")
+    assert memo_of(chain)._lasting == (
+        {0, 1} if everywhere else {1} if seconds else set()
+    )
+
+
+def test_memory_keeps_nothing_where_it_is_not_believed():
+    """Both backends may be written to, by other processes too."""
+    assert memo_of(make()).store.grace == 0
+
+
 # What cannot be
 
 BACKENDS_ARE = (
@@ -256,6 +305,17 @@ def test_a_store_that_is_none(path, message):
             chain.exists("x")
         assert caught.value.where == "cache['STORE']"
         assert f"is {path!r}, which {message}" in str(caught.value)
+
+
+def test_a_store_that_keeps_nothing_for_longer():
+    """Where GRACE is said, it has to."""
+    chain = make(cache={"STORE": f"{__name__}.DictStore", "GRACE": 60})
+    with pytest.raises(ConfigurationError) as caught:
+        chain.exists("x")
+    assert str(caught.value).startswith(
+        f"cache['STORE']: is '{__name__}.DictStore', which has no look_up_held(), which "
+        "GRACE needs. Write it, or leave out GRACE. ("
+    )
 
 
 # Who shares it

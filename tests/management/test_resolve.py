@@ -62,6 +62,29 @@ def test_what_each_backend_says(settings, backends):
     assert SECRET not in done.out + done.err
 
 
+def test_what_is_known_by_grace(settings, backends, clock, monkeypatch):
+    """Why the memo is believed; its entry is over."""
+    storage = chain(settings, backends)
+    monkeypatch.setattr(type(storage), "clock", clock)
+    backends[2].files.clear()
+    storage.resolve("a")
+    clock.tick(301)
+    backends[1].fail("exists", ConnectionError(SECRET))
+    done = run("resolve", "a")
+    assert done.status == 0
+    assert times_removed(done.out) == [
+        "a: held by production",
+        "local absent T ms",
+        "production held by grace: cannot be reached (ConnectionError)",
+        "archive not asked",
+        "memo: nothing known in this process",
+        "URL: https://production.example/a",
+    ]
+    (found,) = found_of("a")
+    assert found["backends"][1]["remembered"] is True
+    assert SECRET not in done.out + done.err
+
+
 def test_every_backend_without_the_memo(settings, backends):
     """Also those below the first that has it; the memo is neither asked nor filled."""
     storage = chain(settings, backends)

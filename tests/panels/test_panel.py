@@ -198,6 +198,26 @@ def test_a_read_of_which_the_memo_knew_the_holder(site, chain):
     assert said(line) == [("Local", "absent", "memo"), ("Production", "held", "asked")]
 
 
+def test_what_is_known_by_grace(site, local, production, clock, monkeypatch):
+    """The backend was asked, which saved nothing; and the memo answered."""
+    monkeypatch.setattr(FallbackStorage, "clock", clock)
+    entry = {
+        "BACKEND": "typing.cast",
+        "OPTIONS": {"typ": Production, "val": production},
+        "READ_ONLY": True,
+    }
+    chain = FallbackStorage([local, {**entry, "NAME": "Production"}])
+    chain.exists("photos/000.jpg")
+    clock.tick(301)
+    production.fail("exists", ConnectionError(SECRET))
+    stats = site.visit(lambda: chain.exists("photos/000.jpg"))
+    assert figures(stats, "calls", "saved", "failed") == (2, 0, 1)
+    line = only_line(stats)
+    assert figures(line, "backend", "known") == ("Production", "grace + asked")
+    assert said(line) == [("Local", "absent", "asked"), ("Production", "held", "grace")]
+    assert SECRET not in site.html
+
+
 def test_many_names_in_one_line(site, local):
     chain = FallbackStorage([local, Production("production", photos(250))])
     stats = site.visit(lambda: [chain.url(name) for name in photos(250)])

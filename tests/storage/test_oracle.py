@@ -1,5 +1,8 @@
 """Any sequence of operations answers as the same chain without a memo does.
 
+But for grace: while a backend cannot be reached, who held a file may be what it was at
+any time since the file was last written through the storage, or forgotten.
+
 A state machine of hypothesis; see ``support/proofs.py`` for how long it searches.
 """
 
@@ -13,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from aging import SharedStore
 from clocks import ManualClock
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
@@ -28,6 +32,8 @@ from hypothesis.stateful import (
 )
 from proofs import examples, searching
 
+from fallback_storage.chain.names import affected
+from fallback_storage.conf.memo import close_shared_stores
 from fallback_storage.exceptions import AllBackendsFailed
 from fallback_storage.storage import FallbackStorage
 
@@ -123,7 +129,9 @@ ALL_FILES = {"a", "a/b", "a/b/c", "d", "d/e"}
 FILES = st.sampled_from(sorted(ALL_FILES))
 ODD = st.sampled_from(["", "a/", "./a", "a//b", "d\\e", "x/../a", "../a", "/a", "z"])
 NAMES = st.one_of(FILES, FILES, FILES, ODD)
-READERS = st.integers(0, 4)
+READERS = st.integers(0, 5)
+# What may be answered by grace.
+GRACEFUL = ("exists", "url", "resolve")
 TIMES = ("get_accessed_time", "get_created_time", "get_modified_time")
 READS = st.sampled_from(
     ["exists", "url", "open", "size", "path", "resolve", "listdir", *TIMES]
@@ -207,6 +215,8 @@ def answer(storage, operation, name):
 class Oracle(RuleBasedStateMachine):
     """Several instances over the same backends, each beside one without a memo."""
 
+    graced = 0  # answers, of all examples
+
     @initialize(
         chain=CHAINS,
         on_delete=st.sampled_from(["first", "all"]),
@@ -246,8 +256,13 @@ class Oracle(RuleBasedStateMachine):
                 (entries, {}),
                 (entries[::-1], {}),
                 (entries[:2], {"MAX_ENTRIES": 2}),
+                (entries, {"STORE": "aging.SharedStore", "GRACE": 1000}),
             ]
         ]
+        SharedStore.hand = Chain.clock
+        # Of each reader, operation and name: what was the answer before somebody else
+        # changed something.
+        self.formerly = {}
         subject, truth = self.pairs[2]  # a chain in a chain
         self.pairs.append(
             (
@@ -259,6 +274,9 @@ class Oracle(RuleBasedStateMachine):
         self.is_down = False
 
     def teardown(self):
+        close_shared_stores()
+        for subject, _ in getattr(self, "pairs", ()):
+            Oracle.graced += subject.stats()["grace_hits"]
         for _, file in getattr(self, "opened", ()):
             with suppress(Exception):
                 file.close()
@@ -282,6 +300,7 @@ class Oracle(RuleBasedStateMachine):
         if self.is_down and operation != "listdir":
             # What is remembered may be better than what can be asked just now.
             expected.append(self.healed(answer, truth, operation, name))
+            expected += self.formerly.get((reader, operation, name), ())
         found = answer(subject, operation, name)
         if self.is_down and operation == "url" and self.strict:
             # A remembered holder's failure is raised; without a memo it would have failed
@@ -300,6 +319,21 @@ class Oracle(RuleBasedStateMachine):
                 each[1] if isinstance(each, tuple) else each for each in expected
             ]
         assert found in expected, f"{operation}({name!r}) of {subject!r}"
+
+    def remember(self):
+        """Somebody else is about to change something: keep what the answers are."""
+        for reader, (_, truth) in enumerate(self.pairs):
+            for name in ALL_FILES:
+                for operation in GRACEFUL:
+                    found = self.healed(answer, truth, operation, name)
+                    key = reader, operation, name
+                    self.formerly.setdefault(key, []).append(found)
+
+    def told(self, *names):
+        """These were written through a storage, or forgotten."""
+        with suppress(SuspiciousFileOperation):
+            for key in [key for key in self.formerly if key[2] in affected(*names)]:
+                del self.formerly[key]
 
     def check_all(self, *names):
         """Ask every instance of these names, of what is above and what is below."""
@@ -333,6 +367,8 @@ class Oracle(RuleBasedStateMachine):
         except Exception:
             self.check_all(name)
             return
+        if cached:
+            self.told(saved)
         self.check_all(name, saved)
         if not self.is_down:
             clean = os.path.normpath(name.replace("\\", "/"))
@@ -343,6 +379,7 @@ class Oracle(RuleBasedStateMachine):
     def delete(self, writer, cached, name):
         with suppress(Exception):
             self.pairs[writer][0 if cached else 1].delete(name)
+            self.told(name)
         self.check_all(name)
 
     @rule(
@@ -358,6 +395,7 @@ class Oracle(RuleBasedStateMachine):
         except Exception:
             pass
         else:
+            self.told(name)
             file.write(content)
             self.opened.append((name, file))
         self.check_all(name)
@@ -382,6 +420,7 @@ class Oracle(RuleBasedStateMachine):
             self.pairs[reader][0].forget(*names)
         except SuspiciousFileOperation:
             return
+        self.told(*names)
 
     @rule(reader=READERS)
     def forget_all(self, reader):
@@ -392,6 +431,22 @@ class Oracle(RuleBasedStateMachine):
         index = data.draw(st.integers(0, len(self.storages) - 1))
         self.storages[index].down = frozenset(methods)
         self.is_down = True
+
+    @precondition(lambda self: not self.is_down)
+    @rule(data=st.data(), name=FILES, written=st.booleans())
+    def long_outage(self, data, name, written):
+        """What was known when it began is over."""
+        self.check_all(name)
+        Chain.clock.tick(300)
+        self.fail(data, METHODS)
+        self.check_all(name)
+        if written:
+            with suppress(Exception):
+                self.pairs[0][0].delete(name)
+            self.told(name)
+            self.check_all(name)
+        self.heal()
+        self.check_all(name)
 
     @rule()
     def heal(self):
@@ -404,6 +459,7 @@ class Oracle(RuleBasedStateMachine):
     @rule(data=st.data(), name=FILES, how=st.sampled_from(["forget", "wait", "all"]))
     def change_behind(self, data, name, how):
         """What others change is seen after ``forget``, or after the lifetime."""
+        self.remember()
         storage = self.storages[data.draw(st.integers(0, len(self.storages) - 1))]
         try:
             if self.healed(storage.exists, name):
@@ -415,10 +471,13 @@ class Oracle(RuleBasedStateMachine):
         if how == "wait":
             Chain.clock.tick(300)
         elif how == "all" or isinstance(storage, Memory):
-            self.pairs[0][0].forget_all()
+            for subject, _ in self.pairs:
+                subject.forget_all()
+            self.formerly.clear()
         else:
             parents = [name[:end] for end in range(1, len(name)) if name[end] == "/"]
             self.pairs[0][0].forget(name, *parents)
+            self.told(name)
 
     @precondition(lambda self: not self.is_down)
     @rule(
@@ -435,6 +494,7 @@ class Oracle(RuleBasedStateMachine):
         if holder is None or not isinstance(storages[holder], Flat):
             return
         self.check(reader, "exists", name)
+        self.remember()
         content = storages[holder].files.pop(name)
         for storage in storages[holder + 1 :]:
             if moved and isinstance(storage, Flat):
@@ -456,6 +516,7 @@ class Oracle(RuleBasedStateMachine):
         storage = data.draw(
             st.sampled_from([each for each in self.storages if isinstance(each, Files)])
         )
+        self.remember()
         place = Path(storage.location)
         before = kinds_in(place)
         with suppress(OSError):  # a file above the name, nothing to remove
@@ -476,6 +537,7 @@ class Oracle(RuleBasedStateMachine):
     @rule(name=FILES, operation=st.sampled_from(["exists", "url", "open", "size"]))
     def change_live(self, name, operation):
         """A backend that is always asked may be changed by anybody."""
+        self.remember()
         for storage, live in zip(self.storages, self.live, strict=True):
             if live and isinstance(storage, Flat):
                 found = storage.files.pop(name, None)
@@ -501,3 +563,4 @@ def quiet():
 def test_the_memo_changes_no_answer(examples):
     """Values and exceptions are those of the chain without a memo."""
     run_state_machine_as_test(Oracle, settings=searching(examples, steps=30))
+    assert Oracle.graced > 0 or examples < 100

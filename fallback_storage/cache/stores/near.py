@@ -35,7 +35,7 @@ from fallback_storage.cache.stores.redis_tracking import HEARTBEAT, Tracker
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Mapping
+    from collections.abc import Collection, Hashable, Mapping
 
     from fallback_storage.cache.stores.redis import RedisStore
 

@@ -332,3 +332,50 @@ def test_what_completes_an_entry_that_was_evicted_gets_no_older_than_it(clock):
     assert store.peek("a") is None
     assert store.fill("a", lease, held(1), 60.0)
     assert 29 < store.seconds_left("a") <= 30
+
+
+def test_what_is_over_goes_first(clock):
+    """It takes room of the known names, and leaves it to the first that needs it."""
+    store = LocalStore(max_entries=3, clock=clock, grace=600)
+
+    def fill(name):
+        store.fill(name, store.look_up_one(name)[1], held(1), 60.0)
+
+    fill("old")
+    clock.tick(61)
+    assert store.look_up_one("old")[0] is None
+    fill("a")
+    fill("b")
+    assert store.stats()["entries"] == 3
+    assert store.look_up_held(["old"]) == {"old": held(1)}
+    fill("c")
+    assert store.stats()["entries"] == 3
+    assert store.look_up_held(["old"]) == {}
+    assert [store.peek(name) for name in "abc"] == [held(1)] * 3
+
+
+def test_without_a_grace_nothing_is_kept_that_is_over(clock):
+    """No memory is spent on it."""
+    store = LocalStore(clock=clock)
+    store.fill("a", store.look_up_one("a")[1], held(1), 60.0)
+    clock.tick(61)
+    assert store.look_up_held(["a"]) == {}
+    store.look_up_one("a")
+    assert store.stats()["entries"] == 0
+
+
+def test_an_invalidation_that_comes_in_between_is_not_undone(clock):
+    """A file that the garbage collector closes may be one that was written."""
+
+    store = LocalStore(clock=clock, grace=600)
+    store.fill("a", store.look_up_one("a")[1], held(1), 60.0)
+    clock.tick(61)
+
+    class Collecting(type(store._over)):
+        def __setitem__(self, name, packed):
+            store.invalidate([name])
+            super().__setitem__(name, packed)
+
+    store._over = Collecting()
+    store.look_up_one("a")
+    assert store.look_up_held(["a"]) == {}
