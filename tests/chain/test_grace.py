@@ -166,6 +166,32 @@ def test_what_answers_is_believed(local, s3, clock):
     assert chain.stats()["grace_hits"] == 1
 
 
+def test_the_memo_is_asked_only_where_it_may_help(local, s3, clock, monkeypatch):
+    """A shared one costs a round trip."""
+    asked = []
+    look_up_held = SharedStore.look_up_held
+
+    def noting(store, names):
+        asked.append(list(names))
+        return look_up_held(store, names)
+
+    monkeypatch.setattr(SharedStore, "look_up_held", noting)
+    chain = mirror(local, s3, SHARED)
+    page(chain)
+    chain.exists("new")
+    clock.tick(301)
+    page(chain)
+    clock.tick(301)
+    down(s3, PermissionError("403"))
+    page(chain)
+    chain.resolve_many(PAGE)
+    assert asked == []
+    down(s3)
+    chain.exists(PAGE[0])
+    chain.resolve_many(PAGE)
+    assert asked == [[PAGE[0]], PAGE]
+
+
 def test_nothing_is_known_of_what_nobody_held(local, s3, clock):
     """Also if that was remembered."""
     chain = mirror(local, s3)
@@ -281,6 +307,20 @@ def test_what_is_always_asked_is_never_remembered(local, s3, clock):
     clock.tick(301)
     down(s3)
     assert not chain.exists(PAGE[0])
+
+
+def test_what_is_always_asked_from_now_on(local, s3, clock):
+    """What was remembered before that was said is not believed any more."""
+    assert mirror(local, s3, SHARED).exists(PAGE[0])
+    clock.tick(301)
+    down(s3)
+    policies = [{"READ_ONLY": True, "ALWAYS_PROBE": live} for live in (False, True)]
+    before, after = (
+        FallbackStorage([entry(local, "local"), entry(s3, **policy)], SHARED)
+        for policy in policies
+    )
+    assert before.exists(PAGE[0])
+    assert not after.exists(PAGE[0])
 
 
 @pytest.mark.parametrize(

@@ -238,8 +238,10 @@ class RedisStore(Store):
     @reconnecting
     def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
         """One round trip."""
-        prefix = self.prefix()
         names = list(names)
+        if not names:
+            return {}
+        prefix = self.prefix()
         values = self._get([prefix + redis_protocol.encode(name) for name in names])
         oldest = (time.monotonic() - self.grace) * 1000 + self._ahead
         held = zip(names, map(redis_protocol.read_held, values), strict=True)

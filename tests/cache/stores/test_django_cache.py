@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import warnings
 
 import pytest
 from caches import RecordingCache
 from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
 from django.core.management import call_command
 from django.test import override_settings
 
-from fallback_storage.cache.entry import NOWHERE, held
+from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
 from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.django_cache import (
     MAX_NAMES,
@@ -229,6 +231,54 @@ def test_an_entry_is_a_miss_after_its_deadline(recording, times):
     times.now += 0.001
     assert known(recording) is None
     assert recording.seconds_left("a") is None
+
+
+def test_what_is_over_is_kept_in_every_cache(real):
+    """With its stamp, which is extended when it is renewed."""
+    times = real._clock = Times()
+    real.grace, real._stamp_seconds = 100.0, 5000.0
+    for _ in range(2):
+        fill(real, code=held(1), ttl=60.0)
+        times.now += 60
+        assert known(real) is None
+        assert real.look_up_held(["a", "b"]) == {"a": held(1)}
+    times.now += 100
+    assert real.look_up_held(["a"]) == {}
+    fill(real, code=held(1), ttl=60.0)
+    real.invalidate(["a"])
+    assert real.look_up_held(["a"]) == {}
+
+
+def test_a_cache_that_extends_nothing(recording, monkeypatch):
+    """Django's base class does not: then what is over ends with its stamp."""
+    recording.grace = 100.0
+    monkeypatch.setattr(RecordingCache, "touch", BaseCache.touch)
+    for _ in range(2):
+        assert fill(recording, code=held(1), ttl=60.0)
+        assert recording.look_up_held(["a"]) == {"a": held(1)}
+
+
+def test_what_it_costs_to_keep_what_is_over(recording, times, monkeypatch):
+    """One trip more, of a name that is renewed; and the cache is told how long."""
+    told = []
+    monkeypatch.setattr(
+        RecordingCache, "touch", lambda cache, key, seconds: told.append(seconds)
+    )
+    recording.grace = 100.0
+    for code, seconds in {held(1): 160, NOWHERE: 60, HIDDEN: 60, from_(1): 60}.items():
+        recording.invalidate(["a"])
+        fill(recording, code=code, ttl=60.0)
+        expiry = caches["media"]._expire_info
+        (left,) = [each - time.time() for key, each in expiry.items() if key[-1] == "e"]
+        assert seconds - 1 < left <= seconds
+        assert told == []
+    recording.invalidate(["a"])
+    fill(recording, code=held(1), ttl=60.0)
+    times.now += 60
+    found = recording.look_up(["a"])["a"][1]
+    assert trips(recording, recording.fill, "a", found, held(1), 60.0) == ["set"]
+    assert told == [3600]
+    assert trips(recording, recording.look_up_held, ["a", "b"]) == ["get_many"]
 
 
 def test_the_lease_of_a_miss_has_no_deadline(recording, times):

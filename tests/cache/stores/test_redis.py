@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from aging import age_redis
 
-from fallback_storage.cache.entry import NOWHERE, from_, held
+from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
 from fallback_storage.cache.stores.redis import LEASE_SECONDS, RedisStore
 
 redis = pytest.importorskip("redis")
@@ -93,6 +94,7 @@ def test_nothing_costs_nothing(trips):
     """No names, no round trip."""
     assert trips("look_up", []) == (0, {})
     assert trips("look_up_lasting", []) == (0, {})
+    assert trips("look_up_held", []) == (0, {})
     assert trips("fill_many", {}) == (0, 0)
     assert trips("fill_many", {"a": (None, 1, 60.0)}) == (0, 0)
     assert trips("invalidate", []) == (0, None)
@@ -147,6 +149,37 @@ def test_lifetimes_are_the_servers(store, client):
     assert 0.9 < client.pttl(key("a")) / 1000 / LEASE_SECONDS <= 1
     store.fill("a", lease, 1, 7.5)
     assert 7.0 < client.pttl(key("a")) / 1000 <= 7.5
+
+
+def test_what_is_worth_something_later_is_there_for_longer(client):
+    """Who holds a file: for the grace. (What no backend holds must not pile up.)"""
+    store = RedisStore(client, PREFIX, grace=100)
+    for code, seconds in {
+        held(1): 107.5,
+        NOWHERE: 7.5,
+        HIDDEN: 7.5,
+        from_(1): 7.5,
+    }.items():
+        store.invalidate(["a"])
+        fill(store, code=code, ttl=7.5)
+        assert seconds - 1 < client.pttl(key("a")) / 1000 <= seconds
+
+
+def test_a_lease_that_was_an_entry_costs_no_other_trip(client, trips):
+    """And takes nothing away: it is replaced when it is filled."""
+    store = RedisStore(client, PREFIX, grace=100)
+    fill(store, code=held(1))
+    age_redis(client, 61)
+    written = client.get(key("a"))
+    assert trips("look_up_one", "a") == (2, (None, b"!" + written))
+    assert client.get(key("a")) == written
+    count, _ = trips("look_up_held", ["a", "b"])
+    assert count == 1
+    assert store.look_up_held(["a", "b"]) == {"a": held(1)}
+    assert lease_of(store) == lease
+    assert store.fill("a", lease, held(1), 60.0)
+    assert not store.fill("a", lease, held(0), 60.0)
+    assert code_of(store) == held(1)
 
 
 def test_a_fill_that_is_to_live_for_no_time_lives_shortly(store):
