@@ -450,7 +450,7 @@ def test_nothing_else_is_kept(subject, code):
     assert not subject.store.look_up_held(["a"])
 
 
-@pytest.mark.parametrize("how", ["invalidate", "clear"])
+@pytest.mark.parametrize("how", ["invalidate", "clear", "clear_below"])
 @pytest.mark.parametrize("when", ["before", "after", "noticed", "said less since"])
 def test_what_is_over_is_forgotten_with_the_name(subject, how, when):
     """As what is not; also if less was said since."""
@@ -461,7 +461,8 @@ def test_what_is_over_is_forgotten_with_the_name(subject, how, when):
         assert subject.knows_nothing()
     if when == "said less since":
         subject.fill(code=from_(1), ttl=60.0)
-    subject.store.invalidate(["a"]) if how == "invalidate" else subject.store.clear()
+    given = {"invalidate": (["a"],), "clear": (), "clear_below": (None, "a")}
+    getattr(subject.store, how)(*given[how])
     assert not subject.store.look_up_held(["a"])
     subject.tick(61)
     assert not subject.store.look_up_held(["a"])

@@ -171,7 +171,8 @@ def test_a_lease_that_was_an_entry_costs_no_other_trip(client, trips):
     fill(store, code=held(1))
     age_redis(client, 61)
     written = client.get(key("a"))
-    assert trips("look_up_one", "a") == (2, (None, b"!" + written))
+    lease = b"!" + written
+    assert trips("look_up_one", "a") == (2, (None, lease))
     assert client.get(key("a")) == written
     count, _ = trips("look_up_held", ["a", "b"])
     assert count == 1
