@@ -122,6 +122,28 @@ def test_no_tenant_is_told_of_anothers_file(chain):
                 chain.open("a")
 
 
+def test_what_is_known_by_grace_is_of_one_tenant(media_root, clock, monkeypatch):
+    """The bucket is the same for both, and cannot be reached."""
+    monkeypatch.setattr(FallbackStorage, "clock", clock)
+    chain = make({"VARY": VARY})
+    bucket = chain.backends[1].storage
+    bucket.files["a"] = b"1"
+    with tenant("one"):
+        assert chain.exists("a")
+    clock.tick(301)
+    bucket.fail("exists")
+    for who, known in {"one": True, "two": False}.items():
+        with tenant(who):
+            assert chain.exists("a") is known
+            assert chain.resolve_many(["a"])["a"].held is (known or None)
+    with tenant("two"):
+        chain.forget("a")
+    with tenant("one"):
+        assert chain.exists("a")
+        chain.forget_all()
+        assert not chain.exists("a")
+
+
 def test_what_is_known_is_remembered_for_each(chain):
     """VARY is no reason to ask again: the bucket is asked once for each tenant."""
     both(chain)
