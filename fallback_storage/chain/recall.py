@@ -121,7 +121,7 @@ class Recall:
         }
         names = [name for name in silent if memo_key(name) is not None]
         for name, index in self._memo.look_up_held(names).items() if names else ():
-            if index not in self._live and _stand_in(silent[name], index):
+            if _stand_in(silent[name], index, self._live):
                 self.counters.add("grace_hits")
 
     def appeared(self, name: str) -> bool:
@@ -202,9 +202,10 @@ def _is_silent(attempt: Attempt) -> bool:
     return failed and is_unreachable(attempt.exception)
 
 
-def _stand_in(walk: Walk, holder: int) -> bool:
+def _stand_in(walk: Walk, holder: int, live: Collection[int]) -> bool:
     """Let the memo answer for those that cannot be reached, down to the holder.
 
+    But for ``live`` ones, for which it never does (and which it never says to hold).
     Returns false where it cannot: the holder has answered, or was not asked.
     """
     asked = walk.trail[: holder + 1]
@@ -212,7 +213,7 @@ def _stand_in(walk: Walk, holder: int) -> bool:
         return False
     walk.log_failures(f"by what was known before, {asked[holder].backend!r} holds it")
     for index, attempt in enumerate(asked):
-        if _is_silent(attempt):
+        if _is_silent(attempt) and index not in live:
             outcome = Outcome.HELD if index == holder else Outcome.ABSENT
             walk.correct(index, attempt._replace(outcome=outcome, remembered=True))
     walk.failed = any(attempt.outcome is Outcome.FAILED for attempt in walk.trail)

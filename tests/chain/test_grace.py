@@ -309,18 +309,20 @@ def test_what_is_always_asked_is_never_remembered(local, s3, clock):
     assert not chain.exists(PAGE[0])
 
 
-def test_what_is_always_asked_from_now_on(local, s3, clock):
-    """What was remembered before that was said is not believed any more."""
-    assert mirror(local, s3, SHARED).exists(PAGE[0])
+def test_for_what_is_always_asked_the_memo_does_not_answer(s3, clock):
+    """Also not that it holds no such file: that is not known now."""
+    front = Bucket("front")
+    first = entry(front, READ_ONLY=True, ALWAYS_PROBE=True)
+    chain = FallbackStorage([first, entry(s3, READ_ONLY=True)])
+    assert chain.exists(PAGE[0])
     clock.tick(301)
     down(s3)
-    policies = [{"READ_ONLY": True, "ALWAYS_PROBE": live} for live in (False, True)]
-    before, after = (
-        FallbackStorage([entry(local, "local"), entry(s3, **policy)], SHARED)
-        for policy in policies
-    )
-    assert before.exists(PAGE[0])
-    assert not after.exists(PAGE[0])
+    down(front)
+    found = chain.resolve(PAGE[0])
+    assert [str(line) for line in found.trail] == [
+        "front: failed (ConnectionError)",
+        "s3: held (ConnectionError)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -336,6 +338,20 @@ def test_of_what_others_may_write_only_a_shared_memo_knows(
     down(s3)
     assert chain.exists(PAGE[0]) is there
     assert chain.stats()["grace_hits"] == there
+
+
+def test_in_memory_it_depends_on_the_backend(s3, clock):
+    """One may be written to by others, the other one is only read."""
+    front = Bucket("front", {"ours": b"x"})
+    chain = FallbackStorage([entry(front), entry(s3, READ_ONLY=True)])
+    assert chain.exists("ours")
+    assert chain.exists(PAGE[0])
+    clock.tick(301)
+    down(front)
+    down(s3)
+    with pytest.raises(AllBackendsFailed):
+        chain.exists("ours")
+    assert chain.exists(PAGE[0])
 
 
 # Longer chains
