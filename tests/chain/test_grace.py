@@ -12,8 +12,9 @@ from django.core.files.storage import FileSystemStorage, Storage
 from fakes import Bucket, read
 
 from fallback_storage.chain.outcomes import Outcome, Source
+from fallback_storage.chain.reach import RETRY_AFTER
 from fallback_storage.conf.memo import close_shared_stores
-from fallback_storage.exceptions import AllBackendsFailed
+from fallback_storage.exceptions import AllBackendsFailed, BackendUnavailable
 from fallback_storage.storage import FallbackStorage
 
 HELD, ABSENT, FAILED = Outcome.HELD, Outcome.ABSENT, Outcome.FAILED
@@ -81,6 +82,26 @@ def test_a_page_looks_in_an_outage_as_before(local, s3, clock, cache, caplog):
     with suppress(ConnectionError):
         assert not any(exists for _, exists in page(chain))
     assert "secret" not in caplog.text
+
+
+def test_a_page_costs_no_call_while_the_backend_is_left_alone(local, s3, clock):
+    """The first three names show that it has gone; one call at a time tries again."""
+    chain = mirror(local, s3)
+    before = page(chain)
+    clock.tick(301)
+    s3.reset()
+    down(s3)
+    assert page(chain) == before
+    assert s3.count("exists") == 3
+    assert page(chain) == before
+    assert chain.resolve_many(PAGE)[PAGE[99]].source is Source.GRACE
+    chain.prefetch(PAGE, complete=True)
+    assert s3.count() - s3.count("url") == 3
+    clock.tick(3600)
+    assert page(chain) == before
+    assert s3.count() - s3.count("url") == 4
+    found = chain.resolve(PAGE[0]).trail[1]
+    assert isinstance(found.exception, BackendUnavailable)
 
 
 @pytest.mark.parametrize("first", ["url", "exists"])
@@ -274,6 +295,7 @@ def test_nothing_of_it_is_remembered(local, s3, clock):
     page(chain)
     s3.heal()
     s3.files.clear()
+    clock.tick(2 * RETRY_AFTER)
     assert not any(exists for _, exists in page(chain))
 
 
@@ -431,7 +453,7 @@ def test_a_chain_does_not_tell_it_to_one_around_it(local, s3, clock):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("near", [False, True])
-def test_what_one_process_knew_helps_another(local, s3, settings, valkey, near):
+def test_what_one_process_knew_helps_another(local, s3, settings, valkey, near, clock):
     """Every process that asks the same server; nothing is said of it in Python's memory."""
     redis = pytest.importorskip("redis")
     settings.CACHES = {
@@ -451,6 +473,7 @@ def test_what_one_process_knew_helps_another(local, s3, settings, valkey, near):
             assert all(exists for _, exists in page(chain, PAGE[:10]))
         assert chain.stats()["grace_hits"] == 20
         s3.heal()
+        clock.tick(2 * RETRY_AFTER)
         assert chain.exists(PAGE[0])
         s3.files.clear()
         assert chain.exists(PAGE[0])  # by a fresh entry
