@@ -69,7 +69,7 @@ class Resolver:
         # (Below a directory the next backend is the answer, if it is not asked.)
         index = walk.taken if complete and walk.holder is None else walk.holder
         source = Source.PROBE
-        if any(attempt.by_grace for attempt in walk.trail):
+        if not walk.certain and any(attempt.by_grace for attempt in walk.trail):
             source = Source.GRACE
         elif all(attempt.remembered for attempt in walk.trail):
             source = Source.MEMO

@@ -35,6 +35,26 @@ def test_a_page_costs_no_more_than_s3_alone(
     assert mirror.local_names() == before
 
 
+@pytest.mark.parametrize("library", ["easy", "sorl", "imagekit", "wagtail"])
+def test_a_page_in_a_long_outage_is_that_of_before(mirror, make, bucket, library):
+    """One call finds out; the next page makes no request. (See ``GRACE``.)"""
+    page = f"/page/{library}/"
+    make(page)
+    mirror.do("start_afresh")
+    before = mirror.visit(page)
+    assert before.pictures
+    mirror.do("let_hours_pass")
+    bucket.outage = True
+    try:
+        first, again = mirror.visit(page), mirror.visit(page)
+    finally:
+        bucket.outage = False
+    assert first.pictures == again.pictures == before.pictures
+    assert first.calls.get("bucket", 0) <= 3
+    assert again.cost == 0
+    mirror.do("start_afresh")
+
+
 @pytest.mark.parametrize("library", ["easy", "sorl"])
 def test_a_dump_of_a_site_without_a_chain(plain, newcomer, make, library):
     """Both know renditions by their storage's class: made anew, once, and not there."""

@@ -164,7 +164,8 @@ class LocalStore(Store):
         entries = self._absent if is_negative else self._known
         entries[name] = expiry << CODE_BITS | code
         _fit(entries, self._bounds[is_negative])
-        _fit(self._over, self._bounds[False] - len(self._known))
+        if self._over:
+            _fit(self._over, self._bounds[False] - len(self._known))
         if lease != self._stripes[stripe]:
             # The garbage collector came, and closed a file: the lock is reentrant.
             entries.pop(name, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from posixpath import basename
 
 from django.contrib.auth.models import User
@@ -18,6 +19,7 @@ from wagtail.images.models import Image as WagtailImage
 from wagtail.models import Collection
 
 from consumers.models import Avatar, Photo
+from fallback_storage.chain import reach
 
 
 def log_in(client):
@@ -44,6 +46,20 @@ def forget_everything():
     for storage in storages():
         if hasattr(storage, "forget_all"):
             storage.forget_all()
+
+
+def start_afresh():
+    """Forget that a backend could not be reached, too."""
+    reach.forget_all()
+    for storage in storages():
+        storage.after_fork()
+
+
+def let_hours_pass():
+    """What is known of files is over; what libraries know of them is forgotten."""
+    cache.clear()
+    for storage in storages():
+        storage._get_engine().memo.store._clock = lambda: time.monotonic() + 4 * 3600
 
 
 def add_rows(names):
