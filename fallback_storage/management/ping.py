@@ -122,7 +122,7 @@ def _lines(finding: Finding) -> Iterator[tuple[str, str]]:
     if chosen is not None:
         yield "time-outs", TIME_OUTS[chosen]
     breaker, wait = _breaker(finding).values()
-    if breaker:
+    if breaker not in {None, "closed"}:
         again = f", asked again in {wait:.0f} s" if wait else ""
         yield "breaker", f"{breaker}{again}"
 

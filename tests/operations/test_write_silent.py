@@ -208,7 +208,10 @@ def test_ten_thumbnails_of_ten_page_views(tmp_path):
     production.fail("exists")
     disk = FileSystemStorage(tmp_path)
     chain = FallbackStorage(
-        [disk, {"BACKEND": "fakes.RecordingStorage", "READ_ONLY": True}]
+        [
+            disk,
+            {"BACKEND": "fakes.RecordingStorage", "READ_ONLY": True, "RETRY_AFTER": 0},
+        ]
     )
     chain.backends[1].__dict__["storage"] = production
     names = [f"cache/{number}.jpg" for number in range(10)]
