@@ -237,11 +237,13 @@ class _Row:
     """The failures in a row of a backend that cannot be reached.
 
     ``ended_by``: the last of them, once the others of the batch are not to be asked for.
+    Of a chain within the chain only a part may be away, which has other names not.
     """
 
     def __init__(self, backend: Backend) -> None:
         self.ended_by: Exception | None = None
         self._backend = backend
+        self._is_one = not backend.is_chain
         self._failures = self._answers = 0
 
     def probe(self, walk: Walk) -> None:
@@ -255,7 +257,8 @@ class _Row:
         if walk.last is not Outcome.FAILED or not is_unreachable(error):
             self._answers += 1
             self._failures = 0
-        elif before == self._answers:  # another thread has had no answer meanwhile
+        elif self._is_one and before == self._answers:
+            # (Nor has another thread had an answer meanwhile.)
             self._failures += 1
             if self._failures >= IN_A_ROW or isinstance(error, BackendUnavailable):
                 self.ended_by = error

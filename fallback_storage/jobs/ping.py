@@ -229,7 +229,7 @@ class _Questions:
             return page[0].name if page else Said.YES
         directory = ""
         for _ in range(DEPTH):
-            directories, files = self._backend.listdir(directory)
+            directories, files = self._listdir(directory)
             if files:
                 return posixpath.join(directory, files[0])
             paths = [posixpath.join(directory, each) for each in directories]
@@ -237,6 +237,14 @@ class _Questions:
             if not directory:
                 break
         return Said.YES
+
+    def _listdir(self, directory: str) -> Any:
+        if self._profile.listdir is not None:
+            return self._lend(self._profile.listdir, directory)
+        listdir = getattr(self._storage, "listdir", None)
+        if listdir is None:
+            raise NotImplementedError
+        return listdir(directory)
 
     def _read(self, name: str) -> Said:
         get = self._profile.first_byte

@@ -562,6 +562,15 @@ def test_who_is_left_alone_is_not_asked_again(at_once):
     assert storage.count() == 1
 
 
+def test_a_chain_within_the_chain_is_asked_for_every_name():
+    """What one of its backends has is found, also if the other is away."""
+    near = RecordingStorage("near", dict.fromkeys(NAMES[20:], b""))
+    away = RecordingStorage("away")
+    away.fail("exists", BackendUnavailable("far", "it was given up"))
+    found = outcomes(backend_of(FallbackStorage([near, away])), NAMES)
+    assert list(found.values()) == [FAILED] * 20 + [HELD] * 20
+
+
 def test_other_failures_are_those_of_each_name():
     """An error of the program, or a 403, says nothing of the other names."""
     storage = RecordingStorage()
