@@ -67,20 +67,21 @@ def flat_pages(
     files. Each page is one request, made when it is asked for, and one question. Raises
     what the client raises, and ``BackendUnavailable``.
     """
-    found = _flat_pages(backend, start, after, own=own, passed_over=passed_over)
+    found = bare_pages(backend, start, after, own=own, passed_over=passed_over)
     # The client is that of the thread that asks first.
     while (page := backend.ask_for_names(next, found, None)) is not None:
         yield page
 
 
-def _flat_pages(
+def bare_pages(
     backend: Backend,
     start: str,
-    after: str,
+    after: str = "",
     *,
-    own: bool,
-    passed_over: PassedOver | None,
+    own: bool = False,
+    passed_over: PassedOver | None = None,
 ) -> Iterator[list[Listed]]:
+    """Yield the same, past breaker and deadline."""
     storage: Any = backend.storage
     root = storage._normalize_name("")  # noqa: SLF001 - lists_flat() knows whose it is
     client = storage.connection.meta.client

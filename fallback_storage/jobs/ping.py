@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fallback_storage.chain.backend import entries_of
-from fallback_storage.chain.flat_listing import flat_pages, lists_flat
+from fallback_storage.chain.flat_listing import bare_pages, lists_flat
 from fallback_storage.chain.names import is_own
 from fallback_storage.chain.outcomes import Outcome, classify, http_status, is_a
 from fallback_storage.chain.reachability import is_unreachable
@@ -225,7 +225,7 @@ class _Questions:
     def _list(self) -> str | Said:
         """Return a file that a listing shows: of one page, or of a few directories."""
         if lists_flat(self._backend):
-            page = next(flat_pages(self._backend, ""), [])
+            page = next(bare_pages(self._backend, ""), [])
             return page[0].name if page else Said.YES
         directory = ""
         for _ in range(DEPTH):

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
 
-from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.names import is_own
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.reachability import is_unreachable
@@ -57,7 +56,7 @@ class Learnt:
 
         Of a chain within the chain only a part may be.
         """
-        return backend in self.silent and not any(entries_of(backend.storage))
+        return backend in self.silent and not backend.is_chain
 
     def may_have(self, name: str, backends: Sequence[Backend]) -> bool:
         """Whether one of these that is silent may have a file of the name."""

@@ -169,6 +169,23 @@ def test_a_chain_within_the_chain(settings):
     assert inner.backends[0].storage.count("exists") == 4
 
 
+def test_past_an_open_breaker(settings):
+    """Its state is told; what is found out is no answer to it."""
+    storage = RecordingStorage("a", {"x": b"1"})
+    chain = configure(settings, storage, RecordingStorage("b"))
+    assert told()["RecordingStorage"]["breaker"] == "closed"
+    storage.fail("exists")
+    for _ in range(3):
+        chain.exists("y")
+    storage.heal()
+    found = told()["RecordingStorage"]
+    assert (found["well"], found["breaker"]) == (True, "open")
+    assert set(said(found).values()) == {"absent", "unknown", "yes"}
+    assert 0 < found["retry_in"] < 12
+    assert "  breaker         open, asked again in 1" in run("ping").out
+    assert chain.stats()["backends"]["RecordingStorage"]["breaker"] == "open"
+
+
 def test_the_memo_is_no_answer(settings):
     """What it knows is not asked, nor is what is found out remembered."""
     storage = RecordingStorage("a", {"x": b"1"})
