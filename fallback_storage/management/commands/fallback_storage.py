@@ -26,6 +26,7 @@ from fallback_storage.exceptions import FallbackStorageError
 from fallback_storage.management import (
     forget,
     ping,
+    prune,
     resolve,
     stats,
     sync,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 SUBCOMMANDS: Mapping[str, Any] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (resolve, ping, stats, forget, whiteouts, warm, sync)
+    for module in (resolve, ping, stats, forget, whiteouts, warm, sync, prune)
 }
 
 

@@ -1,0 +1,122 @@
+"""``prune``: remove local copies of what a backend below still holds."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from django.template.defaultfilters import filesizeformat
+
+from fallback_storage.jobs.prune import Pruning, Result
+from fallback_storage.management.output import FAILED, OK, Progress, reason
+from fallback_storage.management.target import Options, clean_prefixes
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from django.core.management.base import BaseCommand
+
+    from fallback_storage.storage import FallbackStorage
+
+HELP = (
+    "Removes files of the local directory that a backend below still holds, with the "
+    "same bytes, least recently used first. Never what is only here, nor what could not "
+    "be compared now. What is removed is read from below again."
+)
+
+SIZES: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+TIMES: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+COUNTS: Final = {
+    Result.ONLY_HERE: "only here",
+    Result.DIFFERENT: "different below, kept",
+    Result.CHANGED: "changed meanwhile, kept",
+    Result.FAILED: "failed",
+}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "prefixes",
+        nargs="*",
+        metavar="prefix",
+        help="A directory; what is below it is looked at. Default: everything.",
+    )
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument(
+        "--max-total",
+        type=_size,
+        metavar="SIZE",
+        help="Until what is there has no more bytes than that: 500M, 10G.",
+    )
+    wanted.add_argument(
+        "--older",
+        type=_seconds,
+        metavar="TIME",
+        help="What was not used for so long: 12h, 30d, 8w.",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="Remove nothing; say what would be removed.",
+    )
+
+
+def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> int:
+    """Remove, and say what was done."""
+    run = Pruning(storage)
+    if run.used_by == "change" and options["verbosity"]:
+        command.stderr.write(
+            "The system does not note when files are read here: it goes by when they were "
+            "changed."
+        )
+    progress = Progress(command.stderr, quiet=not options["verbosity"])
+    verb = "Would remove" if options["dry_run"] else "Removed"
+    counts: Counter[Result] = Counter()
+    removed = 0
+    steps = run.steps(
+        clean_prefixes(options["prefixes"]),
+        max_total=options["max_total"],
+        older=options["older"],
+        dry_run=options["dry_run"],
+    )
+    for step in steps:
+        counts[step.result] += 1
+        if step.result is Result.REMOVED:
+            removed += step.size
+            if options["dry_run"] or options["verbosity"] > 1:
+                size = _in_bytes(step.size)
+                command.stdout.write(f"{verb}: {step.name} ({step.backend}, {size})")
+        elif step.result is Result.FAILED:
+            progress.fail(f"Kept: {step.name} ({step.backend}: {reason(step.error)})")
+        progress.update(counts.total(), f"{verb} {counts[Result.REMOVED]:,}")
+    progress.close()
+    files = "file" if counts[Result.REMOVED] == 1 else "files"
+    done = [f"{verb} {counts[Result.REMOVED]:,} {files} ({_in_bytes(removed)})"]
+    done += [
+        f"{words}: {counts[each]:,}" for each, words in COUNTS.items() if counts[each]
+    ]
+    command.stdout.write(f"{'; '.join(done)}.")
+    return FAILED if progress.failed else OK
+
+
+def _size(text: str) -> int:
+    return _number(text, SIZES, "a size: 500M, 10G")
+
+
+def _seconds(text: str) -> int:
+    return _number(text, TIMES, "a time: 12h, 30d")
+
+
+def _number(text: str, units: dict[str, int], meant: str) -> int:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]?)b?", text.strip().lower())
+    if match is None or match[2] not in units:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {meant}.")
+    return int(float(match[1]) * units[match[2]])
+
+
+def _in_bytes(size: int) -> str:
+    return filesizeformat(size).replace("\xa0", " ")
