@@ -289,17 +289,20 @@ class EncodedFileError(FallbackStorageError, OSError):
 
 
 class NoAvailableNameError(FallbackStorageError, FileExistsError):
-    """Raised when the bounded search for a free name found none."""
+    """Raised when the bounded search for a free name found none.
 
-    def __init__(self, name: str, tries: int) -> None:
+    ``suspect``: the method that may be the reason.
+    """
+
+    def __init__(self, name: str, tries: int, suspect: str) -> None:
         super().__init__(
             errno.EEXIST,
-            f"No free name after {tries} tries; does get_alternative_name() of the first "
-            "writable backend, or a get_available_name() of your own, return a name that "
-            "is taken?",
+            f"No free name after {tries} tries: all were taken. Is what {suspect} "
+            "returns right?",
             name,
         )
         self.tries = tries
+        self.suspect = suspect
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.filename, self.tries)
+        return type(self), (self.filename, self.tries, self.suspect)

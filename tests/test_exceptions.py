@@ -91,9 +91,9 @@ ERRORS = {
         {"errno": errno.EIO, "filename": "x", "found": 5},
     ),
     "no name": (
-        lambda: NoAvailableNameError("x", 100),
+        lambda: NoAvailableNameError("x", 100, "f()"),
         [FileExistsError, OSError],
-        {"errno": errno.EEXIST, "filename": "x", "tries": 100},
+        {"errno": errno.EEXIST, "filename": "x", "tries": 100, "suspect": "f()"},
     ),
 }
 CASES = pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_parts_of_a_group_keep_the_account():
         ),
         (ERRORS["not found"][0](), ["No such", "a/x"]),
         (ERRORS["read-only"][0](), ["save()", "READ_ONLY", "'s3', 'old'", "'x'"]),
-        (ERRORS["no name"][0](), ["100 tries", "get_alternative_name()", "'x'"]),
+        (ERRORS["no name"][0](), ["100 tries", "f()", "'x'"]),
     ],
     ids=["configuration", "not found", "read-only", "no name"],
 )

@@ -215,7 +215,8 @@ class Namer:
                 if attempt:
                     known.made.add(name)
                 return name
-        raise NoAvailableNameError(name, NAME_TRIES)
+        suspect = "is_name_available()" if is_free else "exists() of the backends"
+        raise NoAvailableNameError(name, NAME_TRIES, suspect)
 
     def find(self, name: str) -> Walk:
         """Ask the backends themselves who holds a name; the last one asked does."""

@@ -303,7 +303,7 @@ def _save_whole(
                 name = another_name(name)
             else:
                 return name
-    raise NoAvailableNameError(name, NAME_TRIES)
+    raise NoAvailableNameError(name, NAME_TRIES, "get_available_name()")
 
 
 def _open(backend: Backend, name: str, mode: str) -> AnyFile:

@@ -88,6 +88,7 @@ def test_the_search_for_a_name_ends():
         FallbackStorage([full]).save("x.jpg", ContentFile(b"1"))
     assert full.counts() == {"exists": 100}
     assert str(caught.value).startswith("[Errno 17] No free name after 100 tries")
+    assert "exists() of the backends" in str(caught.value)
     assert isinstance(caught.value, FileExistsError)
 
 

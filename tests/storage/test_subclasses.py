@@ -127,7 +127,7 @@ def test_the_name_that_is_taken_while_it_is_saved(disk):
             return name
 
     disk.delete("a.txt")
-    with pytest.raises(NoAvailableNameError):
+    with pytest.raises(NoAvailableNameError, match=r"what get_available_name\(\) ret"):
         Stubborn([disk]).save("a.txt", Raced(b"ours"))
     assert read(disk, "a.txt") == b"theirs"
 
@@ -140,6 +140,13 @@ def test_generate_filename(disk):
 def test_is_name_available(disk):
     """Django asks it since 5.1."""
     assert "_" in Choosy([disk]).save("a.txt", ContentFile(b"x"))
+
+    class Refusing(FallbackStorage):
+        def is_name_available(self, name, max_length=None):
+            return False
+
+    with pytest.raises(NoAvailableNameError, match=r"what is_name_available\(\) ret"):
+        Refusing([disk]).save("a.txt", ContentFile(b"x"))
 
 
 def test_a_subclass_within_a_chain(disk):
