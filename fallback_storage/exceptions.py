@@ -288,6 +288,21 @@ class EncodedFileError(FallbackStorageError, OSError):
         return type(self), (self.filename, self.coding)
 
 
+class NameBlockedError(FallbackStorageError, FileExistsError):
+    """Raised where no file can have a name, for ``place`` is ``what`` in that backend.
+
+    ``sync`` tells of it: the file stays where it was, and can be read there.
+    """
+
+    def __init__(self, name: str, place: str, what: str) -> None:
+        super().__init__(errno.EEXIST, f"{place!r} is {what} there", name)
+        self.place = place
+        self.what = what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.filename, self.place, self.what)
+
+
 class NoAvailableNameError(FallbackStorageError, FileExistsError):
     """Raised when the bounded search for a free name found none.
 

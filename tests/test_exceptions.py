@@ -20,6 +20,7 @@ from fallback_storage.exceptions import (
     FallbackStorageError,
     FileNotInAnyBackendError,
     Mistake,
+    NameBlockedError,
     NoAvailableNameError,
     OperationNotSupportedError,
     PartialCopyError,
@@ -89,6 +90,11 @@ ERRORS = {
         lambda: PartialCopyError("x", 5),
         [OSError],
         {"errno": errno.EIO, "filename": "x", "found": 5},
+    ),
+    "blocked": (
+        lambda: NameBlockedError("a/b", "a", "a file"),
+        [FileExistsError],
+        {"errno": errno.EEXIST, "filename": "a/b", "place": "a", "what": "a file"},
     ),
     "no name": (
         lambda: NoAvailableNameError("x", 100, "f()"),
@@ -171,9 +177,10 @@ def test_parts_of_a_group_keep_the_account():
         ),
         (ERRORS["not found"][0](), ["No such", "a/x"]),
         (ERRORS["read-only"][0](), ["save()", "READ_ONLY", "'s3', 'old'", "'x'"]),
+        (ERRORS["blocked"][0](), ["'a' is a file", "'a/b'"]),
         (ERRORS["no name"][0](), ["100 tries", "f()", "'x'"]),
     ],
-    ids=["configuration", "not found", "read-only", "no name"],
+    ids=["configuration", "not found", "read-only", "blocked", "no name"],
 )
 def test_messages_say_what_to_do(error, words):
     """A message names the place, what was found, and what to write instead."""

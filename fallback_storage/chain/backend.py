@@ -250,7 +250,7 @@ class Backend:
     @cached_property
     def look(self) -> Look | None:
         """Return what looks at the names in a local directory; see ``look_at``."""
-        return look_at(self.storage)
+        return look_at(self.storage, self.profile.is_directory)
 
     @cached_property
     def is_chain(self) -> bool:

@@ -67,6 +67,11 @@ def name_list(storage: Any, name: str) -> bool:
     return name in names or base in names
 
 
+def is_directory_in_memory(storage: Any, name: str) -> bool:
+    """Look into Django's InMemoryStorage, whose ``exists`` is true of both."""
+    return hasattr(storage._resolve(name, check_exists=False), "listdir")  # noqa: SLF001
+
+
 # What is in a directory? Its directories and its files, by their own names.
 
 

@@ -25,15 +25,19 @@ if TYPE_CHECKING:
 HELD, TAKEN, ABSENT = Outcome.HELD, Outcome.TAKEN, Outcome.ABSENT
 
 
-def look_at(storage: Any) -> Look | None:
+def look_at(
+    storage: Any, is_directory: Callable[[Any, str], bool] | None = None
+) -> Look | None:
     """Return what looks a clean name up in a local directory; None for other storages.
 
     It answers *held*, *taken* or *absent*, and as ``exists`` does: what is taken is
     there. A storage with an ``exists`` of its own is asked that; what it raises is
-    raised.
+    raised. ``is_directory``: see ``Profile``.
     """
     if is_plain_directory(storage):
         return _plain_look(storage)
+    if is_directory is not None:
+        return partial(_look_by, storage, is_directory)
     if not isinstance(storage, FileSystemStorage):
         return None
     if _has_djangos(storage, "exists"):
@@ -97,6 +101,14 @@ def _ask(storage: FileSystemStorage, name: str) -> Outcome:
     except Exception:  # noqa: BLE001 - its files may be anywhere
         return HELD
     return TAKEN if kind is TAKEN else HELD
+
+
+def _look_by(
+    storage: Any, is_directory: Callable[[Any, str], bool], name: str
+) -> Outcome:
+    if not storage.exists(name):
+        return ABSENT
+    return TAKEN if is_directory(storage, name) else HELD
 
 
 def _believing(look: Look, name: str) -> Outcome:

@@ -24,6 +24,7 @@ class Profile:
 
     ``concurrent``: it is far away, and one request may ask it from several threads.
     ``deletes_trees``: ``delete`` of a directory takes along what is below it.
+    ``is_directory``: tells without a request whether a directory has a name.
     ``in_database``, ``in_process``: its content lives in the database, in this process.
     ``lazy_open``: ``open`` succeeds for files that are not there. ``lists_flat``: it can
     be asked for all keys that begin with a text (``flat_listing``). ``reads_at_open``:
@@ -70,6 +71,7 @@ class Profile:
     whole: bool = False
     writable: bool = True
     keeps_whiteouts: bool = True
+    is_directory: Callable[[Any, str], bool] | None = None
     listdir: Callable[[Any, str], dialects.Listing] | None = None
     answers_always: tuple[str, ...] = ()
     not_found: tuple[str, ...] = ()
@@ -116,6 +118,7 @@ PLAIN = (FunctionType, MemberDescriptorType)
 METHODS: Mapping[str, tuple[str, ...]] = {
     "has_time_outs": ("connection", "client", "service_client", "_get_service_client"),
     "headers_of": ("_open",),
+    "is_directory": ("exists", "_resolve"),
     "listdir": ("listdir",),
     "lists_flat": ("exists", "listdir", "_normalize_name", "get_object_parameters"),
     "place_is_all": ("__init__", "path"),
@@ -171,7 +174,10 @@ PROFILES: Mapping[str, Profile] = {
         place_is_all=True
     ),
     "django.core.files.storage.memory.InMemoryStorage": Profile(
-        deletes_trees=True, in_process=True, whole=True
+        deletes_trees=True,
+        in_process=True,
+        whole=True,
+        is_directory=dialects.is_directory_in_memory,
     ),
     "django_tenants.files.storage.TenantFileSystemStorage": _OF_TENANTS,
     "django_tenants.files.storages.TenantFileSystemStorage": _OF_TENANTS,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.cache import invalidation
@@ -70,11 +71,15 @@ class Copier:
         with source.asking():
             original = _Original(source, shows, self._stop, reads_all=self._confirms)
         with original, self._home.asking():
-            if part is not None:
-                self._remove(name, part)
+            make_room = partial(self._remove, name, part) if part else None
             try:
                 copied = self._overlay.copy_up(
-                    name, index, original, original.form, original.check
+                    name,
+                    index,
+                    original,
+                    original.form,
+                    original.check,
+                    make_room=make_room,
                 )
             except Exception as error:
                 if original.fails:

@@ -14,6 +14,7 @@ import threading
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
@@ -26,7 +27,7 @@ from fallback_storage.chain.listing import is_listed, pages
 from fallback_storage.chain.names import clean_name
 from fallback_storage.chain.outcomes import Outcome, classify
 from fallback_storage.chain.reachability import is_unreachable
-from fallback_storage.exceptions import PartialCopyError
+from fallback_storage.exceptions import NameBlockedError, PartialCopyError
 from fallback_storage.jobs.compare import differ, shown, size_in, tells_sizes_at_once
 from fallback_storage.jobs.copy import Copier
 from fallback_storage.utils.workers import spread
@@ -219,6 +220,7 @@ class _Run:
             if excuse is None:
                 is_home = backend is self._home
                 full = is_home and getattr(error, "errno", None) in HOPELESS
+                error = (is_home and self._obstacle(name)) or error
                 return _failed(name, backend, error, final=full)
             result = excuse
         return Step(name, result, source.name, task.shows.size)
@@ -268,6 +270,18 @@ class _Run:
             return Result.COPIED
         copied = self._copier.copy(source, task.index, task.shows, part)
         return Result.COPIED if copied else Result.PRESENT
+
+    def _obstacle(self, name: str) -> NameBlockedError | None:
+        """Return what is in the place of a copy, in a local directory."""
+        look = self._home.look
+        if look is None:
+            return None
+        if look(name) is Outcome.TAKEN:
+            return NameBlockedError(name, name, "a directory or a broken link")
+        for place in map(str, list(PurePosixPath(name).parents)[:-1]):
+            if look(place) is Outcome.HELD:
+                return NameBlockedError(name, place, "a file")
+        return None
 
     def _excuse(self, task: _Task, error: Exception) -> Result | None:
         """Return what has become of the name meanwhile, if that is why; None: it failed."""

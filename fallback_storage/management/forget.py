@@ -28,7 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> int:
     """Forget, and say so; or say why that has no effect."""
-    names = clean_names(options["names"])
+    names = clean_names(storage, options["names"])
     scope = scope_of(storage)
     if scope is Scope.NONE:
         command.stdout.write(f"{scope.value} There is nothing to forget.")

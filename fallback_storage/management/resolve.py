@@ -55,7 +55,7 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
     """Print what is found; 0 if a backend holds each of the names."""
     look = _look_everywhere if options["no_memo"] else _look
     findings = []
-    for name in clean_names(options["names"]):
+    for name in clean_names(storage, options["names"]):
         findings.append(look(storage, name))
         if not options["json"]:
             _print(findings[-1], command)

@@ -78,7 +78,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> int:
     """Copy, and say what was done."""
-    prefixes = clean_prefixes(options["prefixes"])
+    prefixes = clean_prefixes(storage, options["prefixes"])
     home, *_ = engine_of(storage).writer.require_writable("sync", "")
     if home is storage.backends[-1]:
         command.stdout.write(f"Nothing to sync: {home.name!r} has no backend after it.")

@@ -64,23 +64,23 @@ def storage_of(alias: str | None) -> FallbackStorage:
     raise CommandError(f"{problem} (found: {others or 'none'}). {HOW_TO}")
 
 
-def clean_names(names: Iterable[str]) -> list[str]:
-    """Return the canonical spelling of names of files, each once.
+def clean_names(storage: FallbackStorage, names: Iterable[str]) -> list[str]:
+    """Return the canonical spelling of names of files of a storage, each once.
 
     Raises ``CommandError`` for one that the storage would refuse.
     """
-    cleaned = list(dict.fromkeys(map(_clean, names)))
+    cleaned = list(dict.fromkeys(_clean(storage, name) for name in names))
     if "" in cleaned:
         raise CommandError("A name is empty: that is the storage's root, not a file.")
     return cleaned
 
 
-def clean_prefixes(prefixes: Iterable[str]) -> list[str]:
+def clean_prefixes(storage: FallbackStorage, prefixes: Iterable[str]) -> list[str]:
     """Return directories without those that lie in another one; ``""`` is everything.
 
     Raises ``CommandError`` for one that the storage would refuse.
     """
-    cleaned = dict.fromkeys(_clean(prefix).rstrip("/") for prefix in prefixes)
+    cleaned = dict.fromkeys(_clean(storage, prefix).rstrip("/") for prefix in prefixes)
     if not cleaned or "" in cleaned:
         return [""]
     return [
@@ -90,9 +90,9 @@ def clean_prefixes(prefixes: Iterable[str]) -> list[str]:
     ]
 
 
-def _clean(name: str) -> str:
+def _clean(storage: FallbackStorage, name: str) -> str:
     try:
-        return clean_name(name)
+        return clean_name(name, engine_of(storage).overlay.location)
     except SuspiciousOperation as error:
         raise CommandError(str(error)) from error
 

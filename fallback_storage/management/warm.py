@@ -83,9 +83,9 @@ class _Run:
         self._storage = storage
         self._alias = options["storage"]
         self._command = command
-        self._prefixes = clean_prefixes(options["prefixes"])
+        self._prefixes = clean_prefixes(storage, options["prefixes"])
         self._backends = _chosen(storage, options["backends"])
-        (after,) = clean_prefixes([options["after"]])
+        (after,) = clean_prefixes(storage, [options["after"]])
         first = self._backends[0]
         # By prefix and backend, in the order in which they are listed.
         self._parts = {(self._prefixes[0], first): job.Progress(first, after)}

@@ -50,7 +50,11 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
             command.stderr.write(f"No hidden name begins with {prefix!r}.")
         return OK
     # (All of them first: what is listed must not change while it is read.)
-    names = list(storage.hidden()) if options["all"] else clean_names(options["names"])
+    names = (
+        list(storage.hidden())
+        if options["all"]
+        else clean_names(storage, options["names"])
+    )
     found = [_unhide(storage, whiteouts, name, command) for name in names]
     return OK if all(found) else FAILED
 

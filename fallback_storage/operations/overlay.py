@@ -182,10 +182,14 @@ class Overlay:
         source: Any = None,
         form: Form | None = None,
         check: Check | None = None,
+        *,
+        make_room: Callable[[], object] | None = None,
     ) -> bool:
         """Copy a file to the home under exactly its name, whole or not at all.
 
-        Does nothing, and returns false, if the home has the name already. What it is
+        Does nothing, and returns false, if the home has the name already. ``make_room``
+        is called when all of the file has arrived, and may remove what has the name, in
+        a home that is written to in place. What it is
         stored with beside its content is kept, or undone; ``form``: what is known of
         that (``headers``). ``check`` is called with the copy before that gets its name,
         and whether it was decoded, and refuses it by raising.
@@ -198,15 +202,15 @@ class Overlay:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
         try:
             with copying(name):
-                if self.home.storage.exists(name):
+                if make_room is None and self.home.storage.exists(name):
                     return False
                 holder = self._backends[index]
                 if source is not None:
                     form = form or form_of(holder, name, source)
-                    return self._copy(form, holder, source, check)
+                    return self._copy(form, holder, source, check, make_room)
                 with holder.storage._open(name, "rb") as opened:  # type: ignore[attr-defined]
                     form = form_of(holder, name, opened)
-                    return self._copy(form, holder, opened, check)
+                    return self._copy(form, holder, opened, check, make_room)
         finally:
             # Also if it was there: this memo still sends readers to the source.
             invalidation.invalidate(affected(name))
@@ -217,6 +221,7 @@ class Overlay:
         holder: Backend,
         source: Any,
         check: Check | None,
+        make_room: Callable[[], object] | None,
     ) -> bool:
         home, name = self.home.storage, form.name
         found = form.to_copy(self.home, source)
@@ -235,6 +240,8 @@ class Overlay:
                     check(spool, is_decoded=is_decoded)
                 with self.exclusive(name):
                     self._refuse_deleted(name, holder)
+                    if make_room is not None:
+                        make_room()
                     spool.seek(0)
                     return self._save_exactly(form, holder, File(spool, name))
         with staging.staged(home, content, name) as path:

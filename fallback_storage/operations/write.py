@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -197,6 +197,14 @@ class Writer:
                 # Before it is deleted, for what a crash leaves has to be still there;
                 # and each time: what was saved meanwhile has removed the whiteout.
                 whiteouts.add(name)
+                if backend.is_taken(name):
+                    # No file: the whiteout is what was asked for. An empty directory,
+                    # or a link that leads nowhere, goes all the same.
+                    if not backend.deletes_trees:
+                        with suppress(Exception):
+                            backend.storage.delete(name)
+                    walk.note(backend, Outcome.TAKEN)
+                    return False
             return walk.ask(backend, "delete", name) is not NOTHING
 
     def _must_hide(self, name: str) -> bool:

@@ -13,7 +13,7 @@ from fakes import RecordingStorage
 from overlay.parts import InPlace, read_only, writable
 from synced import content, errors, make, results
 
-from fallback_storage.exceptions import CorruptCopyError
+from fallback_storage.exceptions import CorruptCopyError, NameBlockedError
 from fallback_storage.jobs.sync import Result, sync
 from fallback_storage.storage import FallbackStorage
 
@@ -91,7 +91,8 @@ def test_a_directory_that_is_in_the_way_is_told_of(tmp_path):
     chain = make(home, source)
     (step,) = sync(chain, jobs=1)
     assert step.result is Result.FAILED
-    assert isinstance(step.error, IsADirectoryError)
+    assert isinstance(step.error, NameBlockedError)
+    assert step.error.place == "f"
 
 
 @pytest.mark.parametrize("home_class", [FileSystemStorage, InPlace])

@@ -25,6 +25,7 @@ from synced import FILES, HOMES, content, errors, make, make_home, results
 from fallback_storage.chain.exists_many import IN_A_ROW
 from fallback_storage.exceptions import (
     CorruptCopyError,
+    NameBlockedError,
     OperationNotSupportedError,
     TornCopyError,
 )
@@ -240,7 +241,7 @@ def test_a_directory_in_the_place_of_a_file_is_a_failure(tmp_path):
     production = FileSystemStorage(tmp_path / "production")
     production._save("a", ContentFile(b"a file"))
     assert errors(sync(make(home, read_only(production)))) == [
-        ("a", "home", IsADirectoryError)
+        ("a", "home", NameBlockedError)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -146,6 +147,33 @@ def test_a_part_stays_while_there_is_nothing_to_replace_it_by(production):
     steps = sync(make(home, read_only(production)), repair=True)
     assert errors(steps) == [("a.txt", "production", ConnectionError)]
     assert home.files == {"a.txt": b"all of"}
+
+
+def test_a_part_stays_until_all_of_the_file_has_arrived(home, production):
+    """A connection that breaks off leaves what was there."""
+    home._save("a.txt", ContentFile(b"all of"))
+
+    class BreaksOff(ContentFile):
+        def read(self, size=-1):
+            if self.tell() >= 5:
+                raise ConnectionError
+            return super().read(5)
+
+    def opened(name, mode="rb"):
+        found = Guard._open(production, name, mode)
+        # (The third is for the copy.)
+        return BreaksOff(WHOLE) if production.count("_open") == 3 else found
+
+    production._open = opened
+    chain = make(home, read_only(production))
+    assert errors(sync(chain, repair=True)) == [
+        ("a.txt", "production", ConnectionError)
+    ]
+    assert content_of(home, "a.txt") == b"all of"
+    production.reset()
+    production._open = partial(Guard._open, production)
+    assert results(sync(chain, repair=True)) == {"a.txt": Result.COPIED}
+    assert content_of(home, "a.txt") == WHOLE
 
 
 def test_what_was_saved_after_a_delete_is_no_part(home, production):

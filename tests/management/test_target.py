@@ -6,6 +6,8 @@ import json
 from itertools import product
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
 from django.utils.functional import LazyObject, SimpleLazyObject
 from fakes import RecordingStorage
 from management.running import CHAIN, configure, run
@@ -130,6 +132,22 @@ def test_a_storage_that_cannot_be_a_chain_is_not_built(settings):
 
 FILES = [["resolve", "a"], ["forget", "a"], ["whiteouts", "remove", "a"]]
 DIRECTORIES = [["sync", "a"], ["warm", "a"], ["warm", "--after"]]
+
+
+@pytest.mark.parametrize("args", [*FILES, *DIRECTORIES])
+def test_an_absolute_name_below_the_home(settings, shared, tmp_path, args):
+    """It is what the storage takes it for: ``obj.file.path`` can be pasted."""
+    home = FileSystemStorage(tmp_path / "media")
+    storage = configure(
+        settings, home, RecordingStorage("two"), cache="media", on_delete="whiteout"
+    )
+    name = "directory/file" if args in FILES else "directory"
+    storage.save("directory/file", ContentFile(b"x"))
+    relative, absolute = run(*args, name), run(*args, home.path(name))
+    assert relative.status == absolute.status
+    # (Not how long it took.)
+    said = [[line.split()[0] for line in done.lines] for done in (relative, absolute)]
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize(

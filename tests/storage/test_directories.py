@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from fakes import SOME_TIME, RecordingStorage, read
 
 from fallback_storage.chain.outcomes import Outcome, Source
-from fallback_storage.exceptions import AllBackendsFailed
+from fallback_storage.exceptions import AllBackendsFailed, NameBlockedError
 from fallback_storage.jobs.sync import Result, sync
 from fallback_storage.jobs.warm import warm
 from fallback_storage.storage import FallbackStorage
@@ -247,10 +247,58 @@ def test_sync_copies_past_a_directory_in_front(local, taken, remote):
     chain = FallbackStorage([local, read_only(remote)])
     found = {step.name: step for step in sync(chain)}
     assert found[NAME].result is Result.FAILED
-    assert isinstance(found[NAME].error, IsADirectoryError | FileNotFoundError)
+    assert isinstance(found[NAME].error, NameBlockedError)
+    assert found[NAME].error.place == NAME
+
+
+def test_sync_names_the_file_that_stands_in_a_directorys_place(local, remote):
+    local._save("photos", ContentFile(b"no directory"))
+    chain = FallbackStorage([local, read_only(remote)])
+    errors = {step.name: step.error for step in sync(chain)}
+    assert {name: error.place for name, error in errors.items()} == dict.fromkeys(
+        FILES, "photos"
+    )
+    # A failure that has nothing to do with it stays what it is.
+    remote.fail("_open")
+    assert {type(step.error) for step in sync(chain)} == {ConnectionError}
 
 
 # The overlay
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_delete_hides_the_file_and_leaves_the_directory(
+    local, taken, remote, cache, kept
+):
+    """What is in it was not to be deleted. (Nothing is in it: it goes, as with Django.)"""
+    if kept and not taken.is_symlink():
+        local._save(f"{NAME}/own", ContentFile(b"mine"))
+    chain = FallbackStorage([local, read_only(remote)], cache, on_delete="whiteout")
+    for _ in range(2):
+        chain.delete(NAME)
+        assert list(chain.hidden()) == [NAME]
+        assert chain.exists(NAME) == local.exists(NAME)
+        assert local.exists(NAME) == local.exists(f"{NAME}/own")
+    # Without a file of that name it is the directory that cannot be deleted.
+    local._save("own/file", ContentFile(b"mine"))
+    with pytest.raises(OSError, match="not empty"):
+        chain.delete("own")
+
+
+def test_a_directory_in_memory_hides_no_file(remote, cache):
+    """It is one, too, and ``delete`` would take along what is in it."""
+    memory = InMemoryStorage(base_url="/memory/")
+    memory.save(f"{NAME}/own", ContentFile(b"mine"))
+    chain = FallbackStorage([memory, read_only(remote)], cache, on_delete="whiteout")
+    for _ in range(2):
+        assert chain.url(NAME) == remote.url(NAME)
+        assert chain.size(NAME) == len(CONTENT)
+        assert read(chain, NAME) == CONTENT
+        assert chain.resolve(NAME).index == 1
+    chain.delete(NAME)
+    assert list(chain.hidden()) == [NAME]
+    assert read(chain, f"{NAME}/own") == b"mine"
+    assert not chain.resolve(f"{NAME}/own/none").held
 
 
 def test_no_copy_is_made_where_it_has_no_place(local, taken, remote):
