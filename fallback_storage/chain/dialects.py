@@ -7,25 +7,13 @@ from __future__ import annotations
 
 import posixpath
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     Listing = tuple[list[str], list[str]]
-    Told = tuple[Mapping[str, Any], Callable[[Any], object] | None]
-
-# What is kept of a file beside its content, as Google and Azure call it.
-HEADERS = (
-    "content_type",
-    "content_encoding",
-    "content_language",
-    "content_disposition",
-    "cache_control",
-    "metadata",
-)
 
 # Replies of an FTP server for files that are not there: RFC 959, and 450 of those that
 # say so of an empty directory.
@@ -204,91 +192,3 @@ def is_denied_by_google(storage: Any, name: str, error: Exception) -> bool:
     """Look at the reason: no account, no quota and no billing are 403 as well."""
     reasons = {each.get("reason") for each in getattr(error, "errors", ())}
     return reasons == {"forbidden"}
-
-
-# What is kept of a file beside its content? And, if its client decodes what it reads,
-# what fetches the bytes that are stored. (A file whose name tells its coding as well,
-# "a.tar.gz", would be another one than was saved.)
-
-
-def s3storage_headers(storage: Any, name: str, opened: Any) -> Told:
-    """Return what S3Storage (1.14) has asked for already."""
-    headers = _headers(opened.obj)
-    if not (storage.gzip and headers.get("content_encoding") == "gzip"):
-        return headers, None
-    wanted = s3storage_parameters(storage.get_object_parameters(name))
-    fetch = opened.obj.download_fileobj
-    return headers, partial(fetch, ExtraArgs=wanted, Config=storage.transfer_config)
-
-
-def google_headers(storage: Any, name: str, opened: Any) -> Told:
-    """Return what GoogleCloudStorage (1.14) has asked for already."""
-    headers = _headers(opened.blob)
-    fetch = partial(opened.blob.download_to_file, raw_download=True)
-    return headers, fetch if "content_encoding" in headers else None
-
-
-def azure_headers(storage: Any, name: str, opened: Any) -> Told:
-    """Ask for what AzureStorage (1.14) keeps nothing of."""
-    path, timeout = storage._get_valid_path(name), storage.timeout  # noqa: SLF001
-    blob = storage.client.get_blob_client(path)
-    found = blob.get_blob_properties(timeout=timeout)
-    headers = _headers(found.content_settings) | _headers(found)
-
-    def fetch(file: Any) -> None:
-        blob.download_blob(timeout=timeout, decompress=False).readinto(file)
-
-    return headers, fetch if "content_encoding" in headers else None
-
-
-def _headers(source: Any) -> dict[str, Any]:
-    found = {header: getattr(source, header, None) for header in HEADERS}
-    return {header: value for header, value in found.items() if value}
-
-
-# A save with headers.
-
-
-def save_with(storage: Any, name: str, content: Any, headers: Mapping[str, Any]) -> str:
-    """Save by the storage's own ``_save``, with other parameters for this one object.
-
-    Of what is said in its settings as well, that of the file is taken.
-    """
-    saving = object.__new__(type(storage))
-    # Not a copy: it has the same clients.
-    saving.__dict__ = {
-        **storage.__dict__,
-        "get_object_parameters": lambda name: {
-            **storage.get_object_parameters(name),
-            **headers,
-        },
-    }
-    return saving._save(name, content)  # type: ignore[no-any-return]
-
-
-def save_to_s3storage(
-    storage: Any, name: str, content: Any, headers: Mapping[str, Any]
-) -> str:
-    """Save with what boto3 calls ``ContentType``, and so on."""
-    spelled = {
-        header.title().replace("_", ""): value for header, value in headers.items()
-    }
-    return save_with(storage, name, content, spelled)
-
-
-def save_to_azure(
-    storage: Any, name: str, content: Any, headers: Mapping[str, Any]
-) -> str:
-    """Save with what AzureStorage can set, then set the metadata, or delete again."""
-    settings = dict(headers)
-    metadata = settings.pop("metadata", None)
-    saved = save_with(storage, name, content, settings)
-    if metadata:
-        try:
-            path = storage._get_valid_path(saved)  # noqa: SLF001
-            blob = storage.client.get_blob_client(path)
-            blob.set_blob_metadata(metadata, timeout=storage.timeout)
-        except BaseException:
-            storage.delete(saved)
-            raise
-    return saved

@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from fallback_storage.chain.kept import Told
 from fallback_storage.exceptions import EncodedFileError
 from fallback_storage.utils.spools import SPOOL_MEMORY
 
@@ -91,21 +92,22 @@ def form_of(backend: Backend, name: str, opened: Any, *, is_read: bool = True) -
     """Return the form of a file that a backend has just opened.
 
     ``is_read``: it is going to be. From then on it gives the bytes that are stored, also
-    if its client decodes what it reads. A request to Azure. Raises what the backend
+    if its client decodes what it reads. A request to Azure, MinIO, and by
+    django-s3-storage. Raises what the backend
     raises.
     """
-    ask = backend.profile.headers_of
-    if ask is None:
-        decodes = _decodes(backend, opened)
-        as_stored = not (decodes or _has_odd_md5(opened))
-        return Form(name, {}, "", as_stored, has_size=not decodes)
-    headers, fetch = ask(backend.storage, name, opened)
+    profile = backend.profile
+    unlike = profile.unlike_listed
+    decoded, odd = unlike(backend.storage, opened) if unlike else (False, False)
+    if profile.headers_of is None:
+        return Form(name, {}, "", not (decoded or odd), has_size=not decoded)
+    headers, fetch, has_size = Told(*profile.headers_of(backend.storage, name, opened))
     if fetch is not None and is_read:
         opened.file = tempfile.SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115
         fetch(opened.file)
         opened.file.seek(0)
     coding = coding_of(name, headers.get("content_encoding", ""))
-    return Form(name, headers, coding, not _has_odd_md5(opened))
+    return Form(name, headers, coding, has_size and not odd, has_size)
 
 
 def coding_of(name: str, header: str) -> str:
@@ -129,28 +131,6 @@ class _Gunzipped(gzip.GzipFile):
             return super().read(size)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise EncodedFileError(self._form.name, self._form.coding) from error
-
-
-# What a listing shows is of what is stored
-
-
-def _decodes(backend: Backend, opened: Any) -> bool:
-    """Whether what is read of a file is another form of it than what is stored."""
-    stored = getattr(opened, "obj", None)  # S3
-    if stored is None:
-        stored = getattr(opened, "blob", None)  # Google
-        return getattr(stored, "content_encoding", None) == "gzip"
-    gzip_is_read = getattr(backend.storage, "gzip", False)
-    return bool(gzip_is_read and stored.content_encoding == "gzip")
-
-
-def _has_odd_md5(opened: Any) -> bool:
-    """Whether S3 shows what only looks like an MD5: with other keys than the bucket's."""
-    stored = getattr(opened, "obj", None)
-    encryption = getattr(stored, "server_side_encryption", None) or ""
-    return encryption.startswith("aws:kms") or bool(
-        getattr(stored, "sse_customer_algorithm", None)
-    )
 
 
 def shows_plain(backend: Backend, name: str) -> bool:

@@ -12,7 +12,7 @@ from inspect import getattr_static
 from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage.chain import dialects, streams, timeouts
+from fallback_storage.chain import dialects, kept, streams, timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +52,8 @@ class Profile:
     ``first_byte``: gets no more than that of a file, where reading it loads all of it.
     ``has_time_outs``: whether its client's time-outs were chosen; asks no server.
     ``stream``: opens a file that is read as it arrives (``streams``).
+    ``unlike_listed``: of a file that it opened, whether it is decoded when it is read, and
+    whether what a listing shows for its MD5 is none.
     ``place_is_all``: where its files are says which files it has. ``place_varies``: that
     is computed at each call, and may be another place for another tenant.
     ``writable``: something can be written to it.
@@ -78,9 +80,10 @@ class Profile:
     ask_again: Callable[[Any, str], bool] | None = None
     ask_for_directory: Callable[[Any, str], bool] | None = None
     has_place: Callable[[Any], bool] | None = None
-    headers_of: Callable[[Any, str, Any], dialects.Told] | None = None
+    headers_of: Callable[[Any, str, Any], kept.Told] | None = None
     save_with_headers: Callable[[Any, str, Any, Mapping[str, Any]], str] | None = None
     stream: Callable[[Any, str], streams.Streamed] | None = None
+    unlike_listed: Callable[[Any, Any], tuple[bool, bool]] | None = None
     is_denied: Callable[[Any, str, Exception], bool] | None = None
     first_byte: Callable[[Any, str], Any] | None = None
     has_time_outs: Callable[[Any], bool] | None = None
@@ -139,9 +142,9 @@ _AZURE = Profile(
     listdir=dialects.walk_blobs,
     has_place=dialects.has_container,
     has_time_outs=timeouts.of_azure,
-    headers_of=dialects.azure_headers,
-    save_with_headers=dialects.save_to_azure,
     stream=streams.from_azure,
+    headers_of=kept.azure_headers,
+    save_with_headers=kept.save_to_azure,
 )
 _DATABASE = Profile(
     in_database=True,
@@ -186,6 +189,8 @@ PROFILES: Mapping[str, Profile] = {
         wants_bytes=True,
         ask_again=dialects.head_object,
         first_byte=dialects.get_by_django_s3_storage,
+        headers_of=kept.django_s3_storage_headers,
+        save_with_headers=kept.save_to_django_s3_storage,
         is_denied=dialects.denies(dialects.get_by_django_s3_storage),
         permission="s3:ListBucket",
         whole=True,
@@ -212,6 +217,8 @@ PROFILES: Mapping[str, Profile] = {
         whole=True,
         ask_again=dialects.stat_object,
         first_byte=dialects.get_by_minio,
+        headers_of=kept.minio_headers,
+        save_with_headers=kept.save_to_minio,
         is_denied=dialects.denies(dialects.get_by_minio),
         permission="s3:ListBucket",
     ),
@@ -241,9 +248,10 @@ PROFILES: Mapping[str, Profile] = {
         whole=True,
         has_place=dialects.has_google_bucket,
         has_time_outs=timeouts.of_google,
-        headers_of=dialects.google_headers,
-        save_with_headers=dialects.save_with,
         stream=streams.from_google,
+        headers_of=kept.google_headers,
+        save_with_headers=kept.save_to_google,
+        unlike_listed=kept.unlike_in_google,
         is_denied=dialects.is_denied_by_google,
         permission="storage.objects.list",
     ),
@@ -255,9 +263,10 @@ PROFILES: Mapping[str, Profile] = {
         has_place=dialects.has_bucket,
         first_byte=dialects.get_by_s3storage,
         has_time_outs=timeouts.of_s3storage,
-        headers_of=dialects.s3storage_headers,
-        save_with_headers=dialects.save_to_s3storage,
         stream=streams.from_s3storage,
+        headers_of=kept.s3storage_headers,
+        save_with_headers=kept.save_to_s3storage,
+        unlike_listed=kept.unlike_in_s3storage,
         is_denied=dialects.denies(dialects.get_by_s3storage),
         permission="s3:ListBucket",
     ),

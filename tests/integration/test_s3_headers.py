@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+from datetime import UTC, datetime
 
 import pytest
 from django.core.files.base import ContentFile
@@ -26,6 +27,7 @@ HEADERS = {
     "ContentDisposition": 'attachment; filename="me.webp"',
     "CacheControl": "max-age=31536000, immutable",
     "Metadata": {"owner": "42"},
+    "Expires": datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC),
 }
 CSS = {"ContentType": "text/css", "ContentEncoding": "gzip"}
 OBJECTS = {
