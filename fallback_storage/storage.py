@@ -296,6 +296,9 @@ class FallbackStorage(Storage):
                 known = index == last
             if known:
                 try:
+                    quick = engine.backends[index].quick_url
+                    if quick is not None:
+                        return quick(name)  # type: ignore[arg-type]
                     return engine.backends[index].storage.url(name)  # type: ignore[arg-type]
                 except Exception as error:  # noqa: BLE001 - the next may have a URL
                     return engine.reader.url_past(name, index, error)  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ def _hit(world, title, operation, target, *, direct=None, original=True):
 def warm_url(world):
     """The one call that templates make."""
     title = "url of a local file, warm"
-    return _hit(world, title, "url", Target(1.25))
+    return _hit(world, title, "url", Target(0.5))
 
 
 @row("warm-exists")

@@ -20,6 +20,7 @@ from fallback_storage.chain.look import (
     look_again_at,
     look_at,
     looks_only,
+    quick_url_of,
 )
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.profiles import (
@@ -311,6 +312,11 @@ class Backend:
     def _looks_freely(self) -> bool:
         """Whether a look can be had for what a system call takes, which does not fail."""
         return looks_only(self.storage) and not self.deadline
+
+    @cached_property
+    def quick_url(self) -> Callable[[str], str] | None:
+        """Return what makes the URL of a remembered file without asking the storage."""
+        return quick_url_of(self.storage)
 
     @cached_property
     def tells_files(self) -> bool:
