@@ -57,7 +57,7 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
     """Print what is found; 0 if a chain can work with all of them."""
     name = options["name"]
     if name is not None:
-        (name,) = clean_names([name])
+        (name,) = clean_names(storage, [name])
     findings = []
     for finding in ping(engine_of(storage), name, options["timeout"]):
         findings.append(finding)
