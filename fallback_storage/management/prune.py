@@ -78,7 +78,7 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
     counts: Counter[Result] = Counter()
     removed = 0
     steps = run.steps(
-        clean_prefixes(options["prefixes"]),
+        clean_prefixes(storage, options["prefixes"]),
         max_total=options["max_total"],
         older=options["older"],
         dry_run=options["dry_run"],
