@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 import time
 import zlib
+from contextlib import closing
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +17,7 @@ from fallback_storage.http.clock import deadline
 from fallback_storage.http.origin import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from fallback_storage.http.origin import Answer
 
@@ -28,6 +30,12 @@ PARTS: Final = frozenset(
 
 # Bytes a second, in the long run. What comes slower is no download but a trickle.
 MIN_RATE: Final = 1024
+
+# Of more digits than these is no file.
+LENGTH: Final = re.compile(r"[0-9]{1,18}")
+CONTENT_RANGE: Final = re.compile(
+    r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE
+)
 
 GZIP: Final = frozenset({"gzip", "x-gzip"})
 GZIP_HEADER: Final = 16 + zlib.MAX_WBITS
@@ -49,91 +57,109 @@ def length_of(answer: Answer, name: str) -> int | None:
     """Return the size of the file, in bytes, if the answer's head tells it."""
     if encoding_of(answer, name):
         return None
-    text = answer.headers.get("Content-Length", "")
     if answer.status in PARTS:
         text = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(text) if text.isascii() and text.isdigit() else None
+    elif "Transfer-Encoding" in answer.headers:
+        return None
+    else:
+        text = answer.headers.get("Content-Length", "")
+    return int(text) if LENGTH.fullmatch(text) else None
 
 
-class Body:
-    """The content of a file, part by part; the answer is closed with it.
+def length_of_part(answer: Answer, start: int, stop: int | None) -> int:
+    """Return how many bytes a part of a file has, from ``start`` to before ``stop``.
 
-    Raises ``OriginUnreachableError`` where it breaks off, or comes slower than
-    ``MIN_RATE``, and ``OriginError`` if it has more than ``max_size`` bytes or is
-    encoded in a way that was not asked for. ``timeout``: seconds until the next part.
+    Raises ``NotImplementedError`` if the answer is no part, and ``OriginError`` if it is
+    another one.
     """
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if answer.status != HTTPStatus.PARTIAL_CONTENT or encoding != "identity":
+        raise NotImplementedError("The site sends no parts of this file.")
+    sent = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if sent is None:
+        raise OriginError("it does not say which part of the file it sends")
+    first, last = int(sent[1]), int(sent[2])
+    # Not every server knows how long the file is.
+    total = last + 1 if sent[3] == "*" else int(sent[3])
+    end = total if stop is None else stop if sent[3] == "*" else min(stop, total)
+    if (first, last + 1) != (start, end):
+        raise OriginError("it sends another part of the file than was asked for")
+    return end - start
 
-    def __init__(
-        self, answer: Answer, name: str, *, timeout: float, max_size: int
-    ) -> None:
-        self._answer = answer
-        self._timeout = timeout
-        self._max_size = max_size
-        encoding = encoding_of(answer, name)
-        try:
-            self._refuse(encoding, length_of(answer, name))
-        except OriginError:
-            self.close()
-            raise
-        self._parts = self._gunzipped() if encoding else self._received()
 
-    def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        try:
-            for part in self._parts:
-                size += len(part)
-                self._refuse_more_than_allowed(size)
-                yield part
-        finally:
-            self.close()
+def content_of(
+    answer: Answer,
+    name: str,
+    *,
+    timeout: float,
+    max_size: int,
+    length: int | None = None,
+) -> Generator[bytes]:
+    """Return an iterator over the bytes of a file; the answer is closed with it.
 
-    def close(self) -> None:
-        """Give up the rest. What is given up in the middle costs its connection."""
-        self._answer.close()
+    ``timeout``: seconds until the next part. ``length``: of a part of a file. Raises
+    ``OriginError`` if the file has more than ``max_size`` bytes, or is encoded in a way
+    that was not asked for. The iterator raises that, too, and
+    ``OriginUnreachableError`` where the content breaks off, or comes slower than
+    ``MIN_RATE``.
+    """
+    encoding = encoding_of(answer, name)
+    if encoding and encoding not in GZIP:
+        raise OriginError(f"it sends the encoding {encoding[:20]!r}, unasked")
+    if length is None:
+        if answer.status == HTTPStatus.PARTIAL_CONTENT:
+            raise OriginError("it sends a part of the file, unasked")
+        _refuse_more(length_of(answer, name) or 0, max_size)
+    received = _received(answer, timeout, max_size, length)
+    return _gunzipped(received, max_size) if encoding else received
 
-    def _refuse(self, encoding: str, length: int | None) -> None:
-        if encoding and encoding not in GZIP:
-            raise OriginError(f"it sends the encoding {encoding[:20]!r}, unasked")
-        if self._answer.status not in PARTS:
-            self._refuse_more_than_allowed(length or 0)
 
-    def _refuse_more_than_allowed(self, size: int) -> None:
-        if size > self._max_size:
-            raise OriginError(
-                f"the file has more than max_size, {self._max_size} bytes"
-            )
+def _refuse_more(size: int, max_size: int) -> None:
+    if size > max_size:
+        raise OriginError(f"the file has more than max_size, {max_size} bytes")
 
-    def _received(self) -> Iterator[bytes]:
-        response = self._answer.response
-        received, waited = 0, 0.0
+
+def _received(
+    answer: Answer, timeout: float, max_size: int, length: int | None
+) -> Generator[bytes]:
+    received, waited = 0, 0.0
+    with answer:
         while True:
             start = time.monotonic()
             try:
-                with deadline(self._timeout):
-                    part = response.read1(CHUNK, decode_content=False)
+                with deadline(timeout):
+                    part = answer.response.read1(CHUNK, decode_content=False)
             except (problems.HTTPError, TimeoutError) as error:
                 raise translated(error) from error
             if not part:
-                return
+                break
             # Only this: a reader of the file may take his time.
             waited += time.monotonic() - start
             received += len(part)
-            if received < MIN_RATE * (waited - self._timeout):
+            _refuse_more(received, max_size)
+            if received < MIN_RATE * (waited - timeout):
                 raise OriginUnreachableError("it sends next to nothing")
             yield part
+    if length is not None and received != length:
+        raise OriginUnreachableError("it sends more or less than it said")
 
-    def _gunzipped(self) -> Iterator[bytes]:
-        """Yield what was compressed; there may be one stream after the other."""
-        gunzip = None
-        for received in self._received():
-            left = received
+
+def _gunzipped(received: Generator[bytes], max_size: int) -> Generator[bytes]:
+    """Yield what was compressed; there may be one stream after the other."""
+    gunzip, size = zlib.decompressobj(GZIP_HEADER), 0
+    with closing(received):
+        for part in received:
+            left = part
             while left:
-                if gunzip is None or gunzip.eof:
+                if gunzip.eof:
                     gunzip = zlib.decompressobj(GZIP_HEADER)
-                yield from _inflated(gunzip, left)
+                for inflated in _inflated(gunzip, left):
+                    size += len(inflated)
+                    _refuse_more(size, max_size)
+                    yield inflated
                 left = gunzip.unused_data
-        if gunzip and not gunzip.eof:
-            raise OriginUnreachableError("its compressed content breaks off")
+    if not gunzip.eof:
+        raise OriginUnreachableError("its compressed content breaks off")
 
 
 def _inflated(gunzip: zlib._Decompress, received: bytes) -> Iterator[bytes]:

@@ -71,14 +71,21 @@ class _Socket:
         return io.BufferedReader(_Reader(self._sock))
 
 
+def connections_made() -> int:
+    """Return how many connections this thread has made."""
+    return getattr(_thread, "made", 0)
+
+
 class _Connection(HTTPConnection):
     def connect(self) -> None:
+        _thread.made = connections_made() + 1
         super().connect()
         self.sock: Any = _Socket(self.sock)
 
 
 class _SecureConnection(HTTPSConnection):
     def connect(self) -> None:
+        _thread.made = connections_made() + 1
         super().connect()
         self.sock: Any = _Socket(self.sock)
 

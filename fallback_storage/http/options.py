@@ -5,11 +5,10 @@ No message shows a value: they hold credentials, and the address of a site as we
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
+import ssl
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from fallback_storage.conf.rules import Rule, Rules, broken, is_a, refuse
 from fallback_storage.exceptions import ConfigurationError, Mistake
@@ -17,37 +16,55 @@ from fallback_storage.exceptions import ConfigurationError, Mistake
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from urllib3.util import Url
+
 WHERE: Final = "HTTPStorage"
 
 # Third numbers of versions that are not urllib3's.
 FUTURE: Final = 900
 
+# What a socket waits for at the most is said in the system's numbers.
+DAY: Final = 86_400
+
+# A "%" that quotes nothing: what comes after it would be quoted twice.
+HALF_QUOTED: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+UNQUOTED: Final = frozenset(" \\")
+
 TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def _parsed(value: Any) -> Url:
+    """Return the parts of a URL, as they are connected to. Raises what it likes."""
+    from urllib3.util import parse_url
+
+    return parse_url(value)
 
 
 def _is_base(value: Any) -> bool:
     try:
-        parts = urlsplit(value)
-        _ = parts.port  # raises ValueError for one that is none
+        parts = _parsed(value)
     except (TypeError, ValueError, AttributeError):
         return False
     return (
         isinstance(value, str)
         and value.isascii()
         and value.isprintable()
-        and " " not in value
+        and not UNQUOTED & set(value)
+        and not HALF_QUOTED.search(value)
         and parts.scheme in {"http", "https"}
-        and bool(parts.hostname)
+        and bool(parts.host)
     )
 
 
 def _is_bare(value: str) -> bool:
-    parts = urlsplit(value)
-    return not (parts.query or parts.fragment or "@" in parts.netloc)
+    parts = _parsed(value)
+    return (parts.auth, parts.query, parts.fragment) == (None, None, None)
 
 
 def _is_site(value: Any) -> bool:
-    return _is_base(value) and _is_bare(value) and urlsplit(value).path in {"", "/"}
+    return (
+        _is_base(value) and _is_bare(value) and _parsed(value).path in {None, "", "/"}
+    )
 
 
 def _is_header(key: Any, value: Any) -> bool:
@@ -58,6 +75,16 @@ def _is_header(key: Any, value: Any) -> bool:
         and value.isprintable()
         and value.isascii()
     )
+
+
+def _holds_certificates(path: Any) -> bool:
+    if not isinstance(path, str | PathLike):
+        return False
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _all_are(holds: Any) -> Any:
@@ -94,7 +121,13 @@ RULES: Rules = {
             "has a user, a query or a fragment.",
         ),
     ),
-    "timeout": (Rule(is_a(int, float), "Write seconds, a number."), _POSITIVE),
+    "timeout": (
+        Rule(is_a(int, float), "Write seconds, a number."),
+        Rule(
+            lambda value: 0 < value <= DAY,
+            "Write a number above 0, and at the most that of a day.",
+        ),
+    ),
     "headers": (
         Rule(
             lambda value: (
@@ -117,12 +150,9 @@ RULES: Rules = {
     ),
     "verify": (
         Rule(
-            lambda value: (
-                isinstance(value, bool)
-                or (isinstance(value, str | os.PathLike) and Path(value).is_file())
-            ),
+            lambda value: isinstance(value, bool) or _holds_certificates(value),
             "Write True, False, or the path of a file with certificates (PEM).",
-            "is no bool, and no file that is there.",
+            "is no bool, and no file of certificates that is there.",
         ),
     ),
     "user_agent": (

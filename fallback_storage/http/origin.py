@@ -11,22 +11,27 @@ from __future__ import annotations
 import base64
 import errno
 import os
-import threading
+import string
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin
 
+from urllib3 import HTTPHeaderDict
 from urllib3 import exceptions as problems
+from urllib3.util import parse_url
 
 from fallback_storage.exceptions import OriginError, OriginUnreachableError
-from fallback_storage.http.clock import Pools, deadline
+from fallback_storage.http.clock import Pools, connections_made, deadline
+from fallback_storage.http.room import Room
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from types import TracebackType
 
-    Site = tuple[str, str | None, int | None]
+    from fallback_storage.http.room import Seat
+
+    Site = tuple[str | None, str | None, int | None]
 
 MAX_REDIRECTS: Final = 5
 PORTS: Final = {"http": 80, "https": 443}
@@ -47,18 +52,16 @@ ADVICE: Final[Mapping[int, str]] = {
 class Answer:
     """What a site answered; its body is still to come. A context manager.
 
-    ``redirected``: another URL answered than the one that was asked for. ``slots``: where
-    there is room for one more request when this is closed.
+    ``redirected``: another URL answered than the one that was asked for. ``seat``: what
+    another request can have when this is closed, or lost.
     """
 
-    def __init__(
-        self, response: Any, slots: threading.Semaphore, *, redirected: bool
-    ) -> None:
+    def __init__(self, response: Any, seat: Seat, *, redirected: bool) -> None:
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
         self.redirected = redirected
         self.response = response
-        self._slots: threading.Semaphore | None = slots
+        self._seat = seat
 
     def __enter__(self) -> Self:
         return self
@@ -78,16 +81,11 @@ class Answer:
 
     def close(self) -> None:
         """Give up what of the body was not read, and make room for another request."""
-        slots, self._slots = self._slots, None
-        if slots is not None:
-            try:
-                # A connection with nothing left to read has gone back to the pool.
-                self.response.close()
-            finally:
-                slots.release()
-
-    # A download that nobody ended must not take the room of others for ever.
-    __del__ = close
+        try:
+            # A connection with nothing left to read has gone back to the pool.
+            self.response.close()
+        finally:
+            self._seat.leave()
 
 
 class Origin:
@@ -105,7 +103,7 @@ class Origin:
         headers: Mapping[str, str],
         auth: tuple[str, str] | None,
         user_agent: str,
-        verify: bool | str,
+        verify: bool | str | os.PathLike[str],
         redirects: Collection[str],
         requests: int,
     ) -> None:
@@ -128,8 +126,8 @@ class Origin:
         trust: dict[str, Any] = {}
         if self._verify is False:
             trust["cert_reqs"] = "CERT_NONE"
-        elif isinstance(self._verify, str):
-            trust["ca_certs"] = self._verify
+        elif self._verify is not True:
+            trust["ca_certs"] = os.fspath(self._verify)
         self._pools = Pools(
             num_pools=len(self._sites),
             maxsize=self._requests,
@@ -137,7 +135,7 @@ class Origin:
             retries=False,
             **trust,
         )
-        self._slots = threading.BoundedSemaphore(self._requests)
+        self._room = Room(self._requests)
 
     def close(self) -> None:
         """Close the connections that wait for requests."""
@@ -156,17 +154,17 @@ class Origin:
         if it says that it is not, ``OriginError`` for every other answer, and
         ``OriginUnreachableError`` if there is none.
         """
-        slots = self._slots
-        if not slots.acquire(timeout=self._timeout):
+        seat = self._room.take_seat(self._timeout)
+        if seat is None:
             raise OriginError(
                 f"{self._requests} requests are under way already (max_requests)"
             )
         try:
             response, redirected = self._follow(method, url, headers or {})
+            answer = Answer(response, seat, redirected=redirected)
         except BaseException:
-            slots.release()
+            seat.leave()
             raise
-        answer = Answer(response, slots, redirected=redirected)
         if answer.status not in also:
             try:
                 _judge(answer.status)
@@ -185,6 +183,8 @@ class Origin:
             if response.status not in REDIRECTS or not location:
                 return response, url != asked
             response.close()
+            # Some servers write a path as it is; and http.client reads bytes as Latin-1.
+            location = quote(location.encode("latin-1"), safe=string.punctuation)
             url = self._target(url, location, asked)
         raise OriginError("it redirects again and again")
 
@@ -196,15 +196,16 @@ class Origin:
         """
         try:
             target = urljoin(url, location).partition("#")[0]
-            parts, site = urlsplit(target), site_of(target)
+            parts, site = parse_url(target), site_of(target)
         except ValueError:
             raise OriginError("it redirects to what is no URL") from None
-        if parts.path == f"{urlsplit(asked).path}/":
+        # Servers quote less, or more, than was asked for.
+        if unquote(parts.path or "") == f"{unquote(parse_url(asked).path or '')}/":
             raise _missing()
         scheme, host, port = site
         if scheme != "https" and (scheme != "http" or self._home[0] != "http"):
             raise OriginError(f"it redirects to another scheme ({scheme})")
-        if site not in self._sites or "@" in parts.netloc:
+        if site not in self._sites or parts.auth is not None:
             raise OriginError(
                 f"it redirects to {scheme}://{host}:{port}; if that is right, name it in "
                 "redirects"
@@ -212,9 +213,11 @@ class Origin:
         return target
 
     def _send(self, method: str, url: str, headers: Mapping[str, str]) -> Any:
-        own = self._headers if site_of(url) == self._home else {}
-        sent = {**self._common, **own, **headers}
-        for is_last in (False, True):
+        sent = HTTPHeaderDict(self._common)
+        sent.update(self._headers if site_of(url) == self._home else {})
+        sent.update(headers)
+        while True:
+            made = connections_made()
             try:
                 with deadline(self._timeout):
                     response = self._pools.request(
@@ -225,22 +228,21 @@ class Origin:
                         preload_content=False,
                         decode_content=False,
                     )
-                    if method == "HEAD":
+                    # What follows an "early hint" must not meet the next request.
+                    if method == "HEAD" and response.status >= HTTPStatus.OK:
                         response.read()  # nothing: the connection can be used again
                     return response
-            except problems.ProtocolError as error:
-                # It had closed the connection, which was kept from the last request.
-                closed = any(isinstance(each, ConnectionError) for each in error.args)
-                if is_last or not closed:
-                    raise translated(error) from error
             except problems.HTTPError as error:
-                raise translated(error) from error
-        raise AssertionError("the last try returns or raises")
+                # One that was kept from an earlier request may be closed, or out of step.
+                was_kept = made == connections_made()
+                if isinstance(error, problems.TimeoutError) or not was_kept:
+                    raise translated(error) from error
 
 
 def translated(error: problems.HTTPError | TimeoutError) -> OriginError:
     """Return what a client's error means; theirs are no ``OSError``."""
-    if isinstance(error, problems.SSLError):
+    # What is said of a certificate, by ssl or by urllib3, is a ValueError as well.
+    if isinstance(error, problems.SSLError) and isinstance(error.args[0], ValueError):
         return OriginError(
             "its certificate is not accepted: write the path of its authority's "
             "certificates as verify"
@@ -269,7 +271,9 @@ def _missing() -> FileNotFoundError:
 
 
 def site_of(url: str) -> Site:
-    """Return scheme, host and port of a URL. Raises ``ValueError`` if it is none."""
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
-    return scheme, parts.hostname, parts.port or PORTS.get(scheme)
+    """Return scheme, host and port of a URL, as they are connected to.
+
+    Raises ``ValueError`` if it is none.
+    """
+    parts = parse_url(url)
+    return parts.scheme, parts.host, parts.port or PORTS.get(parts.scheme or "")

@@ -12,7 +12,6 @@ import errno
 import mimetypes
 import os
 import posixpath
-import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -30,6 +29,19 @@ PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 # of names at the most.
 LIFETIME: Final = 300.0
 KINDS: Final = 64
+
+LOG_IN: Final = "it redirects to a page: a log-in, or maintenance"
+
+
+def is_page(answer: Answer) -> bool:
+    """Whether an answer is a page: a file of that kind, or something in its place."""
+    return answer.media_type in PAGES
+
+
+def may_be_page(name: str) -> bool:
+    """Whether the file of a name may be a page."""
+    expected, _ = mimetypes.guess_type(name)
+    return expected is None or expected in PAGES
 
 
 class Nobody(NamedTuple):
@@ -52,7 +64,7 @@ class Nobody(NamedTuple):
 class SoftNotFound:
     """Tells a file from what a site gives in its place. Thread-safe.
 
-    ``ask`` sends one question for a name and returns its answer, closed.
+    ``ask`` sends one question for a name, a HEAD, and returns its answer, closed.
     """
 
     def __init__(
@@ -62,26 +74,26 @@ class SoftNotFound:
     ) -> None:
         self._ask = ask
         self._clock = clock
-        self._lock = threading.Lock()
         self._known: dict[tuple[str, str], tuple[float, Nobody]] = {}
 
     def refuse(self, name: str, answer: Answer) -> None:
         """Raise ``FileNotFoundError`` for a page in place of a missing file.
 
-        And ``OriginError`` for a page of which that is not known.
+        And ``OriginError`` for a page of which that is not known. ``answer``: to a HEAD
+        where the file may be a page, for pages are compared by their heads; closed.
         """
-        if answer.media_type not in PAGES:
+        if not is_page(answer):
             return
-        expected, _ = mimetypes.guess_type(name)
-        may_be_page = expected is None or expected in PAGES
-        if answer.redirected and not may_be_page:
-            raise OriginError("it redirects to a page: a log-in, or maintenance")
+        if answer.redirected and not may_be_page(name):
+            raise OriginError(LOG_IN)
         nobody = self._nobody(name)
         if nobody.media_type is None:
-            if may_be_page:
+            if may_be_page(name):
                 return
             raise OriginError("it answers with a page in the file's place")
-        if not may_be_page or nobody.is_like(answer):
+        if not may_be_page(name) or nobody.is_like(answer):
+            if answer.redirected:
+                raise OriginError(LOG_IN)
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
     def _nobody(self, name: str) -> Nobody:
@@ -102,8 +114,7 @@ class SoftNotFound:
             )
         except FileNotFoundError:
             nobody = Nobody()
-        with self._lock:
-            if len(self._known) >= KINDS:
-                self._known.clear()
-            self._known[kind] = now + LIFETIME, nobody
+        if len(self._known) >= KINDS:
+            self._known.clear()
+        self._known[kind] = now + LIFETIME, nobody
         return nobody

@@ -29,9 +29,9 @@ from fallback_storage.http import options as checked
 from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from os import PathLike
 
-    from fallback_storage.http.body import Body
     from fallback_storage.http.origin import Answer, Origin
     from fallback_storage.http.soft import SoftNotFound
 
@@ -40,8 +40,8 @@ NO_HEAD: Final = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEM
 ONE_BYTE: Final = {"Range": "bytes=0-0"}
 # The answer to which is this for an empty file.
 NOTHING_THERE: Final = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
-CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/")
+# And what stands for bytes of a local name that are no text.
+CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @deconstructible(path="fallback_storage.http.HTTPStorage")
@@ -69,7 +69,7 @@ class HTTPStorage(Storage):
         timeout: float = 4.0,
         headers: Mapping[str, str] | None = None,
         auth: Sequence[str] | None = None,
-        verify: bool | str = True,
+        verify: bool | str | PathLike[str] = True,
         user_agent: str = "django-fallback-storage",
         max_size: int = 1 << 30,
         prefixes: Sequence[str] | None = None,
@@ -79,8 +79,8 @@ class HTTPStorage(Storage):
     ) -> None:
         given = {key: value for key, value in locals().items() if key != "self"}
         given.pop("__class__", None)
-        checked.refuse_mistakes(given)
         checked.refuse_client()
+        checked.refuse_mistakes(given)
         self.base_url = f"{str(base_url).rstrip('/')}/"
         self._timeout = timeout
         self._headers = headers or {}
@@ -103,7 +103,7 @@ class HTTPStorage(Storage):
     def _origin(self) -> Origin:
         from fallback_storage.http.origin import Origin
 
-        return Origin(
+        made = Origin(
             self.base_url,
             timeout=self._timeout,
             headers=self._headers,
@@ -113,6 +113,8 @@ class HTTPStorage(Storage):
             redirects=self._redirects,
             requests=self._max_requests,
         )
+        # Of two threads that come first, both have the same.
+        return self.__dict__.setdefault("_origin", made)  # type: ignore[no-any-return]
 
     @cached_property
     def _soft(self) -> SoftNotFound:
@@ -168,8 +170,8 @@ class HTTPStorage(Storage):
             raise NotImplementedError("This storage is read-only.")
         spool: Any = tempfile.SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115
         try:
-            with closing(self._get(name)) as body:
-                for part in body:
+            with closing(self._get(name)) as parts:
+                for part in parts:
                     spool.write(part)
             spool.seek(0)
         except BaseException:
@@ -194,24 +196,47 @@ class HTTPStorage(Storage):
         The site was asked when this returns. Raises ``NotImplementedError`` if it sends
         no part of a file. Closing the iterator gives up the rest.
         """
-        return iter(self._get(name, start, stop))
+        if stop is not None and stop <= start:  # no range says that
+            self._look(name)
+            return iter(())
+        return self._get(name, start, stop)
 
-    def _get(self, name: str, start: int = 0, stop: int | None = None) -> Body:
-        from fallback_storage.http.body import Body
+    def _get(
+        self, name: str, start: int = 0, stop: int | None = None
+    ) -> Generator[bytes]:
+        from fallback_storage.http.body import content_of, length_of_part
 
-        headers = {}
         is_part = start > 0 or stop is not None
-        if is_part:
-            last = "" if stop is None else stop - 1
-            headers["Range"] = f"bytes={start}-{last}"
-        answer = self._origin.ask("GET", self._address(name), headers)
+        last = "" if stop is None else stop - 1
+        answer = self._answer(
+            name, {"Range": f"bytes={start}-{last}"} if is_part else {}
+        )
         try:
-            self._soft.refuse(name, answer)
-            _refuse_other_part(answer, start if is_part else None)
+            return content_of(
+                answer,
+                name,
+                timeout=self._timeout,
+                max_size=self._max_size,
+                length=length_of_part(answer, start, stop) if is_part else None,
+            )
         except BaseException:
             answer.close()
             raise
-        return Body(answer, name, timeout=self._timeout, max_size=self._max_size)
+
+    def _answer(self, name: str, headers: Mapping[str, str]) -> Answer:
+        """Return the answer that has a file's content, or a part of it."""
+        from fallback_storage.http.soft import is_page, may_be_page
+
+        address = self._address(name)
+        answer = self._origin.ask("GET", address, headers)
+        if not is_page(answer):
+            return answer
+        # What is asked about it needs room.
+        answer.close()
+        if not may_be_page(name):
+            self._soft.refuse(name, answer)
+        self._look(name)
+        return self._origin.ask("GET", address, headers)
 
     # Questions
 
@@ -292,17 +317,3 @@ def _etag_in(answer: Answer) -> str:
     """Return the ETag, if it is one for the bytes themselves."""
     etag = answer.headers.get("ETag", "")
     return etag if etag.startswith('"') and etag.endswith('"') else ""
-
-
-def _refuse_other_part(answer: Answer, start: int | None) -> None:
-    """Raise if an answer is not for what was asked; ``start`` None: the whole file."""
-    is_part = answer.status == HTTPStatus.PARTIAL_CONTENT
-    if start is None:
-        if is_part:
-            raise OriginError("it sends a part of the file, unasked")
-        return
-    if not is_part or answer.headers.get("Content-Encoding", "identity") != "identity":
-        raise NotImplementedError("The site sends no parts of this file.")
-    sent = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
-    if sent is None or int(sent[1]) != start:
-        raise OriginError("it sends another part of the file than was asked for")

@@ -12,10 +12,14 @@ STAMP = 1_700_000_000
 
 
 class Request:
-    """What was asked: method, target and headers (lower case)."""
+    """What was asked: method, target and headers (lower case).
 
-    def __init__(self, method, target, headers):
-        self.method, self.target, self.headers = method, target, headers
+    ``lines``: all values of each header.
+    """
+
+    def __init__(self, method, target, lines):
+        self.method, self.target, self.lines = method, target, lines
+        self.headers = {key: values[-1] for key, values in lines.items()}
 
     def __repr__(self):
         return f"{self.method} {self.target}"
@@ -74,11 +78,11 @@ def origin(files=None):
             site.connections += 1
             while line := self.rfile.readline().strip():
                 method, target, _ = line.decode("latin-1").split(" ")
-                headers = {}
+                lines = {}
                 while header := self.rfile.readline().strip():
                     key, _, value = header.decode("latin-1").partition(":")
-                    headers[key.lower()] = value.strip()
-                request = Request(method, target, headers)
+                    lines.setdefault(key.lower(), []).append(value.strip())
+                request = Request(method, target, lines)
                 site.requests.append(request)
                 said = site.answer(request)
                 if said is None:
