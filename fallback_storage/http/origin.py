@@ -247,7 +247,9 @@ def translated(error: problems.HTTPError | TimeoutError) -> OriginError:
             "its certificate is not accepted: write the path of its authority's "
             "certificates as verify"
         )
-    if isinstance(error, problems.TimeoutError | TimeoutError):
+    silent = isinstance(error, problems.TimeoutError | TimeoutError)
+    # That there is no connection is a time-out to urllib3, however soon it is known.
+    if silent and not isinstance(error, problems.NewConnectionError):
         return OriginUnreachableError("it did not answer in time")
     return OriginUnreachableError(type(error).__name__)
 

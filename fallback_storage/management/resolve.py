@@ -188,8 +188,11 @@ def _print(finding: Finding, command: BaseCommand) -> None:
 def _summary(finding: Finding) -> tuple[str, str]:
     """Return the answer in one line, and its style."""
     name = finding["name"]
+    holders = list(_holders(finding["backends"]))
+    if finding["held"] and not holders:
+        return f"{name}: a directory has the name, and no backend a file", "WARNING"
     if finding["held"]:
-        winner, *others = _holders(finding["backends"])
+        winner, *others = holders
         also = f" (and by {', '.join(others)})" if others else ""
         return f"{name}: held by {winner}{also}", "SUCCESS"
     if finding["hidden"]:

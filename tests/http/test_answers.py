@@ -87,6 +87,13 @@ def test_what_is_no_answer_is_an_error_of_ours(site, storage, head):
         storage.open("a.jpg")
 
 
+def test_what_is_no_tls_is_not_told_as_a_certificates_fault(site):
+    storage = HTTPStorage(site.base_url.replace("http:", "https:"), timeout=5)
+    site.answer = lambda request: None
+    with pytest.raises(OriginUnreachableError, match="SSLError"):
+        storage.exists("a.jpg")
+
+
 @pytest.mark.parametrize("length", ["-1", "x", "7" * 5000, "34, 34"])
 def test_a_length_that_is_none_is_not_told(site, storage, length):
     def answer(request):

@@ -93,6 +93,7 @@ def test_a_closed_port_is_not_reachable():
     with pytest.raises(OriginUnreachableError) as raised:
         storage.exists("a.jpg")
     assert "127.0.0.1" not in str(raised.value)
+    assert "NewConnectionError" in str(raised.value)
 
 
 def test_where_head_is_not_allowed_one_byte_is_asked_for(site, storage):

@@ -7,6 +7,7 @@ import re
 
 import pytest
 from caches import RecordingCache
+from django.core.files.storage import FileSystemStorage
 from fakes import RecordingStorage
 from management.running import configure, run
 from overlay.parts import read_only, writable
@@ -316,3 +317,16 @@ def test_options_are_not_shown(settings, backends):
     for args in (["resolve", "a"], ["resolve", "a", "--json"], ["stats"]):
         done = run(*args)
         assert SECRET not in done.out + done.err
+
+
+def test_a_directory_that_has_the_name(settings, tmp_path):
+    (tmp_path / "photos").mkdir()
+    local = FileSystemStorage(tmp_path, "/media/")
+    configure(settings, writable(local, "local"), read_only(RecordingStorage(), "far"))
+    done = run("resolve", "photos")
+    assert done.status == 0
+    assert times_removed(done.out)[:3] == [
+        "photos: a directory has the name, and no backend a file",
+        "local taken T ms",
+        "far absent T ms",
+    ]

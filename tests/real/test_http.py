@@ -107,9 +107,9 @@ def test_a_certificate_of_ones_own_has_to_be_named(place, site):
     with pytest.raises(OriginError, match="verify") as raised:
         site(scheme="https").exists("a.jpg")
     assert not isinstance(raised.value, OriginUnreachableError)
-    assert (
-        read(site(scheme="https", verify=str(place.server.certificate)), "a.jpg") == NEW
-    )
+    path = place.server.certificate
+    for verify in (path, str(path)):
+        assert read(site(scheme="https", verify=verify), "a.jpg") == NEW
     with pytest.warns(InsecureRequestWarning):
         assert read(site(scheme="https", verify=False), "a.jpg") == NEW
 
