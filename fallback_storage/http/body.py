@@ -66,14 +66,13 @@ def length_of(answer: Answer, name: str) -> int | None:
     return int(text) if LENGTH.fullmatch(text) else None
 
 
-def length_of_part(answer: Answer, start: int, stop: int | None) -> int:
+def length_of_part(answer: Answer, name: str, start: int, stop: int | None) -> int:
     """Return how many bytes a part of a file has, from ``start`` to before ``stop``.
 
     Raises ``NotImplementedError`` if the answer is no part, and ``OriginError`` if it is
     another one.
     """
-    encoding = answer.headers.get("Content-Encoding", "identity")
-    if answer.status != HTTPStatus.PARTIAL_CONTENT or encoding != "identity":
+    if answer.status != HTTPStatus.PARTIAL_CONTENT or encoding_of(answer, name):
         raise NotImplementedError("The site sends no parts of this file.")
     sent = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if sent is None:

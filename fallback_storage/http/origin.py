@@ -26,7 +26,7 @@ from fallback_storage.http.room import Room
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from types import TracebackType
 
     from fallback_storage.http.room import Seat
@@ -93,7 +93,7 @@ class Origin:
 
     ``timeout``: seconds until the head of an answer is there, and between two parts of
     its body. ``redirects``: other sites, as ``https://host``, to which it may redirect.
-    ``requests``: how many there may be at the same time.
+    ``max_requests``: how many there may be at the same time.
     """
 
     def __init__(  # noqa: PLR0917
@@ -101,11 +101,11 @@ class Origin:
         base_url: str,
         timeout: float,
         headers: Mapping[str, str],
-        auth: tuple[str, str] | None,
+        auth: Sequence[str] | None,
         user_agent: str,
         verify: bool | str | os.PathLike[str],
         redirects: Collection[str],
-        requests: int,
+        max_requests: int,
     ) -> None:
         self._home = site_of(base_url)
         self._timeout = timeout
@@ -117,7 +117,7 @@ class Origin:
             self._headers["Authorization"] = f"Basic {pair}"
         self._verify = verify
         self._sites = {self._home, *map(site_of, redirects)}
-        self._requests = requests
+        self._max_requests = max_requests
         self.after_fork()
         forks.register(self)
 
@@ -130,12 +130,12 @@ class Origin:
             trust["ca_certs"] = os.fspath(self._verify)
         self._pools = Pools(
             num_pools=len(self._sites),
-            maxsize=self._requests,
+            maxsize=self._max_requests,
             timeout=self._timeout,
             retries=False,
             **trust,
         )
-        self._room = Room(self._requests)
+        self._room = Room(self._max_requests)
 
     def close(self) -> None:
         """Close the connections that wait for requests."""
@@ -157,7 +157,7 @@ class Origin:
         seat = self._room.take_seat(self._timeout)
         if seat is None:
             raise OriginError(
-                f"{self._requests} requests are under way already (max_requests)"
+                f"{self._max_requests} requests are under way already (max_requests)"
             )
         try:
             response, redirected = self._follow(method, url, headers or {})
@@ -251,7 +251,7 @@ def translated(error: problems.HTTPError | TimeoutError) -> OriginError:
     # That there is no connection is a time-out to urllib3, however soon it is known.
     if silent and not isinstance(error, problems.NewConnectionError):
         return OriginUnreachableError("it did not answer in time")
-    return OriginUnreachableError(type(error).__name__)
+    return OriginUnreachableError(f"the connection failed ({type(error).__name__})")
 
 
 def _judge(status: int) -> None:

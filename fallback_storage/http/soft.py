@@ -62,31 +62,23 @@ class Nobody(NamedTuple):
 
 
 class SoftNotFound:
-    """Tells a file from what a site gives in its place. Thread-safe.
+    """Tells a file from what a site gives in its place. Thread-safe."""
 
-    ``ask`` sends one question for a name, a HEAD, and returns its answer, closed.
-    """
-
-    def __init__(
-        self,
-        ask: Callable[[str], Answer],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._ask = ask
-        self._clock = clock
+    def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[float, Nobody]] = {}
 
-    def refuse(self, name: str, answer: Answer) -> None:
+    def refuse(self, name: str, answer: Answer, ask: Callable[[str], Answer]) -> None:
         """Raise ``FileNotFoundError`` for a page in place of a missing file.
 
         And ``OriginError`` for a page of which that is not known. ``answer``: to a HEAD
         where the file may be a page, for pages are compared by their heads; closed.
+        ``ask`` sends one question for a name, a HEAD, and returns its answer, closed.
         """
         if not is_page(answer):
             return
         if answer.redirected and not may_be_page(name):
             raise OriginError(LOG_IN)
-        nobody = self._nobody(name)
+        nobody = self._nobody(name, ask)
         if nobody.media_type is None:
             if may_be_page(name):
                 return
@@ -96,18 +88,16 @@ class SoftNotFound:
                 raise OriginError(LOG_IN)
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
-    def _nobody(self, name: str) -> Nobody:
+    def _nobody(self, name: str, ask: Callable[[str], Answer]) -> Nobody:
         directory, filename = posixpath.split(name)
         extension = posixpath.splitext(filename)[1]
         kind = directory.partition("/")[0], extension
-        now = self._clock()
+        now = time.monotonic()
         until, nobody = self._known.get(kind, (now, Nobody()))
         if now < until:
             return nobody
         try:
-            answer = self._ask(
-                posixpath.join(directory, f"{uuid.uuid4().hex}{extension}")
-            )
+            answer = ask(posixpath.join(directory, f"{uuid.uuid4().hex}{extension}"))
             headers = answer.headers
             nobody = Nobody(
                 answer.media_type, headers.get("Content-Length"), headers.get("ETag")

@@ -40,6 +40,8 @@ NO_HEAD: Final = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEM
 ONE_BYTE: Final = {"Range": "bytes=0-0"}
 # The answer to which is this for an empty file.
 NOTHING_THERE: Final = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+# More than any server decodes a name.
+DECODINGS: Final = 4
 # And what stands for bytes of a local name that are no text.
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -83,15 +85,17 @@ class HTTPStorage(Storage):
         checked.refuse_mistakes(given)
         self.base_url = f"{str(base_url).rstrip('/')}/"
         self._timeout = timeout
-        self._headers = headers or {}
-        self._auth = None if auth is None else (auth[0], auth[1])
-        self._verify = verify
-        self._user_agent = user_agent
         self._max_size = max_size
         self._prefixes = None if prefixes is None else tuple(prefixes)
         self._exclude = tuple(exclude)
-        self._max_requests = max_requests
-        self._redirects = tuple(redirects)
+        self._options: dict[str, Any] = {
+            "headers": headers or {},
+            "auth": auth,
+            "verify": verify,
+            "user_agent": user_agent,
+            "max_requests": max_requests,
+            "redirects": redirects,
+        }
         self._allows_head = True
 
     def __getstate__(self) -> dict[str, Any]:
@@ -103,16 +107,7 @@ class HTTPStorage(Storage):
     def _origin(self) -> Origin:
         from fallback_storage.http.origin import Origin
 
-        made = Origin(
-            self.base_url,
-            timeout=self._timeout,
-            headers=self._headers,
-            auth=self._auth,
-            user_agent=self._user_agent,
-            verify=self._verify,
-            redirects=self._redirects,
-            requests=self._max_requests,
-        )
+        made = Origin(self.base_url, timeout=self._timeout, **self._options)
         # Of two threads that come first, both have the same.
         return self.__dict__.setdefault("_origin", made)  # type: ignore[no-any-return]
 
@@ -120,7 +115,7 @@ class HTTPStorage(Storage):
     def _soft(self) -> SoftNotFound:
         from fallback_storage.http.soft import SoftNotFound
 
-        return SoftNotFound(lambda name: self._head(self._quoted(name)))
+        return SoftNotFound()
 
     # What Django asks
 
@@ -217,7 +212,7 @@ class HTTPStorage(Storage):
                 name,
                 timeout=self._timeout,
                 max_size=self._max_size,
-                length=length_of_part(answer, start, stop) if is_part else None,
+                length=length_of_part(answer, name, start, stop) if is_part else None,
             )
         except BaseException:
             answer.close()
@@ -234,7 +229,7 @@ class HTTPStorage(Storage):
         # What is asked about it needs room.
         answer.close()
         if not may_be_page(name):
-            self._soft.refuse(name, answer)
+            self._soft.refuse(name, answer, self._head)
         self._look(name)
         return self._origin.ask("GET", address, headers)
 
@@ -251,11 +246,13 @@ class HTTPStorage(Storage):
 
     def _look(self, name: str) -> Answer:
         """Return the head of the answer for a file that is there."""
-        answer = self._head(self._address(name))
-        self._soft.refuse(name, answer)
+        self._address(name)
+        answer = self._head(name)
+        self._soft.refuse(name, answer, self._head)
         return answer
 
-    def _head(self, url: str) -> Answer:
+    def _head(self, name: str) -> Answer:
+        url = self._quoted(clean_name(name))
         if self._allows_head:
             try:
                 with self._origin.ask("HEAD", url) as answer:
@@ -298,9 +295,9 @@ def _means_another(name: str) -> bool:
     Or whether it holds what ends a line of a request.
     """
     decoded = name
-    while decoded != (once_more := unquote(decoded)):
-        decoded = once_more
-    if CONTROLS.search(decoded):
+    for _ in range(DECODINGS):
+        decoded = unquote(decoded)
+    if decoded != unquote(decoded) or CONTROLS.search(decoded):
         return True
     parts = decoded.replace("\\", "/").split("/")
     return decoded != name and (

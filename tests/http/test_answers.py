@@ -187,6 +187,13 @@ def test_a_part_that_ends_behind_the_file(storage):
     assert b"".join(storage.stream("a.jpg", 2, 1000)) == BODY[2:]
 
 
+def test_parts_of_a_file_that_is_compressed(site, storage):
+    site.answer = lambda request: part(2, 9, len(BODY), Content_Encoding="x-gzip")
+    assert b"".join(storage.stream("table.csv.gz", 2, 9)) == BODY[2:9]
+    with pytest.raises(NotImplementedError):
+        storage.stream("table.csv", 2, 9)
+
+
 def test_a_part_of_no_bytes_is_there_if_the_file_is(storage):
     assert list(storage.stream("a.jpg", 5, 5)) == []
     assert list(storage.stream("a.jpg", 0, 0)) == []

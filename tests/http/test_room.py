@@ -161,3 +161,15 @@ def test_a_connection_out_of_step_is_not_used_again(site, narrow, rest):
     site.answer = lambda request: rest if site.connections == 1 else site.serve(request)
     assert narrow.exists("a.jpg")
     assert site.connections == 2
+
+
+def test_a_storage_that_is_gone_keeps_no_connection(site, no_collector):
+    ended = threading.Event()
+    site.closed = ended.set
+    site.answer = lambda request: reply(
+        200, PAGE, request=request, Content_Type="text/html"
+    )
+    storage_ = HTTPStorage(site.base_url)
+    assert not storage_.exists("a.jpg")
+    del storage_
+    assert ended.wait(10)

@@ -28,7 +28,8 @@ class Request:
 class Origin:
     """Answers by ``self.answer(request)``, which returns bytes, or yields them.
 
-    An answer that is None closes the connection. ``requests``: what was asked, over so
+    An answer that is None closes the connection. ``closed`` is called when a client has
+    closed one. ``requests``: what was asked, over so
     many ``connections``.
     """
 
@@ -39,6 +40,7 @@ class Origin:
         self.requests = []
         self.connections = 0
         self.answer = self.serve
+        self.closed = lambda: None
 
     def serve(self, request):
         """Serve ``files`` as a decent server does."""
@@ -94,6 +96,7 @@ def origin(files=None):
                         return
                 if not isinstance(said, bytes):
                     return
+            site.closed()
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
