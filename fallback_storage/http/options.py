@@ -101,9 +101,10 @@ def _is_pair(value: Any) -> bool:
 
 
 _TEXTS = Rule(
-    _all_are(lambda value: isinstance(value, str)),
-    "Write a list of strings.",
-    "is not a list of strings.",
+    # No name begins with a slash: nothing would match.
+    _all_are(lambda value: isinstance(value, str) and not value.startswith("/")),
+    "Write a list of strings, like names without a slash before them.",
+    "is not a list of strings, or has one that no name matches.",
 )
 _POSITIVE = Rule(lambda value: value > 0, "Write a number above 0.")
 
