@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import re
 import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
 
 from django.core.files.base import File
 from django.core.files.storage import Storage
@@ -26,10 +24,11 @@ from fallback_storage.chain.names import clean_name
 from fallback_storage.conf.settings import uses_time_zones
 from fallback_storage.exceptions import OriginError
 from fallback_storage.http import options as checked
+from fallback_storage.http.names import means_another
 from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from os import PathLike
 
     from fallback_storage.http.origin import Answer, Origin
@@ -40,10 +39,6 @@ NO_HEAD: Final = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEM
 ONE_BYTE: Final = {"Range": "bytes=0-0"}
 # The answer to which is this for an empty file.
 NOTHING_THERE: Final = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-# More than any server decodes a name.
-DECODINGS: Final = 4
-# And what stands for bytes of a local name that are no text.
-CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @deconstructible(path="fallback_storage.http.HTTPStorage")
@@ -185,7 +180,7 @@ class HTTPStorage(Storage):
 
     def stream(
         self, name: str, start: int = 0, stop: int | None = None
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes]:
         """Return an iterator over a file's bytes from ``start`` to before ``stop``.
 
         The site was asked when this returns. Raises ``NotImplementedError`` if it sends
@@ -193,7 +188,7 @@ class HTTPStorage(Storage):
         """
         if stop is not None and stop <= start:  # no range says that
             self._look(name)
-            return iter(())
+            return (b"" for _ in range(0))
         return self._get(name, start, stop)
 
     def _get(
@@ -276,7 +271,7 @@ class HTTPStorage(Storage):
             or not clean
             or clean.endswith("/")
             or any(fnmatchcase(clean, pattern) for pattern in self._exclude)
-            or _means_another(clean)
+            or means_another(clean)
         ):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         return self._quoted(clean)
@@ -287,22 +282,6 @@ class HTTPStorage(Storage):
 
 # Where users import it from; the table of profiles knows it by that.
 HTTPStorage.__module__ = "fallback_storage.http"
-
-
-def _means_another(name: str) -> bool:
-    """Whether a server that decodes a name once too often takes it for another path.
-
-    Or whether it holds what ends a line of a request.
-    """
-    decoded = name
-    for _ in range(DECODINGS):
-        decoded = unquote(decoded)
-    if decoded != unquote(decoded) or CONTROLS.search(decoded):
-        return True
-    parts = decoded.replace("\\", "/").split("/")
-    return decoded != name and (
-        len(parts) != name.count("/") + 1 or bool({"", ".", ".."} & set(parts))
-    )
 
 
 def _modified_in(answer: Answer) -> datetime | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+from contextlib import closing
 
 import pytest
 from origins import BODY, origin, reply
@@ -195,7 +196,8 @@ def test_parts_of_a_file_that_is_compressed(site, storage):
 
 
 def test_a_part_of_no_bytes_is_there_if_the_file_is(storage):
-    assert list(storage.stream("a.jpg", 5, 5)) == []
+    with closing(storage.stream("a.jpg", 5, 5)) as parts:
+        assert list(parts) == []
     assert list(storage.stream("a.jpg", 0, 0)) == []
     with pytest.raises(FileNotFoundError):
         storage.stream("gone.jpg", 5, 5)

@@ -145,9 +145,7 @@ def test_what_is_not_certain_stays(home):
 def test_what_the_first_below_holds_decides(home):
     """Not a copy further down: the one above would be read."""
     other = Guard("other", {"0.bin": b"other"})
-    chain = FallbackStorage(
-        [writable(home), named(other), named(Guard("last", FILES))]
-    )
+    chain = FallbackStorage([writable(home), named(other), named(Guard("last", FILES))])
     home.save("0.bin", ContentFile(FILES["0.bin"]))
     assert prune(chain, max_total=0) == {"0.bin": Result.DIFFERENT}
 
