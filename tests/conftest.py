@@ -25,6 +25,8 @@ os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 from clocks import ManualClock
+from django.core.signals import request_finished
+from django.db import close_old_connections
 from servers import (
     CountingProxy,
     MemcachedServer,
@@ -40,6 +42,18 @@ LEFT = pytest.StashKey[list]()
 @pytest.fixture
 def clock():
     return ManualClock()
+
+
+@pytest.fixture
+def closing_ends_no_request():
+    """Let a test close responses, which for Django is the end of a request.
+
+    A database connection of another test's may be open, and may not be looked at.
+    """
+    connected = request_finished.disconnect(close_old_connections)
+    yield
+    if connected:
+        request_finished.connect(close_old_connections)
 
 
 @pytest.fixture

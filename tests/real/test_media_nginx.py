@@ -13,6 +13,8 @@ from servers import HOST
 
 from fallback_storage import views
 
+pytestmark = pytest.mark.usefixtures("closing_ends_no_request")
+
 CONTENT = b"0123456789"
 STAMP = 1_764_244_800  # Thu, 27 Nov 2025 12:00:00 GMT
 DATE = "Thu, 27 Nov 2025 12:00:00 GMT"

@@ -18,7 +18,10 @@ from fallback_storage import views
 STREAMING = [name for name in ("s3", "google", "azure") if name in RECIPES]
 LARGE = 10_000_000
 
-pytestmark = pytest.mark.parametrize("recipe", STREAMING, indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("recipe", STREAMING, indirect=True),
+    pytest.mark.usefixtures("closing_ends_no_request"),
+]
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from fallback_storage import urls, views
 from fallback_storage.conf.media_checks import check_media
 from fallback_storage.storage import FallbackStorage
 
+pytestmark = pytest.mark.usefixtures("closing_ends_no_request")
+
 LOCAL = "django.core.files.storage.FileSystemStorage"
 FAR = bytes(range(256)) * 1000
 
