@@ -155,6 +155,14 @@ def first_warnings():
 
 
 @pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A machine that is busy is no outage: a server has a minute to answer."""
+    from fallback_storage.chain import backend
+
+    monkeypatch.setattr(backend, "DEADLINE", 60.0)
+
+
+@pytest.fixture(autouse=True)
 def own_memos():
     """No write of another test reaches the memos that this one leaves behind.
 

@@ -150,7 +150,8 @@ class Overlay:
         size = None
         if self._max_size is not None:
             with suppress(Exception):
-                size = self._backends[index].storage.size(name)
+                holder = self._backends[index]
+                size = holder.ask(holder.storage.size, name)
         return self._is_small(size) and self._brings_home(name, index, None)
 
     def keep(self, name: str, index: int, content: Any) -> None:
@@ -202,7 +203,8 @@ class Overlay:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
         try:
             with copying(name):
-                if make_room is None and self.home.storage.exists(name):
+                exists = self.home.storage.exists
+                if make_room is None and self.home.ask(exists, name):
                     return False
                 holder = self._backends[index]
                 if source is not None:
@@ -286,7 +288,7 @@ class Overlay:
         # Of a read-only backend nobody deletes. What a writable one holds is there in
         # spite of a whiteout; but where no lock keeps deletes out, that may be a delete
         # that is under way.
-        deleted = not (holder.read_only or holder.storage.exists(name))
+        deleted = not (holder.read_only or holder.ask(holder.storage.exists, name))
         if holder.read_only or not staging.can_stage(self.home.storage):
             deleted = deleted or bool(self.whiteouts and self.whiteouts.hides(name))
         if deleted:

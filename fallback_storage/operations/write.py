@@ -138,7 +138,7 @@ class Writer:
                 return
             held_above = self._may_hold(name, above)
             with self._overlay.exclusive(name):
-                if not backend.storage.exists(name):
+                if not backend.ask(backend.storage.exists, name):
                     return  # deleted meanwhile: it stays hidden
                 if held_above:
                     whiteouts.add(name)

@@ -14,7 +14,7 @@ from fakes import RecordingStorage
 from silent import SilentStorage, silent
 
 from fallback_storage import signals
-from fallback_storage.chain import reach
+from fallback_storage.chain import backend, reach
 from fallback_storage.exceptions import BackendUnavailable
 from fallback_storage.storage import FallbackStorage
 
@@ -24,8 +24,9 @@ CALLER = ContextVar("caller", default="nobody")
 
 @pytest.fixture(autouse=True)
 def exact(monkeypatch):
-    """Pauses are as long as they are written."""
+    """Pauses are as long as they are written, and deadlines are those of the code."""
     monkeypatch.setattr(reach, "JITTER", 0)
+    monkeypatch.setattr(backend, "DEADLINE", reach.DEADLINE)
 
 
 @pytest.fixture
@@ -43,9 +44,9 @@ def chain_of(clock):
 
     yield build
     for chain in chains:
-        for backend in chain.backends:
-            if isinstance(backend.storage, SilentStorage):
-                backend.storage.answer()
+        for each in chain.backends:
+            if isinstance(each.storage, SilentStorage):
+                each.storage.answer()
 
 
 @pytest.fixture
@@ -338,7 +339,7 @@ def test_reads_go_on_from_the_replica(chain_of):
         {"BACKEND": "fakes.RecordingStorage", "NAME": "replica", "READ_ONLY": True},
         cache=None,
     )
-    primary, replica = (backend.storage for backend in chain.backends)
+    primary, replica = (each.storage for each in chain.backends)
     replica.files.update(dict.fromkeys(NAMES, b"1"))
     primary.hang()
     for name in NAMES:
@@ -424,7 +425,7 @@ class Tenants(RecordingStorage):
 
 
 def test_nothing_is_kept_of_chains_that_are_gone(chain_of):
-    before = {thread.ident for thread in threading.enumerate()}
+    before = set(threading.enumerate())
     chain = FallbackStorage(
         [{"BACKEND": f"{__name__}.Placed", "OPTIONS": {"bucket_name": "gone"}}]
     )
@@ -433,13 +434,13 @@ def test_nothing_is_kept_of_chains_that_are_gone(chain_of):
     assert chain.backends[0].reach in reach._reaches.values()
     asked = FallbackStorage([silent(DEADLINE=30)])
     asked.exists("a")
-    started = [t for t in threading.enumerate() if t.ident not in before]
-    assert len(started) == 1
+    started = set(threading.enumerate()) - before
+    (thread,) = started
     del chain, asked
     gc.collect()
     assert len(reach._reaches) == ways
-    started[0].join(30)
-    assert not started[0].is_alive()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_the_next_question_is_for_the_same_thread(chain_of):

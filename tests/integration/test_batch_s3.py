@@ -232,8 +232,12 @@ BATCHES = {
 def test_a_batch_in_an_outage(s3, impatient, batch, trouble, count, requests):
     """One listing for many names, three questions for few, and then no more."""
     with FaultyProxy(s3.host, s3.port) as proxy:
-        storage = S3Storage(**{**impatient, "endpoint_url": proxy.endpoint_url})
-        chain = FallbackStorage([RecordingStorage("front"), storage])
+        entry = {
+            "BACKEND": "storages.backends.s3.S3Storage",
+            "OPTIONS": {**impatient, "endpoint_url": proxy.endpoint_url},
+            "RETRY_AFTER": 0,
+        }
+        chain = FallbackStorage([RecordingStorage("front"), entry])
         if trouble == "503":
             proxy.status = 503
         else:
@@ -244,7 +248,7 @@ def test_a_batch_in_an_outage(s3, impatient, batch, trouble, count, requests):
         proxy.behave()
         put(s3, names)
         assert {each.held for each in chain.resolve_many(names).values()} == {True}
-        storage.connection.meta.client.close()
+        chain.backends[1].storage.connection.meta.client.close()
 
 
 def test_a_warm_up_and_a_sync_in_an_outage(s3, impatient, settings, tmp_path):

@@ -78,8 +78,9 @@ def test_strict_raises(entry, s3, s3_proxy, media_root):
     assert chain.exists("local.txt")
 
 
-def test_reading_raises_what_s3_raised(mirror, s3, s3_proxy):
+def test_reading_raises_what_s3_raised(entry, s3, s3_proxy):
     """An unreachable file is never reported as one that does not exist."""
+    mirror = FallbackStorage([LOCAL, {**entry, "READ_ONLY": True, "RETRY_AFTER": 0}])
     s3.put("a.txt", b"hello")
     s3_proxy.outage = True
     for operation in (mirror.open, mirror.size, mirror.get_modified_time):

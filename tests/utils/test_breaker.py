@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from fallback_storage.utils import forks
@@ -110,3 +112,69 @@ def test_a_forked_child_begins_closed(breaker):
     assert breaker.is_sound
     assert not breaker.is_open
     assert breaker.admit() == breaker.ticket
+
+
+def test_the_pause_doubles_with_every_trial_that_fails(clock):
+    """Up to a bound, and a little more; after an answer it is as in the beginning."""
+    breaker = Breaker(clock, 1, 10, max_pause=30, jitter=lambda: 0.5)
+    breaker.failed(breaker.admit())
+    pauses = []
+    for _ in range(4):
+        pauses.append(breaker.retry_in)
+        clock.tick(pauses[-1])
+        breaker.failed(breaker.admit())
+        breaker.end_trial()
+    assert pauses == [15, 30, 45, 45]
+    clock.tick(45)
+    breaker.succeeded(breaker.admit())
+    breaker.failed(breaker.admit())
+    assert breaker.retry_in == 15
+
+
+def test_a_pause_that_is_longer_than_the_bound_stays_as_it_is(clock):
+    breaker = Breaker(clock, 1, 100, max_pause=60)
+    breaker.failed(breaker.admit())
+    clock.tick(100)
+    breaker.failed(breaker.admit())
+    assert breaker.retry_in == 100
+
+
+def test_it_tells_what_it_does(breaker, clock):
+    """And whether a call has opened or closed it: that is told once."""
+    assert (breaker.state, breaker.retry_in) == ("closed", None)
+    assert [breaker.failed(breaker.admit()) for _ in range(3)] == [False, False, True]
+    assert (breaker.state, breaker.retry_in) == ("open", 10)
+    clock.tick(10)
+    assert (breaker.state, breaker.retry_in) == ("open", 0)
+    assert breaker.failed(breaker.admit()) is False
+    breaker.end_trial()
+    clock.tick(10)
+    ticket = breaker.admit()
+    assert breaker.state == "trial"
+    assert breaker.succeeded(ticket) is True
+    breaker.end_trial()
+    assert breaker.succeeded(breaker.admit()) is False
+    assert breaker.state == "closed"
+
+
+def test_a_trial_is_ended_by_its_own_thread(breaker, clock):
+    """So it can be ended without a look at who has it."""
+    open_it(breaker)
+    clock.tick(10)
+    breaker.admit()
+    other = threading.Thread(target=breaker.end_trial)
+    other.start()
+    other.join()
+    assert breaker.admit() is None
+
+
+def test_a_trial_that_takes_long(clock):
+    """Its patience is not the pause."""
+    breaker = Breaker(clock, 1, 1, patience=60)
+    breaker.failed(breaker.admit())
+    clock.tick(1)
+    breaker.admit()
+    clock.tick(59)
+    assert breaker.admit() is None
+    clock.tick(1)
+    assert breaker.admit() == TRIAL
