@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import pickle
+import signal
 import threading
 from contextvars import ContextVar
 
@@ -220,6 +221,61 @@ def test_a_pool_that_moves_opens_nothing(chain_of):
     assert breaker_of(chain, 0) == "closed"
 
 
+def test_who_waits_for_a_turn_fails_when_the_outage_is_known(chain_of):
+    """However that was found out; nobody is sent there any more."""
+    chain = chain_of(RecordingStorage(), {**silent(), "DEADLINE": 30})
+    storage = chain.backends[1].storage
+    storage.hang()
+    answers = []
+    threads = ask_in_threads(chain, 10, answers)
+    storage.wait_for(reach.THREADS - 1)
+    waiting = chain.backends[1].reach._workers.room.waiting
+    while len(waiting) < 3:
+        threading.Event().wait(0.001)
+
+    def fail():
+        raise ConnectionResetError
+
+    for _ in range(3):
+        with pytest.raises(ConnectionResetError):
+            chain.backends[1].reach.call(chain.backends[1], fail)
+    while len(answers) < 3:
+        threading.Event().wait(0.001)
+    assert storage.count() == reach.THREADS - 1
+    storage.answer()
+    for thread in threads:
+        thread.join(30)
+    assert answers == [False] * 10
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no such signals")
+def test_ctrl_c_while_one_waits_for_the_trial(chain_of, clock):
+    """The call goes on, and another one may try."""
+    chain = chain_of(silent(DEADLINE=5))
+    storage = chain.backends[0].storage
+    storage.fail("exists", ConnectionError())
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            chain.exists("a")
+    storage.heal()
+    storage.hang()
+    clock.tick(10)
+
+    def interrupt():
+        storage.wait_for(1)
+        # One that comes just before the caller waits would be seen when it ends.
+        threading.Event().wait(0.1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        chain.exists("a")
+    assert breaker_of(chain, 0) == "open"
+    storage.answer()
+    assert not chain.exists("a")
+    assert breaker_of(chain, 0) == "closed"
+
+
 def test_calls_from_before_the_outage_do_not_end_it(mirror, production, clock):
     """What comes late is dropped; and a file that comes late is closed."""
     closed = threading.Event()
@@ -271,8 +327,8 @@ def test_the_callers_context_and_thread(mirror, production):
 
     token = CALLER.set("me")
     heard = signals.called, signals.backend_failed, signals.breaker_opened
-    for signal in heard:
-        signal.connect(receive)
+    for each in heard:
+        each.connect(receive)
     try:
         mirror.exists("a")
         assert found == [True, ("me", False), True]
@@ -282,8 +338,8 @@ def test_the_callers_context_and_thread(mirror, production):
         assert found == [True, ("me", False), True, True, True]
     finally:
         CALLER.reset(token)
-        for signal in heard:
-            signal.disconnect(receive)
+        for each in heard:
+            each.disconnect(receive)
 
 
 def test_signals_tell_of_the_outage(mirror, production, clock):

@@ -8,16 +8,15 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
 from paths import SUPPORT
 from proofs import THOROUGH
 from servers import HOST, free_port
+from silent import SilentServer
 
 WORKERS = 2
 PAGES, UPLOADS = (1000, 100) if THOROUGH else (150, 30)
@@ -27,28 +26,6 @@ pytest.importorskip("storages.backends.s3")
 pytest.importorskip("gunicorn")
 
 pytestmark = pytest.mark.slow
-
-
-class Silent:
-    """A server that accepts whatever comes, and never answers."""
-
-    def __enter__(self):
-        self.connections = []
-        self._server = socket.create_server((HOST, 0), backlog=128)
-        self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                self.connections.append(self._server.accept()[0])
-
-    def __exit__(self, *exc_info):
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        for connection in self.connections:
-            connection.close()
 
 
 @contextlib.contextmanager
@@ -104,7 +81,7 @@ def test_no_worker_is_killed_and_no_upload_is_lost(tmp_path):
     for number in range(UPLOADS):
         body = f"upload {number}".encode() * 1000
         wanted.insert(number * (step + 1), ("POST", f"/new/{number}.bin", body))
-    with Silent() as production:
+    with SilentServer() as production:
         endpoint = f"http://{HOST}:{production.port}"
         with site(tmp_path, endpoint) as (port, media, log):
             with concurrent.futures.ThreadPoolExecutor(4) as clients:

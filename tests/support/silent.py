@@ -1,10 +1,13 @@
-"""Storages whose server accepts and never answers, until a test says otherwise."""
+"""Servers that accept and never answer, and storages of such ones."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 
 from fakes import RecordingStorage
+from servers import HOST
 
 
 class SilentStorage(RecordingStorage):
@@ -47,3 +50,25 @@ class SilentStorage(RecordingStorage):
 def silent(**policy):
     """The entry of one that hangs no longer than a moment for who asks."""
     return {"BACKEND": "silent.SilentStorage", "DEADLINE": 0.05, **policy}
+
+
+class SilentServer:
+    """A server that accepts whatever comes, and never answers."""
+
+    def __enter__(self):
+        self.connections = []
+        self._server = socket.create_server((HOST, 0), backlog=128)
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.connections.append(self._server.accept()[0])
+
+    def __exit__(self, *exc_info):
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for connection in self.connections:
+            connection.close()
