@@ -221,17 +221,24 @@ def test_a_pool_that_moves_opens_nothing(chain_of):
     assert breaker_of(chain, 0) == "closed"
 
 
+def until(condition):
+    for _ in range(20_000):
+        if condition():
+            return
+        threading.Event().wait(0.001)
+    raise AssertionError
+
+
 def test_who_waits_for_a_turn_fails_when_the_outage_is_known(chain_of):
     """However that was found out; nobody is sent there any more."""
-    chain = chain_of(RecordingStorage(), {**silent(), "DEADLINE": 30})
+    chain = chain_of(RecordingStorage(), {**silent(), "DEADLINE": 600})
     storage = chain.backends[1].storage
     storage.hang()
     answers = []
     threads = ask_in_threads(chain, 10, answers)
     storage.wait_for(reach.THREADS - 1)
     waiting = chain.backends[1].reach._workers.room.waiting
-    while len(waiting) < 3:
-        threading.Event().wait(0.001)
+    until(lambda: len(waiting) == 3)
 
     def fail():
         raise ConnectionResetError
@@ -239,8 +246,7 @@ def test_who_waits_for_a_turn_fails_when_the_outage_is_known(chain_of):
     for _ in range(3):
         with pytest.raises(ConnectionResetError):
             chain.backends[1].reach.call(chain.backends[1], fail)
-    while len(answers) < 3:
-        threading.Event().wait(0.001)
+    until(lambda: len(answers) == 3)
     assert storage.count() == reach.THREADS - 1
     storage.answer()
     for thread in threads:
