@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from project import read
 from registry import row
-from result import DIRECT, OFF, ON, Result
+from result import DIRECT, OFF, ON, Result, Target
 from timing import Contender, race
 
 
@@ -61,4 +61,24 @@ def cold_open(world):
     own = result.figure(DIRECT).requests
     result.claim_requests(ON, own)
     result.claim_requests(OFF, own)
+    return result
+
+
+@row("deadline")
+def deadline(world):
+    """What it costs that a question is asked by a thread, and given up in time."""
+    names = world.remote_names[:20]
+    result = Result(
+        "exists of a file in S3, with a deadline", target=Target(1.03, "5 s")
+    )
+    contenders = []
+    for label, seconds in (("no deadline", 0), ("5 s", 5)):
+        s3 = {"BACKEND": "traffic.CountedS3Storage", "DEADLINE": seconds}
+        chain = world.chain(s3, cache=False)
+        contenders.append(Contender(label, chain.exists))
+    laps = race(contenders, names, world.rounds(40))
+    for contender in contenders:
+        result.add_laps(contender.label, laps[contender.label], len(names))
+    without, bounded = (each.value for each in result.figures)
+    result.title += f" ({1e6 * (bounded - without):+.0f} us)"
     return result

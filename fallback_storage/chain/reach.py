@@ -195,7 +195,11 @@ class Reach:
     def _note_error(self, backend: Backend, ticket: int, error: Exception) -> None:
         if isinstance(error, BackendUnavailable):
             return  # it was not called, or is a chain that tells of one of its own
-        if is_unreachable(error):
+        # What a local directory raises for every name is not looked into.
+        is_plain = isinstance(error, FileNotFoundError) and not (
+            error.__cause__ or error.__context__
+        )
+        if not is_plain and is_unreachable(error):
             self._note_failure(backend, ticket, type(error).__name__)
         elif not self.breaker.is_sound and not isinstance(error, NO_ANSWER):
             # The words of a class that has the same for all that goes wrong tell nothing.
