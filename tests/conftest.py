@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import warnings
 import weakref
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,22 @@ def first_warnings():
     from fallback_storage.utils.logs import warner
 
     warner.forget()
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Count who has asked for a lock by name, and holds it, awaits it or is about to."""
+    from fallback_storage.utils.locks import NameLocks
+
+    counts = Counter()
+    call = NameLocks.__call__
+
+    def counting(self, name):
+        counts[self, name] += 1
+        return call(self, name)
+
+    monkeypatch.setattr(NameLocks, "__call__", counting)
+    return counts
 
 
 @pytest.fixture(autouse=True)

@@ -97,16 +97,19 @@ class Tally:
 
     def publish(self) -> None:
         """Publish what was counted since the last time."""
-        if not self._busy.acquire(blocking=False):
-            return  # another thread does
+        free: list[bool] = []
         try:
+            free += map(self._busy.acquire, (False,))
+            if not free[0]:
+                return  # another thread does
             self._due = self._clock() + self._interval
             owed = self._collect()
             if owed and not self.store.publish(owed):
                 with self._lock:
                     self._owed.update(owed)
         finally:
-            self._busy.release()
+            if free and free[0]:
+                self._busy.release()
 
     def _collect(self) -> Counter[str]:
         with self._lock:

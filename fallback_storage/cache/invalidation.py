@@ -6,19 +6,20 @@ by class path), and each has a memo of its own, or one that it shares.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from fallback_storage.cache import snapshots
 from fallback_storage.cache.stores.base import EVERY
+from fallback_storage.utils.interrupts import surely
 from fallback_storage.utils.living import Living
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Sequence
 
     from fallback_storage.cache.stores.base import Store
 
     Places = Sequence[tuple[Store, Hashable]]
+    Result = TypeVar("Result")
 
 
 class HasStore(Protocol):
@@ -73,29 +74,40 @@ def places() -> Places:
     return [(store, place) for store, place in found if place is not None]
 
 
-def invalidate(names: Collection[str], at: Places = ()) -> None:
-    """Forget names in every memo of this process, and in the stores they share.
+def announced(
+    act: Callable[[], Result],
+    changed: Callable[[], Collection[str] | None],
+    at: Places = (),
+) -> Result:
+    """Return what ``act`` returns; then, however it ended, forget what it has changed.
 
-    Call it after the backends were changed and before the caller is told so. ``at``: in
-    these stores, in these places (see ``Store.place``).
+    All that changes a backend is done in here: what a failed write left behind is not
+    known either. ``changed`` returns names, or None for everything. They are forgotten
+    in every memo of this process, and in the stores that they share, before the caller
+    is told; once more, if that was interrupted. ``at``: in these stores, in these places
+    (see ``Store.place``).
     """
-    voided = (EVERY, *names)
+    return surely(act, lambda: _forget(changed(), at))
+
+
+def invalidate(names: Collection[str] | None) -> None:
+    """Forget names, or with None everything, that were changed by somebody else."""
+    announced(lambda: None, lambda: names)
+
+
+def _forget(names: Collection[str] | None, at: Places = ()) -> None:
+    voided = None if names is None else (EVERY, *names)
     there = {id(store): place for store, place in at}
-    with ExitStack() as stack:
-        # All of them, also when one is interrupted (Ctrl-C): that is raised at the end.
-        # The last to be called comes first.
-        stack.callback(snapshots.invalidate, names)
-        for store in reversed(stores()):
-            place = there.get(id(store))
-            if place is None:
-                stack.callback(store.invalidate, voided)
-            else:
-                stack.callback(store.invalidate_at, place, voided)
-
-
-def invalidate_all() -> None:
-    """Forget everything in every memo of this process, and in their stores."""
-    with ExitStack() as stack:
-        stack.callback(snapshots.clear)
-        for store in reversed(stores()):
-            stack.callback(store.clear)
+    for store in stores():
+        place = there.get(id(store))
+        if place is not None:
+            store.invalidate_at(place, voided)
+        elif voided is None:
+            store.clear()
+        else:
+            store.invalidate(voided)
+    # After the stores: who begins a snapshot now has asked them afterwards.
+    if names is None:
+        snapshots.clear()
+    else:
+        snapshots.invalidate(names)

@@ -4,7 +4,7 @@ The protocol, and why no stale answer survives it:
 
 * A reader looks a name up and gets a **lease** with the miss, then asks the backends,
   then fills with the lease.
-* A writer changes a backend, then calls ``invalidation.invalidate``, and only then
+* A writer changes a backend, then tells of it (``invalidation.announced``), and only then
   returns.
 * A store refuses a fill whose lease is older than an invalidation of that name.
 

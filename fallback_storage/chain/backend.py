@@ -159,7 +159,10 @@ class Backend:
             return storage
 
     def _build_whole(self) -> Storage:
-        with self._refusing_cycles():
+        outer = _building.get()
+        owner = self._refuse_cycle(outer)
+        try:
+            _building.set((*outer, (self, owner)))
             storage = self._build()
             profile = self._profile_of(storage)
             self._refuse_vain_option(storage, profile)
@@ -176,6 +179,8 @@ class Backend:
                 self.depth = max(self.depth, inner.depth + 1)
                 invalidation.note_nesting()
             return storage
+        finally:
+            _building.set(outer)
 
     def _refuse_vain_option(self, storage: Storage, profile: Profile) -> None:
         self._refuse_vain_seconds(storage, profile)
@@ -224,16 +229,14 @@ class Backend:
                 instead,
             )
 
-    @contextmanager
-    def _refusing_cycles(self) -> Iterator[None]:
-        """Raise ``ConfigurationError`` where this entry is asked for while it is built.
+    def _refuse_cycle(self, outer: Sequence[tuple[Backend, object]]) -> object:
+        """Raise ``ConfigurationError`` if this entry is being built already.
 
         By its place and its chain, not by identity: a chain that is asked for while it
-        is being built makes its entries anew.
+        is being built makes its entries anew. Returns the chain.
         """
         owner = self.owner() if self.owner else None
         owner = self if owner is None else owner
-        outer = _building.get()
         names = [backend.name for backend, _ in outer]
         for position, (backend, chain) in enumerate(outer):
             if chain is owner and backend.where == self.where:
@@ -242,11 +245,7 @@ class Backend:
         if len(outer) > MAX_DEPTH:
             first, _ = outer[0]
             raise _cycle(first.where, f"never ends: {' -> '.join(names[:3])} -> ...")
-        token = _building.set((*outer, (self, owner)))
-        try:
-            yield
-        finally:
-            _building.reset(token)
+        return owner
 
     @cached_property
     def look(self) -> Look | None:

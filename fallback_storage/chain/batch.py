@@ -8,7 +8,6 @@ all that are left when its turn comes (``probing``).
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fallback_storage import signals
@@ -21,7 +20,7 @@ from fallback_storage.chain.singleflight import Flight
 from fallback_storage.chain.walk import Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fallback_storage.cache.entry import Known
     from fallback_storage.cache.memo import Memo
@@ -86,17 +85,24 @@ class BatchResolver:
             cold = [name for name in keys if not looked[name][0].suffices(stop)]
             if not (cold and self._recall.shares):
                 return walks | self._walk_and_fill(looked, stop)[0]
-            with self._boarded(cold, stop) as (flight, mine, theirs):
-                if mine and landings != resolver.flights.landings:
-                    # Some landed between look-up and boarding: maybe ours.
-                    looked |= self._recall.look_up_many(mine)
-                if theirs:
-                    looked = {
-                        name: looked[name] for name in looked if name not in theirs
-                    }
-                found, settled = self._walk_and_fill(looked, stop)
-                # Who waits for a name that is settled finds it either way.
-                flight.settled = settled.issuperset(mine)
+            flight = Flight()
+            theirs: dict[str, Flight] = {}
+            # Landed before others are waited for: two may lead what the other wants.
+            with flight.under_way:
+                try:
+                    mine = self._board(cold, stop, flight, theirs)
+                    if mine and landings != resolver.flights.landings:
+                        # Some landed between look-up and boarding: maybe ours.
+                        looked |= self._recall.look_up_many(mine)
+                    if theirs:
+                        looked = {
+                            name: looked[name] for name in looked if name not in theirs
+                        }
+                    found, settled = self._walk_and_fill(looked, stop)
+                    # Who waits for a name that is settled finds it either way.
+                    flight.settled = settled.issuperset(mine)
+                finally:
+                    resolver.flights.land([(name, stop) for name in cold], flight)
             walks |= found
             if not theirs:
                 return walks
@@ -107,26 +113,14 @@ class BatchResolver:
 
     # One walk per cold name
 
-    @contextmanager
-    def _boarded(
-        self, names: Collection[str], stop: int
-    ) -> Iterator[tuple[Flight, list[str], dict[str, Flight]]]:
-        """Yield this caller's flight, the names that it is for, and others' flights."""
-        flights = self._resolver.flights
-        own = Flight()
-        mine: list[str] = []
-        theirs: dict[str, Flight] = {}
-        try:
-            for name in names:
-                flight, leading = flights.board((name, stop), own)
-                if leading:
-                    mine.append(name)
-                else:
-                    theirs[name] = flight
-            yield own, mine, theirs
-        finally:
-            # Before waiting for others: two callers may each lead what the other wants.
-            flights.land_all([(name, stop) for name in mine], own)
+    def _board(
+        self, names: Iterable[str], stop: int, own: Flight, theirs: dict[str, Flight]
+    ) -> list[str]:
+        """Return the names that this flight is for; note the flights of the others."""
+        board = self._resolver.flights.board
+        flights = {name: board((name, stop), own) for name in names}
+        theirs.update(item for item in flights.items() if item[1] is not own)
+        return [name for name in flights if name not in theirs]
 
     def _await(
         self, theirs: Mapping[str, Flight], stop: int, deadline: float
@@ -138,7 +132,7 @@ class BatchResolver:
             if flight.wait(max(0.0, deadline - time.monotonic())):
                 shared.append(name)
             else:
-                self._resolver.flights.give_up((name, stop), flight)
+                self._resolver.flights.land([(name, stop)], flight)
         return shared
 
     # Walking

@@ -138,7 +138,11 @@ class Reach:
             raise
         finally:
             if not breaker.is_sound:
-                breaker.end_trial()
+                try:
+                    breaker.end_trial()
+                except BaseException:  # interrupted
+                    breaker.end_trial()
+                    raise
         return answer
 
     def stats(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from fallback_storage.cache.entry import HIDDEN
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Outcome, Resolution, Source
 from fallback_storage.chain.recall import Recall
-from fallback_storage.chain.singleflight import Flights
+from fallback_storage.chain.singleflight import Flight, Flights
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.chain.whiteouts import Veil
 
@@ -148,16 +148,18 @@ class Resolver:
             self._walk_and_fill(walk, stop, known, lease)
             return
         while not known.suffices(stop):
-            flight, leading = self.flights.board((key, stop))
-            if leading:
-                try:
-                    if landings != self.flights.landings:
-                        # One landed between look-up and boarding: maybe ours.
-                        known, lease = recall.look_up(key)
-                    flight.settled = self._walk_and_fill(walk, stop, known, lease)
-                    return
-                finally:
-                    self.flights.land((key, stop), flight)
+            mine = Flight()
+            with mine.under_way:
+                flight = self.flights.board((key, stop), mine)
+                if flight is mine:
+                    try:
+                        if landings != self.flights.landings:
+                            # One landed between look-up and boarding: maybe ours.
+                            known, lease = recall.look_up(key)
+                        mine.settled = self._walk_and_fill(walk, stop, known, lease)
+                        return
+                    finally:
+                        self.flights.land([(key, stop)], mine)
             self._counters.add("coalesced")
             now = time.monotonic()
             deadline = deadline or now + PATIENCE
@@ -166,7 +168,7 @@ class Resolver:
             known, lease = recall.look_up(key)
             if not shared:
                 # A leader that hangs must not cost every caller this patience.
-                self.flights.give_up((key, stop), flight)
+                self.flights.land([(key, stop)], flight)
                 self._walk_and_fill(walk, stop, known, lease)
                 return
         self._walk(walk, stop, known)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable
 
 from fallback_storage.utils.tenants import current
 
 
 class Flight:
-    """A walk under way. ``settled`` tells waiters whether to look the name up again."""
+    """A walk. ``settled`` tells waiters whether to look the name up again.
 
-    __slots__ = ("_landed", "leader", "settled")
+    Its leader holds ``under_way`` by ``with`` from before it boards, so that it lands
+    however it ends. (A lock: an Event would cost more than the walk.)
+    """
+
+    __slots__ = ("leader", "settled", "under_way")
 
     def __init__(self) -> None:
         self.leader = threading.get_ident()
         self.settled = False
-        # A lock held until landing: an Event would cost more than the walk.
-        self._landed = threading.Lock()
-        self._landed.acquire()
+        self.under_way = threading.Lock()
 
     def wait(self, timeout: float) -> bool:
         """Wait for the leader; false if it takes too long or found nothing to share.
@@ -27,14 +29,13 @@ class Flight:
         """
         if self.leader == threading.get_ident():
             return False
-        if not self._landed.acquire(timeout=timeout):
-            return False
-        self._landed.release()
-        return self.settled
-
-    def land(self) -> None:
-        """Release the waiters."""
-        self._landed.release()
+        landed: list[bool] = []
+        try:
+            landed += map(self.under_way.acquire, (True,), (timeout,))
+            return landed[0] and self.settled
+        finally:
+            if landed and landed[0]:
+                self.under_way.release()
 
 
 class Flights:
@@ -50,30 +51,17 @@ class Flights:
         """How many flights have landed: none since, none was missed."""
         return self._landings
 
-    def board(self, key: Hashable, mine: Flight | None = None) -> tuple[Flight, bool]:
-        """Return the flight of ``key`` and whether the caller leads it.
+    def board(self, key: Hashable, mine: Flight) -> Flight:
+        """Return the flight of ``key``: the caller's, which is under way, or another's."""
+        while True:
+            # Atomic: str and int keys.
+            flight = self._flights.setdefault((current(), key), mine)
+            if flight is mine or flight.under_way.locked():
+                return flight
+            self.land([key], flight)  # its leader was interrupted
 
-        ``mine``: the caller's, if it is for other keys as well.
-        """
-        mine = mine or Flight()
-        flight = self._flights.setdefault((current(), key), mine)  # atomic: str, int
-        return flight, flight is mine
-
-    def land(self, key: Hashable, flight: Flight) -> None:
-        """End a flight that the caller leads, and release its waiters."""
-        self.give_up(key, flight)
-        flight.land()
-
-    def land_all(self, keys: Iterable[Hashable], flight: Flight) -> None:
-        """End a flight that the caller leads for many keys."""
-        self._take_off(keys, flight)
-        flight.land()
-
-    def give_up(self, key: Hashable, flight: Flight) -> None:
+    def land(self, keys: Collection[Hashable], flight: Flight) -> None:
         """Take a flight off the board: who comes later need not wait for it."""
-        self._take_off((key,), flight)
-
-    def _take_off(self, keys: Iterable[Hashable], flight: Flight) -> None:
         tenant = current()
         with self._lock:
             self._landings += 1

@@ -13,7 +13,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage.cache import invalidation
+from fallback_storage.cache.invalidation import announced
 from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.headers import form_of, shows_plain
 from fallback_storage.chain.names import affected
@@ -132,11 +132,14 @@ class Copier:
 
     def _remove(self, name: str, content: Content, state: object = None) -> None:
         """Remove the home's file, if it has this content, and this state, still."""
-        with self._overlay.exclusive(name):
-            is_same = state is None or self._state_of(name) == state
-            if is_same and self._read_idle(name) == content:
-                self._storage.delete(name)
-        invalidation.invalidate(affected(name))
+
+        def remove() -> None:
+            with self._overlay.exclusive(name):
+                is_same = state is None or self._state_of(name) == state
+                if is_same and self._read_idle(name) == content:
+                    self._storage.delete(name)
+
+        announced(remove, lambda: affected(name))
 
     def _read_idle(self, name: str) -> Content | None:
         """Read the home's file; None if somebody is writing it."""

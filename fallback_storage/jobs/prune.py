@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fallback_storage.cache import invalidation
+from fallback_storage.cache.invalidation import announced
 from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.listing import pages
 from fallback_storage.chain.look import is_plain_directory
@@ -186,12 +186,13 @@ class Pruning:
 
     def _remove(self, copy: _Copy) -> bool:
         """Remove a file, if it still is what was compared."""
-        try:
+
+        def remove() -> bool:
             with self._overlay.exclusive(copy.name):
                 now = self._look_at(copy.name)
                 if now is None or now.identity != copy.identity:
                     return False
                 self._home.storage.delete(copy.name)
                 return True
-        finally:
-            invalidation.invalidate(affected(copy.name))
+
+        return announced(remove, lambda: affected(copy.name))

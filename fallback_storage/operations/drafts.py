@@ -42,15 +42,16 @@ def draft(directory: str, *, named: bool = False) -> Iterator[str]:
     ``named``: in the folder, even if the system can do without. Raises ``OSError``;
     ``FileNotFoundError`` if there is no such directory.
     """
-    descriptor = None if named else _open_unnamed(directory)
-    if descriptor is None:
-        with in_folder(directory, _create) as path:
-            yield path
-        return
+    opened: list[int] = []
     try:
-        yield f"{DESCRIPTORS}{descriptor}"
+        if not named and _open_unnamed(directory, opened):
+            yield f"{DESCRIPTORS}{opened[0]}"
+            return
     finally:
-        os.close(descriptor)
+        for descriptor in opened:
+            os.close(descriptor)
+    with in_folder(directory, _create) as path:
+        yield path
 
 
 def is_unnamed(path: str) -> bool:
@@ -66,26 +67,21 @@ def open_draft(path: str, mode: str) -> IO[Any]:
     return open(path, mode)
 
 
-def _open_unnamed(directory: str) -> int | None:
-    """Open a file without a name; None if that cannot be.
+def _open_unnamed(directory: str, opened: list[int]) -> bool:
+    """Open a file without a name, and note that; false if it is of no use.
 
     Tried every time: another directory may be on another file system, and may be
     mounted anew. Why it fails is of no interest: the folder's turn fails too, or not.
     """
     flag = getattr(os, "O_TMPFILE", None)
     if flag is None:
-        return None
-    try:
-        descriptor = os.open(directory, flag | os.O_RDWR, ALL_MAY_WRITE)
-    except OSError:
-        return None
+        return False
     with suppress(OSError):  # there may be no /proc
+        opened += map(os.open, (directory,), (flag | os.O_RDWR,), (ALL_MAY_WRITE,))
         # Before Linux 6.0 the umask is forgotten on some file systems.
-        mode = os.stat(f"{DESCRIPTORS}{descriptor}").st_mode
-        if stat.S_IMODE(mode) != ALL_MAY_WRITE:
-            return descriptor
-    os.close(descriptor)
-    return None
+        mode = os.stat(f"{DESCRIPTORS}{opened[0]}").st_mode
+        return stat.S_IMODE(mode) != ALL_MAY_WRITE
+    return False
 
 
 def _create(path: str) -> None:
@@ -104,9 +100,17 @@ def in_folder(directory: str, make: Callable[[str], object]) -> Iterator[str]:
         _make_in(folder, path, make)
         yield path
     finally:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(path)
-        _remove_if_empty(folder)
+        try:
+            _remove(path, folder)
+        except BaseException:  # interrupted
+            _remove(path, folder)
+            raise
+
+
+def _remove(path: str, folder: str) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.unlink(path)
+    _remove_if_empty(folder)
 
 
 def _make_in(folder: str, path: str, make: Callable[[str], object]) -> None:

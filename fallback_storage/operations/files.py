@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.core.files.base import File
 
-from fallback_storage.cache import invalidation
+from fallback_storage.cache.invalidation import announced, places
 from fallback_storage.chain.names import affected
 from fallback_storage.utils.spools import SPOOL_MEMORY
 
@@ -289,12 +289,12 @@ class WrittenFile(FileView):
         super().__init__(file)
         self._name = name
         self._show = show
-        self._places = invalidation.places()
+        self._places = places()
 
     def close(self) -> None:
         """Close the file and forget what was known of its name."""
-        try:
-            self._viewed.close()
-            self._show()
-        finally:
-            invalidation.invalidate(affected(self._name), self._places)
+        announced(self._close, lambda: affected(self._name), self._places)
+
+    def _close(self) -> None:
+        self._viewed.close()
+        self._show()

@@ -201,21 +201,22 @@ class Overlay:
         if memo_key(name) is None:
             # An object store may have an empty object of a directory's name.
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-        try:
+
+        def copy() -> bool:
             with copying(name):
                 exists = self.home.storage.exists
                 if make_room is None and self.home.ask(exists, name):
                     return False
                 holder = self._backends[index]
                 if source is not None:
-                    form = form or form_of(holder, name, source)
-                    return self._copy(form, holder, source, check, make_room)
+                    found = form or form_of(holder, name, source)
+                    return self._copy(found, holder, source, check, make_room)
                 with holder.storage._open(name, "rb") as opened:  # type: ignore[attr-defined]
-                    form = form_of(holder, name, opened)
-                    return self._copy(form, holder, opened, check, make_room)
-        finally:
-            # Also if it was there: this memo still sends readers to the source.
-            invalidation.invalidate(affected(name))
+                    found = form_of(holder, name, opened)
+                    return self._copy(found, holder, opened, check, make_room)
+
+        # Also if it is there: this memo still sends readers to the source.
+        return invalidation.announced(copy, lambda: affected(name))
 
     def _copy(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.files import locks
@@ -34,49 +35,51 @@ def exclusive(storage: Any) -> Iterator[bool]:
 
     What there is to do is done without a lock, too, as it is without this package.
     """
+    directory = storage.location
+    opened: list[int] = []
     try:
-        # Made if it is missing: else one process finds nothing to delete and to lock,
-        # while another makes it for a copy.
-        descriptor = in_directory(storage, "x", lambda: _open(storage.location))
-    except OSError as error:
-        _warn(storage.location, error)
-        yield False
-        return
-    try:
-        with _locked(descriptor, storage.location) as locked:
-            yield locked
-    finally:
-        os.close(descriptor)
-
-
-def _open(directory: str) -> int:
-    return os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-
-
-@contextmanager
-def _locked(descriptor: int, directory: str) -> Iterator[bool]:
-    found = os.fstat(descriptor)
-    place = found.st_dev, found.st_ino  # a directory may be reached by two paths
-    held: set[tuple[int, int]] = _held.__dict__.setdefault("places", set())
-    if place in held:
-        yield True
-        return
-    with _in_turn.hold(f"{place}"):
         try:
-            locked = bool(locks.lock(descriptor, locks.LOCK_EX))
-        except OSError as error:  # some network file systems
+            # Made if it is missing: else one process finds nothing to delete and to
+            # lock, while another makes it for a copy.
+            in_directory(storage, "x", partial(_open, directory, opened))
+        except OSError as error:
             _warn(directory, error)
-            locked = False
-        if not locked:
             yield False
             return
-        held.add(place)
-        try:
+        found = os.fstat(opened[0])
+        place = found.st_dev, found.st_ino  # a directory may be reached by two paths
+        held: set[tuple[int, int]] = _held.__dict__.setdefault("places", set())
+        if place in held:
             yield True
-        finally:
-            held.discard(place)
-            # Closing is not enough: a child that was forked meanwhile has it open, too.
-            locks.unlock(descriptor)
+            return
+        with _in_turn(f"{place}"):
+            locked = False
+            try:
+                locked = _lock(opened[0], directory)
+                if locked:
+                    held.add(place)
+                yield locked
+            finally:
+                held.discard(place)
+                if locked:
+                    # Closing is not enough: a child that was forked meanwhile has it
+                    # open, too.
+                    locks.unlock(opened[0])
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _open(directory: str, opened: list[int]) -> None:
+    opened += map(os.open, (directory,), (os.O_RDONLY | getattr(os, "O_DIRECTORY", 0),))
+
+
+def _lock(descriptor: int, directory: str) -> bool:
+    try:
+        return bool(locks.lock(descriptor, locks.LOCK_EX))
+    except OSError as error:  # some network file systems
+        _warn(directory, error)
+        return False
 
 
 def _warn(directory: str, error: OSError) -> None:

@@ -78,13 +78,13 @@ def staged(storage: Any, content: Any, name: str) -> Iterator[Path]:
 
 
 def _write(path: str, content: Any) -> None:
-    with ExitStack() as stack:
-        file: Any = None
-        for chunk in content.chunks():
-            if file is None:
-                mode = "wb" if isinstance(chunk, bytes) else "w"
-                file = stack.enter_context(open_draft(path, mode))
-            file.write(chunk)
+    chunks = iter(content.chunks())
+    for first in chunks:
+        # (Not by an ExitStack: what an interrupt left in a buffer would be written
+        # later, to whatever has the descriptor by then.)
+        with open_draft(path, "wb" if isinstance(first, bytes) else "w") as file:
+            file.write(first)
+            file.writelines(chunks)
 
 
 def _dress(storage: Any, path: str) -> None:

@@ -1,7 +1,6 @@
 """The writing half of a storage. Read-only backends never get here.
 
-A writer changes a backend first and invalidates second, also when the change failed:
-what a failed write left behind is not known either.
+A writer changes a backend first and invalidates second (``invalidation.announced``).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import FileSystemStorage
 
-from fallback_storage.cache import invalidation
+from fallback_storage.cache.invalidation import announced
 from fallback_storage.chain.names import affected
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import NOTHING, Walk
@@ -35,7 +34,7 @@ from fallback_storage.operations.partial import Claim
 from fallback_storage.utils.locks import changing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.operations.naming import Namer
@@ -78,45 +77,57 @@ class Writer:
         what the content raises when it is read; else what ``Walk.error`` says if all
         failed.
         """
-        walk = Walk("save", name, writes=True)
-        backends = self.require_writable("save", name)
+        self.require_writable("save", name)
         written = {name}
+
+        def noted(taken: str) -> str:
+            written.add(another := another_name(taken))
+            return another
+
+        save = partial(self._save, name, content, noted, written)
+        return announced(save, lambda: affected(*written))
+
+    def _save(
+        self,
+        name: str,
+        content: Any,
+        another_name: Callable[[str], str],
+        written: set[str],
+    ) -> str:
+        walk = Walk("save", name, writes=True)
         movable = True
-        in_bytes = any(backend.profile.wants_bytes for backend in backends)
-        try:
-            with learning() as known, rewindable(content, in_bytes=in_bytes) as source:
-                for backend in sorted(backends, key=known.cannot_write):
-                    known.targets[self._namer] = backend
-                    above = self._backends[: self._backends.index(backend)]
-                    if known.may_have(name, [*above, backend]):
-                        name = another_name(name)
-                    source.seek(0)
-                    claim = Claim(backend, name)
-                    guarded = Guarded(source, movable=movable, begin=claim.begin)
-                    try:
-                        saved = walk.call(
-                            backend, _save, backend.storage, name, guarded, another_name
-                        )
-                    except BaseException:  # also a worker's time-out
-                        claim.remove_partial(source)
-                        raise
-                    if saved is FAILED_CONTENT and guarded.failure is not None:
-                        claim.remove_partial(source)
-                        raise guarded.failure
-                    if saved is not NOTHING:
-                        written.add(saved)
-                        # It was free: what is above is hidden already.
-                        self._show(saved, backend, strict=False)
-                        walk.log_failures(f"saved to {backend.name!r}")
-                        return saved  # type: ignore[no-any-return]
-                    tried = claim.begun or walk.last is Outcome.FAILED
-                    if tried and not claim.remove_partial(source):
-                        name = another_name(name)
-                    # What stages a file leaves the upload where it was, if it fails.
-                    staged = staging.can_stage(backend.storage)
-                    movable = movable and (staged or not claim.begun)
-        finally:
-            invalidation.invalidate(affected(*written))
+        in_bytes = any(backend.profile.wants_bytes for backend in self._writable)
+        with learning() as known, rewindable(content, in_bytes=in_bytes) as source:
+            for backend in sorted(self._writable, key=known.cannot_write):
+                known.targets[self._namer] = backend
+                above = self._backends[: self._backends.index(backend)]
+                if known.may_have(name, [*above, backend]):
+                    name = another_name(name)
+                source.seek(0)
+                claim = Claim(backend, name)
+                guarded = Guarded(source, movable=movable, begin=claim.begin)
+                try:
+                    saved = walk.call(
+                        backend, _save, backend.storage, name, guarded, another_name
+                    )
+                except BaseException:  # also a worker's time-out
+                    claim.remove_partial(source)
+                    raise
+                if saved is FAILED_CONTENT and guarded.failure is not None:
+                    claim.remove_partial(source)
+                    raise guarded.failure
+                if saved is not NOTHING:
+                    written.add(saved)
+                    # It was free: what is above is hidden already.
+                    self._show(saved, backend, strict=False)
+                    walk.log_failures(f"saved to {backend.name!r}")
+                    return saved  # type: ignore[no-any-return]
+                tried = claim.begun or walk.last is Outcome.FAILED
+                if tried and not claim.remove_partial(source):
+                    name = another_name(name)
+                # What stages a file leaves the upload where it was, if it fails.
+                staged = staging.can_stage(backend.storage)
+                movable = movable and (staged or not claim.begun)
         raise walk.error()
 
     def _show(self, name: str, backend: Backend, *, strict: bool = True) -> None:
@@ -165,28 +176,33 @@ class Writer:
         """Delete from the first writable backend that can, or from all of them."""
         walk = Walk("delete", name)
         backends = self.require_writable("delete", name)
-        try:
-            hidden = self._must_hide(name)
-            with changing(name):
-                for backend in self._in_order_of_deleting(backends):
-                    done = self._delete_from(backend, walk, hidden=hidden)
-                    if done and not self._delete_all:
-                        walk.log_failures(f"deleted from {backend.name!r}")
-                        return
-        finally:
-            if any(backend.deletes_trees for backend in backends):
-                invalidation.invalidate_all()
-            else:
-                invalidation.invalidate(affected(name))
+
+        def changed() -> Collection[str] | None:
+            trees = any(backend.deletes_trees for backend in backends)
+            return None if trees else affected(name)
+
+        hidden = announced(partial(self._delete, walk, backends), changed)
+        done = any(attempt.outcome is Outcome.HELD for attempt in walk.trail)
+        if done and not self._delete_all:
+            walk.log_failures(f"deleted from {walk.trail[-1].backend!r}")
+            return
         if self._delete_all:
             walk.trail.insert(0, walk.trail.pop())  # the order of the chain
-        done = any(attempt.outcome is Outcome.HELD for attempt in walk.trail)
         if walk.failed or not (done or hidden):
             raise walk.error()
 
-    def _in_order_of_deleting(self, backends: Sequence[Backend]) -> Sequence[Backend]:
-        # The home last: a copy that was made of another's file meanwhile goes, too.
-        return (*backends[1:], backends[0]) if self._delete_all else backends
+    def _delete(self, walk: Walk, backends: Sequence[Backend]) -> bool:
+        """Return whether a whiteout hides the name."""
+        hidden = self._must_hide(walk.name)
+        if self._delete_all:
+            # The home last: a copy that was made of another's file meanwhile goes, too.
+            backends = (*backends[1:], backends[0])
+        with changing(walk.name):
+            for backend in backends:
+                done = self._delete_from(backend, walk, hidden=hidden)
+                if done and not self._delete_all:
+                    break
+        return hidden
 
     def _delete_from(self, backend: Backend, walk: Walk, *, hidden: bool) -> bool:
         name, whiteouts = walk.name, self._overlay.whiteouts
@@ -226,12 +242,15 @@ class Writer:
 
     def unhide(self, name: str) -> None:
         """Remove a whiteout: a read-only backend's copy shows again."""
-        if self._overlay.whiteouts is not None:
-            try:
-                with self._overlay.exclusive(name):
-                    self._overlay.whiteouts.remove(name)
-            finally:
-                invalidation.invalidate(affected(name))
+        whiteouts = self._overlay.whiteouts
+        if whiteouts is None:
+            return
+
+        def unhide() -> None:
+            with self._overlay.exclusive(name):
+                whiteouts.remove(name)
+
+        announced(unhide, lambda: affected(name))
 
     # Open for writing
 
@@ -240,25 +259,26 @@ class Writer:
 
         Some storages write at ``close`` (S3), some at once.
         """
-        # "r+" of a file that nobody holds is no failure of a backend.
-        walk = Walk("open", name, writes="r" not in mode)
         backends = self.require_writable("open", name)
         if "x" in mode and self._namer.is_free(name) is False:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
         if "a" in mode or "r" in mode:
             backends = self._holders(name, backends)
-        try:
-            for backend in backends:
-                opened = walk.call(backend, _open, backend, name, mode)
-                if opened is not NOTHING:
-                    walk.log_failures(f"opened in {backend.name!r}")
-                    show = partial(self._show, name, backend)
-                    return WrittenFile(opened, name, show)
-                error = walk.trail[-1].exception
-                if "x" in mode and isinstance(error, FileExistsError):
-                    raise error  # somebody else has it
-        finally:
-            invalidation.invalidate(affected(name))
+        act = partial(self._open, name, mode, backends)
+        return announced(act, lambda: affected(name))
+
+    def _open(self, name: str, mode: str, backends: Sequence[Backend]) -> AnyFile:
+        # "r+" of a file that nobody holds is no failure of a backend.
+        walk = Walk("open", name, writes="r" not in mode)
+        for backend in backends:
+            opened = walk.call(backend, _open, backend, name, mode)
+            if opened is not NOTHING:
+                walk.log_failures(f"opened in {backend.name!r}")
+                show = partial(self._show, name, backend)
+                return WrittenFile(opened, name, show)
+            error = walk.trail[-1].exception
+            if "x" in mode and isinstance(error, FileExistsError):
+                raise error  # somebody else has it
         raise walk.error()
 
     def _holders(self, name: str, backends: Sequence[Backend]) -> Sequence[Backend]:

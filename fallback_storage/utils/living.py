@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 Member = TypeVar("Member")
@@ -25,8 +26,9 @@ class Living(Generic[Member]):
     def add(self, member: Member, note: Any = None) -> None:
         """List a member from now on, while it lives."""
         entries, key = self._entries, id(member)
-        # It is called before another object can have this identity.
-        gone = weakref.ref(member, lambda _: entries.pop(key, None))
+        # It is called before another object can have this identity; and in C, where no
+        # interrupt comes in, which would be lost.
+        gone = weakref.ref(member, partial(entries.pop, key))
         entries[key] = gone, note
 
     def discard(self, member: Member) -> None:

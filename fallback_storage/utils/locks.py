@@ -11,20 +11,19 @@ Of two tenants each has names of its own for these two; the others are for all.
 overlap, such as deleting a name and giving a finished copy that name.
 
 They are taken in this order only: saving, copying, changing.
+
+What is held is a lock of ``threading``, by ``with``: so no interrupt leaves it held (see
+``interrupts``), and no list of who holds what has to be kept right.
 """
 
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import weakref
+from functools import partial
 
 from fallback_storage.utils import forks
 from fallback_storage.utils.tenants import of_tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
 
 class NameLocks:
@@ -35,25 +34,22 @@ class NameLocks:
         forks.register(self)
 
     def after_fork(self) -> None:
-        self._guard = threading.RLock()
-        # name -> lock, users. Reentrant: a chain may be a backend of a chain.
-        self._locks: dict[str, tuple[threading.RLock, int]] = {}
+        self._locks: dict[str, weakref.ref[threading.RLock]] = {}
 
-    @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """Hold the lock of ``name``."""
-        with self._guard:
-            lock, users = self._locks.get(name) or (threading.RLock(), 0)
-            self._locks[name] = lock, users + 1
-        try:
-            with lock:
-                yield
-        finally:
-            with self._guard:
-                # Nothing, in a child that was forked within.
-                lock, users = self._locks.pop(name, (lock, 1))
-                if users > 1:
-                    self._locks[name] = lock, users - 1
+    def __call__(self, name: str) -> threading.RLock:
+        """Return the lock of ``name``. Reentrant: a chain may be a backend of a chain.
+
+        Without a lock of its own: the garbage collector may come, and ask for another.
+        """
+        locks, fresh = self._locks, threading.RLock()
+        lock = None
+        while lock is None:
+            # One that goes is off the list before anybody else gets his turn. (And a
+            # reference that is not on the list goes before its lock: it tells nobody.)
+            lock = locks.setdefault(
+                name, weakref.ref(fresh, partial(locks.pop, name))
+            )()
+        return lock
 
 
 class Choices:
@@ -65,60 +61,51 @@ class Choices:
 
     def after_fork(self) -> None:
         self._guard = threading.RLock()
-        self._owners: dict[str, int] = {}
+        # name -> the scope in which it was chosen
+        self._owners: dict[str, threading.Lock] = {}
         self._mine = threading.local()
 
-    @contextmanager
-    def scope(self, max_length: int | None = None) -> Iterator[None]:
-        """Let go in the end of what this thread chooses in between.
+    def scope(self, max_length: int | None = None) -> threading.Lock:
+        """Return a lock. While it is held, what this thread chooses is no one else's.
 
         ``max_length``: characters that a name may have which has to be chosen anew.
         """
-        mine = self._mine
-        outer = getattr(mine, "names", None), self.max_length
-        names: set[str] = set()
-        mine.names, mine.max_length = names, max_length
-        try:
-            yield
-        finally:
-            for key in names:
-                self._let_go(key)
-            mine.names, mine.max_length = outer
+        scope = threading.Lock()
+        self._mine.scopes = {**self._scopes(), scope: max_length}
+        return scope
+
+    def _scopes(self) -> dict[threading.Lock, int | None]:
+        """Return what this thread is in, the outermost first."""
+        scopes: dict[threading.Lock, int | None] = getattr(self._mine, "scopes", {})
+        return {scope: length for scope, length in scopes.items() if scope.locked()}
 
     @property
     def max_length(self) -> int | None:
         """How many characters a name may have in this scope; None: no bound."""
-        return getattr(self._mine, "max_length", None)
+        return [None, *self._scopes().values()][-1]
 
     def take(self, name: str) -> bool:
         """Choose a name; false if another thread has. Outside a scope nothing is kept."""
-        names = getattr(self._mine, "names", None)
-        thread, key = threading.get_ident(), of_tenant(name)
+        key, scopes = of_tenant(name), self._scopes()
         with self._guard:
-            owner = self._owners.get(key, thread)
-            if owner == thread and names is not None and key not in self._owners:
-                self._owners[key] = thread
-                names.add(key)
-        return owner == thread
+            owners = {each: o for each, o in self._owners.items() if o.locked()}
+            if scopes:
+                owners.setdefault(key, [*scopes][-1])
+            self._owners = owners
+            return owners.get(key) in {None, *scopes}
 
     def drop(self, name: str) -> None:
         """Let go of a name before the scope ends."""
-        self._let_go(of_tenant(name))
-
-    def _let_go(self, key: str) -> None:
+        key, scopes = of_tenant(name), self._scopes()
         with self._guard:
-            if self._owners.get(key) == threading.get_ident():
+            if self._owners.get(key) in scopes:
                 del self._owners[key]
 
 
 choices = Choices()
-_saving = NameLocks()
+_saving, copying, changing = NameLocks(), NameLocks(), NameLocks()
 
 
-def saving(name: str) -> AbstractContextManager[None]:
-    """Hold a name, of this tenant's files, while it is saved."""
-    return _saving.hold(of_tenant(name))
-
-
-copying = NameLocks().hold
-changing = NameLocks().hold
+def saving(name: str) -> threading.RLock:
+    """Return the lock of a name, of this tenant's files, for while it is saved."""
+    return _saving(of_tenant(name))

@@ -75,7 +75,7 @@ CHANGES = {
     "another instance": lambda chain: FallbackStorage(
         [RecordingStorage()], cache=False
     ).delete("x"),
-    "all memos": lambda chain: invalidation.invalidate_all(),
+    "all memos": lambda chain: invalidation.invalidate(None),
 }
 
 

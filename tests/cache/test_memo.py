@@ -203,7 +203,7 @@ def test_invalidate_all_empties_every_memo(make_memo):
         remember(memo, "a", held(0))
         remember(memo, "b", NOWHERE)
         leases.append(memo.look_up("c")[1])
-    invalidation.invalidate_all()
+    invalidation.invalidate(None)
     for memo, lease in zip(every, leases, strict=True):
         assert memo.peek("a") is memo.peek("b") is None
         memo.fill("c", lease, held(0))

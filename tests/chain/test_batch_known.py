@@ -141,14 +141,15 @@ def test_a_name_without_anything_to_fold_is_clean(text):
 
 def test_one_flight_for_many_names():
     flights, flight = Flights(), Flight()
-    boarded = [flights.board(name, flight) for name in "ab"]
-    assert boarded == [(flight, True)] * 2
-    assert flights.board("a")[0] is flight
-    flights.give_up("b", flight)
-    other, _ = flights.board("b")
-    before = flights.landings
-    flights.land_all("ab", flight)
-    assert flights.landings == before + 1
-    # Somebody else's by now.
-    assert flights.board("b")[0] is other
-    assert flights.board("a")[1]
+    other, third = Flight(), Flight()
+    with flight.under_way, other.under_way:
+        assert [flights.board(name, flight) for name in "ab"] == [flight] * 2
+        assert flights.board("a", other) is flight
+        flights.land("b", flight)
+        assert flights.board("b", other) is other
+        before = flights.landings
+        flights.land("ab", flight)
+        assert flights.landings == before + 1
+        # Somebody else's by now.
+        assert flights.board("b", third) is other
+        assert flights.board("a", third) is third

@@ -12,7 +12,7 @@ from fakes import RecordingStorage
 
 from fallback_storage.cache.counters import Counters
 from fallback_storage.chain import resolver
-from fallback_storage.chain.singleflight import Flights
+from fallback_storage.chain.singleflight import Flight, Flights
 from fallback_storage.storage import FallbackStorage
 
 MANY = 64
@@ -102,41 +102,50 @@ def three():
 
 def test_the_first_leads_and_the_others_follow():
     """A key has one flight, until its leader lands it."""
-    flights = Flights()
-    flight, leading = flights.board("a")
-    assert leading
-    assert flights.board("a") == (flight, False)
-    assert flights.board("b")[1]
-    assert flights.landings == 0
-    flights.land("a", flight)
-    assert flights.landings == 1
-    again, leading = flights.board("a")
-    assert leading
-    assert again is not flight
+    flights, first, second = Flights(), Flight(), Flight()
+    with first.under_way, second.under_way:
+        assert flights.board("a", first) is first
+        assert flights.board("a", second) is first
+        assert flights.board("b", second) is second
+        assert flights.landings == 0
+        flights.land(["a"], first)
+        assert flights.landings == 1
+        assert flights.board("a", second) is second
 
 
 @pytest.mark.parametrize("settled", [True, False])
 def test_landing_releases_the_waiters(settled):
     """Waiters learn at landing whether there is something to look up."""
-    flights = Flights()
-    flight, _ = flights.board("a")
-    crew = Crew(8, lambda: flight.wait(20))
-    flight.settled = settled
-    flights.land("a", flight)
+    flight = Flight()
+    with flight.under_way:
+        crew = Crew(8, lambda: flight.wait(20))
+        flight.settled = settled
     assert crew.join() == [settled] * 8
 
 
 def test_a_wait_ends_without_a_landing():
     """A waiter whose patience ends goes on, whatever the leader does."""
-    flight, _ = Flights().board("a")
+    flight = Flight()
     flight.settled = True
-    assert Crew(1, lambda: flight.wait(0.01)).join() == [False]
+    with flight.under_way:
+        assert Crew(1, lambda: flight.wait(0.01)).join() == [False]
 
 
 def test_a_leader_does_not_wait_for_itself():
     """A thread that meets its own flight goes on at once."""
-    flight, _ = Flights().board("a")
-    assert flight.wait(1000) is False
+    flight = Flight()
+    with flight.under_way:
+        assert flight.wait(1000) is False
+
+
+def test_nobody_waits_for_a_flight_that_was_left_on_the_board():
+    """Its leader was interrupted before it could take it off."""
+    flights, left, mine = Flights(), Flight(), Flight()
+    with left.under_way:
+        flights.board("a", left)
+    with mine.under_way:
+        assert flights.board("a", mine) is mine
+    assert flights.landings == 1
 
 
 # 64 threads on one cold name
@@ -187,10 +196,10 @@ def test_a_leader_looks_again_if_a_flight_landed_meanwhile(three):
     flights = chain._engine.resolver.flights
     board = flights.board
 
-    def overtaken(key):
+    def overtaken(key, mine):
         flights.board = board
         assert chain.exists("a")
-        return board(key)
+        return board(key, mine)
 
     flights.board = overtaken
     assert chain.exists("a")
@@ -335,11 +344,10 @@ def test_what_cannot_be_shared_is_not_awaited(three, options):
 
 def test_a_flight_that_was_given_up_holds_up_nobody():
     """Who comes after an impatient waiter leads; the late landing ends no other flight."""
-    flights = Flights()
-    late, _ = flights.board("a")
-    flights.give_up("a", late)
-    fresh, leading = flights.board("a")
-    assert leading
-    flights.land("a", late)
-    assert flights.board("a") == (fresh, False)
-    flights.land("a", fresh)
+    flights, late, fresh = Flights(), Flight(), Flight()
+    with late.under_way, fresh.under_way:
+        flights.board("a", late)
+        flights.land(["a"], late)
+        assert flights.board("a", fresh) is fresh
+        flights.land(["a"], late)
+        assert flights.board("a", Flight()) is fresh

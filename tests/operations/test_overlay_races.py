@@ -27,7 +27,6 @@ from overlay.sources import (
     Source,
     files_of,
     make,
-    users,
     wait_until,
 )
 
@@ -173,7 +172,7 @@ def test_a_copy_that_a_sweep_meets_is_not_swept(disk, interrupted, monkeypatch):
     assert files_of(disk) == [NAME]
 
 
-def test_threads_that_read_one_cold_file_copy_it_once(tmp_path):
+def test_threads_that_read_one_cold_file_copy_it_once(tmp_path, asked):
     """Each gets all of it, from the one copy."""
     saves = []
 
@@ -191,7 +190,7 @@ def test_threads_that_read_one_cold_file_copy_it_once(tmp_path):
     def reading():
         """Go on when all the others wait for this copy, or one makes another."""
         copies.append(threading.get_ident())
-        wait_until(lambda: users(copying, NAME) == 8 or len(set(copies)) > 1)
+        wait_until(lambda: asked[copying, NAME] == 8 or len(set(copies)) > 1)
 
     source.reading = reading
 

@@ -118,7 +118,7 @@ def test_ctrl_c_during_an_invalidation_reaches_the_other_memos(monkeypatch, ever
     monkeypatch.setattr(LocalStore, "clear", interrupted(clear))
     if everything:
         with pytest.raises(KeyboardInterrupt):
-            invalidation.invalidate_all()
+            invalidation.invalidate(None)
     else:
         with pytest.raises(KeyboardInterrupt):
             chains[0].delete("x")

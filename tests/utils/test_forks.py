@@ -73,7 +73,7 @@ def test_a_child_needs_no_lock_that_a_thread_of_the_parent_holds():
             engine.resolver._counters._lock,
             engine.resolver.flights._lock,
             *(backend._lock for backend in engine.backends),
-            namelocks._saving._guard,
+            namelocks.choices._guard,
         ]
         del engine
         held, release = threading.Event(), threading.Event()

@@ -37,7 +37,8 @@ from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.budget import Budget
 from fallback_storage.cache.stores.outbox import Outbox
 from fallback_storage.utils import forks
-from fallback_storage.utils.breaker import TRIAL, Breaker
+from fallback_storage.utils.breaker import Breaker
+from fallback_storage.utils.interrupts import surely
 from fallback_storage.utils.logs import Warner
 
 if TYPE_CHECKING:
@@ -231,6 +232,7 @@ class GuardedStore(Store):
 
     def _note(self, place: Hashable, names: Names) -> None:
         with self._lock:
+            self._healthy = False  # first: an interrupt may come in any call
             self._outbox.add(place, names)
             self._update()
 
@@ -249,14 +251,20 @@ class GuardedStore(Store):
             return None
         if self._healthy:
             return self._try(operation, self._breaker.ticket, budget)
+        return self._call_in_trouble(operation, budget)
 
+    def _call_in_trouble(
+        self, operation: Callable[[], Result], budget: Budget
+    ) -> Result | None:
         def deliver_first() -> Result | None:
             return (
                 operation() if self._outbox.deliver(self._store.invalidate_at) else None
             )
 
-        ticket, delivers = None, False
-        try:
+        delivers = False
+
+        def begin() -> Result | None:
+            nonlocal delivers
             with self._lock:
                 ticket = None if self._delivering else self._breaker.admit()
                 if ticket is None:
@@ -266,13 +274,16 @@ class GuardedStore(Store):
                 delivers = len(self._outbox) > 0
                 self._delivering = delivers
             return self._try(deliver_first if delivers else operation, ticket, budget)
-        finally:
-            if delivers:  # first: an interrupt may come in any call
-                self._delivering = False
+
+        def end() -> None:
+            nonlocal delivers
             with self._lock:
-                if ticket == TRIAL:
-                    self._breaker.end_trial()
+                if delivers:
+                    self._delivering = delivers = False
+                self._breaker.end_trial()
                 self._update()
+
+        return surely(begin, end)
 
     def _bypass(self) -> None:
         with self._lock:

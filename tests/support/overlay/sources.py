@@ -109,11 +109,6 @@ def make(home, source, cache=None, **options):
     return FallbackStorage([writable(home), read_only(source)], cache, **options)
 
 
-def users(lock, name):
-    """How many threads hold or await the lock of a name."""
-    return lock.__self__._locks.get(name, (None, 0))[1]
-
-
 def wait_until(condition):
     deadline = time.monotonic() + 30
     while not condition():
