@@ -164,7 +164,7 @@ class Backend:
         try:
             _building.set((*outer, (self, owner)))
             storage = self._build()
-            profile = self._profile_of(storage)
+            profile = self.__dict__["profile"] = self._profile_of(storage)
             self._refuse_vain_option(storage, profile)
             self.place_varies = profile.place_varies
             if not profile.thread_safe:
@@ -358,10 +358,13 @@ class Backend:
     @cached_property
     def profile(self) -> Profile:
         """Return what is known of the storage's class, as its entry corrects it."""
-        return self._profile_of(self.storage)
+        _ = self.storage  # with which it is known
+        found: Profile = self.__dict__["profile"]
+        return found
 
     def _profile_of(self, storage: Storage) -> Profile:
-        return replace(profile_of(storage), **self.policy.profile)
+        found, corrected = profile_of(storage), self.policy.profile
+        return replace(found, **corrected) if corrected else found
 
     @property
     def doubts_absence(self) -> bool:

@@ -8,14 +8,13 @@ taken to keep Django's contract. An entry of a chain overrides its row by ``PROF
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from inspect import getattr_static
 from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.chain import dialects, kept, streams, timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,6 @@ PLACES = (
 # Whose classes compute places from their options and the settings, and not by tenant.
 STEADY = frozenset({"django", "storages", "fallback_storage"})
 
-# What computes nothing when it is read.
 PLAIN = (FunctionType, MemberDescriptorType)
 
 # What a subclass must have as it is for a row's permission to hold for it, too. (What
@@ -309,7 +307,7 @@ def profile_of(storage: object) -> Profile:
                 for fact, methods in METHODS.items()
                 if any(_is_changed(storage, base, method) for method in methods)
             }
-            row = replace(row, **changed)
+            row = replace(row, **changed) if changed else row
             break
     else:
         row = DJANGO
@@ -321,16 +319,13 @@ def profile_of(storage: object) -> Profile:
 
 def _computes_its_place(klass: type) -> bool:
     """Whether it is a class of somebody's own that says anew each time where it is."""
-    known: Iterator[type] = (
-        base
-        for base in klass.__mro__
-        if base.__module__.partition(".")[0] in STEADY or class_path(base) in PROFILES
-    )
-    base = next(known, object)
-    for place in PLACES:
-        found = getattr_static(klass, place, None)
-        computed = hasattr(type(found), "__get__") and not isinstance(found, PLAIN)
-        if computed and found is not getattr_static(base, place, None):
+    for base in klass.__mro__:
+        if base.__module__.partition(".")[0] in STEADY or class_path(base) in PROFILES:
+            return False
+        own = vars(base)
+        found = [own[place] for place in PLACES if place in own]
+        # (What computes nothing when it is read: methods, and slots.)
+        if any(hasattr(type(e), "__get__") and not isinstance(e, PLAIN) for e in found):
             return True
     return False
 
