@@ -210,9 +210,9 @@ def _build_bare(spec: CacheSpec, chain: str, clock: Clock) -> Store:
     if not spec.near:
         return store
     from fallback_storage.cache.stores.local import LocalStore
-    from fallback_storage.cache.stores.near import NearStore
+    from fallback_storage.cache.stores.near import near_store
 
-    return NearStore(store, LocalStore(spec.max_entries, clock))
+    return near_store(store, LocalStore(spec.max_entries, clock), chain)
 
 
 def build_apart(spec: CacheSpec, chain: str, clock: Clock) -> Store:

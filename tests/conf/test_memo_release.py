@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from django.core.cache import caches
+from django.core.files.base import ContentFile
 from fakes import RecordingStorage
 from nearby import until
 from stores import DictStore
@@ -27,6 +29,15 @@ class FailingStore(DictStore):
         if not FailingStore.works:
             raise ConnectionError
         FailingStore.told.append(sorted(names))
+
+
+NEAR = {"ALIAS": "media", "NEAR": True}
+made = []
+
+
+def make_client():
+    made.append(redis.Redis.from_url(caches.settings["media"]["LOCATION"]))
+    return made[-1]
 
 
 FAILING = {"STORE": f"{__name__}.FailingStore"}
@@ -56,10 +67,9 @@ def descriptors():
     return len(list(folder.iterdir())) if folder.exists() else 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("at_once", [1, 20])
-def test_connections_threads_and_descriptors_are_released(settings, valkey, at_once):
-    """Of a thousand chains with NEAR, some of them alive at once; but for the last."""
+@pytest.fixture
+def counted(settings, valkey):
+    """What is open now: connections, threads and descriptors."""
     backend = "django.core.cache.backends.redis.RedisCache"
     settings.CACHES = {"media": {"BACKEND": backend, "LOCATION": valkey.url}}
     with redis.Redis(port=valkey.port) as client:
@@ -68,18 +78,68 @@ def test_connections_threads_and_descriptors_are_released(settings, valkey, at_o
             connections = client.info("clients")["connected_clients"]
             return connections, threading.active_count(), descriptors()
 
-        before = counted()
-        for start in range(0, 60, at_once):
-            chains = [
-                chain_of(number, {"ALIAS": "media", "NEAR": True})
-                for number in range(start, start + at_once)
-            ]
-            assert not any(chain.exists("x") for chain in chains)
-            for chain in chains:
-                until(lambda chain=chain: chain.stats()["near_connected"])
-            chains = chain = None
-            gc.collect()
-        until(lambda: all(n - b <= 5 for n, b in zip(counted(), before, strict=True)))
+        counted()
+        yield counted
+
+
+def used(numbers, cache=NEAR):
+    """Return chains that were used, and that listen."""
+    chains = [chain_of(number, cache) for number in numbers]
+    assert not any(chain.exists("x") for chain in chains)
+    for chain in chains:
+        until(lambda chain=chain: chain.stats()["near_connected"])
+    return chains
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_connections_threads_and_descriptors_are_released(counted, at_once):
+    """Of a thousand chains with NEAR, some of them alive at once; but for the last."""
+    before = counted()
+    for start in range(0, 1000, at_once):
+        used(range(start, start + at_once))
+        gc.collect(0 if at_once == 1 else 2)
+    gc.collect()
+    until(lambda: all(n - b <= 5 for n, b in zip(counted(), before, strict=True)))
+
+
+@pytest.mark.slow
+def test_chains_that_live_share_their_connections(counted):
+    """Two hundred with NEAR: one client, one listener. The last to leave closes both."""
+    before = counted()
+    chains = used(range(200))
+    assert all(n - b <= 3 for n, b in zip(counted(), before, strict=True))
+    first = store_of(chains[0])
+    first.close()  # as when settings change
+    chains[1].save("x", ContentFile(b"1"))
+    assert chains[1].exists("x")
+    assert chains[1].stats()["near_connected"]
+    for chain in chains:
+        store_of(chain).close()
+    until(lambda: all(n - b <= 0 for n, b in zip(counted(), before, strict=True)))
+
+
+@pytest.mark.slow
+def test_each_chain_hears_of_its_own_names(counted, valkey):
+    """One connection hears of all."""
+    one, two = used(range(2))
+    for chain in (one, two):
+        # What it fills itself it hears of: a look-up after that brings it near.
+        until(lambda chain=chain: chain.exists("x") or store_of(chain).peek("x") == 0)
+    far = store_of(one)._far
+    with redis.Redis(port=valkey.port) as other:
+        other.delete(far.prefix() + b"x")
+    until(lambda: store_of(one).peek("x") is None)
+    assert store_of(two).peek("x") == 0
+
+
+@pytest.mark.slow
+def test_a_client_of_ones_own_is_made_once(counted):
+    """Not once for each chain."""
+    made.clear()
+    chains = used(range(3), {**NEAR, "CLIENT": f"{__name__}.make_client"})
+    assert len(made) == 1
+    del chains
 
 
 def test_the_last_store_is_used_again():

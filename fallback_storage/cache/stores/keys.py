@@ -20,6 +20,9 @@ from hashlib import blake2b
 
 VERSION = "fbs3"
 
+# Behind the chain, of whose digits it is none.
+END_OF_CHAIN = "::"
+
 # Bytes. Two names with one hash would share an entry; nobody finds such a pair.
 HASH_SIZE = 20
 
@@ -30,7 +33,7 @@ class Keys:
     __slots__ = ("generation", "prefix")
 
     def __init__(self, chain: str) -> None:
-        self.prefix = f"{VERSION}:{chain}::"
+        self.prefix = f"{VERSION}:{chain}{END_OF_CHAIN}"
         self.generation = f"{self.prefix}g"
 
     def _base(self, name: str) -> str:

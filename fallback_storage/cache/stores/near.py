@@ -25,29 +25,50 @@ brings it in.
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_held
 from fallback_storage.cache.stores.base import Store
 from fallback_storage.cache.stores.local import LocalStore
-from fallback_storage.cache.stores.redis_tracking import HEARTBEAT, Tracker
+from fallback_storage.cache.stores.near_listener import Listener
+from fallback_storage.cache.stores.redis import RedisStore
+from fallback_storage.cache.stores.redis_protocol import decode
+from fallback_storage.cache.stores.redis_tracking import HEARTBEAT
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Mapping
 
-    from fallback_storage.cache.stores.redis import RedisStore
 
-# Seconds that ``close`` waits for the thread.
-JOIN_SECONDS = 2.0
+def near_store(far: RedisStore, local: LocalStore, chain: str) -> NearStore:
+    """Return a ``NearStore`` that listens along with those of other chains.
+
+    If ``far`` shares its client, and its keys begin like theirs. Contacts nothing and
+    starts no thread.
+    """
+    if not (far.has_one_prefix and far.shared_client):
+        return NearStore(far, local)
+    beginning, _, end = decode(far.prefix()).rpartition(chain)
+    key = id(far.shared_client), beginning
+    with forks.build_lock():
+        listener = _listeners.get(key)
+        if listener is None or listener.is_over:
+            listener = Listener(RedisStore(far.shared_client, beginning))
+            _listeners[key] = listener
+        return NearStore(far, local, listener=listener, chain=chain + end)
+
+
+# By the clients (which the listeners keep) and by what their keys begin with.
+_listeners: WeakValueDictionary[tuple[int, str], Listener] = WeakValueDictionary()
 
 
 class NearStore(Store):
     """``local`` in front of ``far``; nobody else uses ``local``.
 
-    The thread that listens to the server starts at the first look-up, which does not
-    wait for it, and ends with the store. ``heartbeat`` seconds: see ``redis_tracking``.
+    ``listener``: which it shares with others; ``chain``: what then is before the names.
+    Its thread starts at the first look-up, which does not wait for it. ``heartbeat``
+    seconds, of one of its own: see ``redis_tracking``.
 
     The in-process tier knows one tenant: where the far store's prefix changes, the one
     who comes first. For the others the far store answers.
@@ -56,32 +77,32 @@ class NearStore(Store):
     has_peek = True
 
     def __init__(
-        self, far: RedisStore, local: LocalStore, heartbeat: float = HEARTBEAT
+        self,
+        far: RedisStore,
+        local: LocalStore,
+        heartbeat: float = HEARTBEAT,
+        listener: Listener | None = None,
+        chain: str = "",
     ) -> None:
         self._far = far
         self._local = local
-        self._tracker = Tracker(far.tracking_connection, local, heartbeat)
+        self._listener = listener or Listener(far, heartbeat)
+        self._listener.join(local, chain)
+        self._tracker = self._listener.tracker
         if far.has_one_prefix:
             # The hit path is the local store's own method. What it may not answer is
             # not in there.
             self.peek = local.peek  # type: ignore[method-assign]
-        # The thread knows the tracker, not this object: it ends when this is gone.
-        weakref.finalize(self, self._tracker.stop)
-        forks.register(self)
-
-    def after_fork(self) -> None:
-        """``local`` registered itself."""
-        self._tracker.after_fork()
 
     def peek(self, name: str) -> int | None:
-        here = self._tracker.prefix == self._far.prefix()
+        here = self._tracker.prefix == self._listener.prefix()
         return self._local.peek(name) if here else None
 
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
         # A hit of this tier comes without a far lease.
         tracker = self._tracker
         near = self._local.look_up(names)
-        prefix = self._far.prefix()
+        prefix = self._listener.prefix()
         if not tracker.connected:
             tracker.start(prefix)
         if not tracker.connected or tracker.prefix != prefix:
@@ -148,8 +169,7 @@ class NearStore(Store):
         return self._far.published(names)
 
     def close(self) -> None:
-        self._tracker.stop()
-        self._tracker.join(JOIN_SECONDS)
+        self._listener.leave(self._local)
         self._far.close()
 
     def stats(self) -> dict[str, int]:

@@ -37,19 +37,19 @@ Redis >= 6, Valkey >= 7.2; redis-py >= 5.1.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from django.utils.module_loading import import_string
-
 from fallback_storage.cache.stores import redis_protocol
 from fallback_storage.cache.stores.base import EVERY, SINCE, Store
-from fallback_storage.cache.stores.redis_client import client_of, prefix_of
+from fallback_storage.cache.stores.redis_client import (
+    SharedClient,
+    prefix_of,
+    shared_client,
+)
 from fallback_storage.cache.stores.redis_failover import reconnecting
 from fallback_storage.exceptions import ConfigurationError, Mistake
-from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -72,19 +72,17 @@ def redis_store(
     ``client``: a client of redis-py, a function that returns one, or its dotted path;
     default: one made from the alias. Contacts nothing.
     """
-    if client is None:
-        own = client_of(alias)
-        return RedisStore(lambda: own, prefix_of(alias, chain), grace=grace)
-    if isinstance(client, str):
-        client = import_string(client)
+    if client is None or callable(client) or isinstance(client, str):
+        client = shared_client(alias, client)
     return RedisStore(client, prefix_of(alias, chain), grace=grace)
 
 
 class RedisStore(Store):
     """Keeps entries on a Redis or Valkey server, or a cluster of them.
 
-    ``client``: a client of redis-py, or a function that returns one; it is called at
-    the first use, and what it returns is closed with the store. ``prefix`` is what
+    ``client``: a client of redis-py, a function that returns one, or one that is shared;
+    the function is called at the first use, and what it returns is closed with the store,
+    or with the last that shares it. ``prefix`` is what
     this chain's keys begin with and no other's: text, or a function that returns it,
     called every time. The name follows in clear, so that an invalidation message tells
     it. ``lease_seconds``: how long a walk may take.
@@ -100,28 +98,23 @@ class RedisStore(Store):
         grace: float = 0.0,
     ) -> None:
         self.grace = grace
-        self._owns_client = callable(client)
-        self._make_client = client
-        self._client = None if self._owns_client else client
+        self.shared_client: SharedClient | None = None
+        if isinstance(client, SharedClient):
+            self.shared_client = client
+        elif callable(client):
+            self.shared_client = SharedClient({}, client)
+        self._client = None if self.shared_client else client
         self._prefix = prefix
         self.has_one_prefix = isinstance(prefix, str)
         self._lease_ms = redis_protocol.milliseconds(lease_seconds)
         # By how many ms the server's clock is ahead of ours, at the most. Not known yet.
         self._ahead = math.inf
-        self.after_fork()
-        forks.register(self)
-
-    def after_fork(self) -> None:
-        """Redis-py sees to its own connections."""
-        self._client_lock = threading.RLock()
 
     @property
     def client(self) -> Any:
         """The client; made now, if it is not yet."""
-        if self._client is None:
-            with self._client_lock:
-                if self._client is None:
-                    self._client = self._make_client()
+        if self._client is None and self.shared_client is not None:
+            self._client = self.shared_client.join(self)
         return self._client
 
     def prefix(self) -> bytes:
@@ -372,8 +365,9 @@ class RedisStore(Store):
 
     def close(self) -> None:
         # A client that was passed is left open.
-        if self._owns_client and self._client is not None:
-            self._client.close()
+        if self.shared_client is not None:
+            self._client = None
+            self.shared_client.leave(self)
 
 
 def _is_cluster(client: Any) -> bool:

@@ -12,7 +12,9 @@ whatever the function does (keys of Redis take any length and any byte).
 from __future__ import annotations
 
 import re
+import threading
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from django.core.cache import caches
 from django.utils.module_loading import import_string
@@ -20,6 +22,8 @@ from django.utils.module_loading import import_string
 from fallback_storage.cache.stores.alias import build_cache, cache_params
 from fallback_storage.cache.stores.keys import Keys
 from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.utils import forks
+from fallback_storage.utils.living import Living
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,6 +58,65 @@ def prefix_of(alias: str, chain: str) -> str | Callable[[], str]:
     if cache_params(alias).get("KEY_FUNCTION") is None:
         return str(cache.make_key(beginning))
     return lambda: str(cache.make_key(beginning))
+
+
+class SharedClient:
+    """A client for all stores that connect to one place; the last to leave closes it.
+
+    ``params``: what the alias describes. Whoever uses it keeps it; nobody else does.
+    """
+
+    def __init__(self, params: Mapping[str, Any], make: Callable[[], Any]) -> None:
+        self.params = params
+        self._make = make
+        self._users: Living[object] = Living()
+        self._client: Any = None
+        self.after_fork()
+        forks.register(self)
+
+    def after_fork(self) -> None:
+        """Redis-py sees to its own connections."""
+        self._lock = threading.RLock()
+
+    def join(self, user: object) -> Any:
+        """Return the client; made now, if it is not yet."""
+        with self._lock:
+            self._users.add(user)
+            if self._client is None:
+                self._client = self._make()
+            return self._client
+
+    def leave(self, user: object) -> None:
+        """Close the client, if nobody else uses it."""
+        with self._lock:
+            self._users.discard(user)
+            if self._client is None or self._users.all():
+                return
+            client, self._client = self._client, None
+        client.close()
+
+
+_shared: WeakValueDictionary[tuple[str, object], SharedClient] = WeakValueDictionary()
+
+
+def shared_client(alias: str, client: Any = None) -> SharedClient:
+    """Return the shared client of an alias; made by ``client()``, if that is given.
+
+    Contacts nothing.
+    """
+    if isinstance(client, str):
+        client = import_string(client)
+    params = dict(cache_params(alias))
+    with forks.build_lock():
+        found = _shared.get((alias, client))
+        if found is None or found.params != params:
+            if client is None:
+                own = client_of(alias)  # or raises what is wrong with the alias
+                found = SharedClient(params, lambda: own)
+            else:
+                found = SharedClient(params, client)
+            _shared[alias, client] = found
+        return found
 
 
 def client_of(alias: str) -> Any:
