@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from registry import row
-from result import ON, Claim, Figure, Result, Target
+from result import DIRECT, ON, Claim, Figure, Result, Target
 from timing import Laps
 
 ENTRIES = 100_000
@@ -58,4 +59,28 @@ def importing(world):
         result.figures[-1].requests = None
     optional = max(run[2] for run in runs)
     result.claims.append(Claim("optional libraries imported", 0, optional))
+    return result
+
+
+INSTANCES = 3_000
+
+
+@row("instances")
+def instances(world):
+    """Apps make instances of their own: one for each tenant, or field."""
+    count = INSTANCES // 10 if world.quick else INSTANCES
+    laps = {name: Laps() for name in (DIRECT, ON)}
+    for _ in range(world.rounds(3, 1)):
+        chains = [world.chain() for _ in range(count)]
+        for name, storages in ((DIRECT, [world.local] * count), (ON, chains)):
+            begin = time.process_time()
+            for storage in storages:
+                storage.exists(world.local_names[0])
+            laps[name].seconds.append(time.process_time() - begin)
+            laps[name].requests.append(0)
+    result = Result(f"first use of {count:,} live instances (CPU)", per="all of them")
+    for name, found in laps.items():
+        result.add_laps(name, found)
+        result.figures[-1].requests = None
+    result.target = Target(3.0, absolute=True)
     return result

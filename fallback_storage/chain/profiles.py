@@ -305,7 +305,8 @@ def profile_of(storage: object) -> Profile:
             changed = {
                 fact: getattr(DJANGO, fact)
                 for fact, methods in METHODS.items()
-                if any(_is_changed(storage, base, method) for method in methods)
+                if getattr(row, fact)
+                and any(_is_changed(storage, base, method) for method in methods)
             }
             row = replace(row, **changed) if changed else row
             break

@@ -138,9 +138,8 @@ def build_memo(
     ``clock`` gives seconds, for what is in process. ``whiteouts``: whether what
     read-only backends hold may be hidden.
     """
-    nothing = Memo(NullStore(), len(backends), ttl=0, negative_ttl=0)
     if spec is None or cache_backend(spec.alias) == DUMMY_BACKEND:
-        return nothing
+        return _nothing(backends)
     vary = _import_vary(spec)
     tally = None
     store: Store
@@ -152,10 +151,10 @@ def build_memo(
     if spec.is_shared:
         if vary is None and cache_params(spec.alias).get("KEY_FUNCTION"):
             build_cache(spec.alias or "")  # raises what is wrong with it
-            return nothing
+            return _nothing(backends)
         chain = fingerprint(backends, whiteouts=whiteouts, vary=spec.vary or "")
         if vary is None and any(backend.place_varies for backend in backends):
-            return nothing
+            return _nothing(backends)
         tally = _shared.get(spec, chain, clock)
         store = tally.store
     else:
@@ -175,6 +174,10 @@ def build_memo(
         depth=lambda: max(backend.depth for backend in backends),
         vary=vary,
     )
+
+
+def _nothing(backends: Sequence[Backend]) -> Memo:
+    return Memo(NullStore(), len(backends), ttl=0, negative_ttl=0)
 
 
 def mistakes_in_memo(spec: CacheSpec | None) -> Iterator[ConfigurationError]:
