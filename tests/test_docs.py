@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -49,3 +50,10 @@ def test_the_list_of_deadlines_is_that_of_the_code():
     text = (DOCS / "outages.rst").read_text()
     listed = [line[4:-2] for line in text.splitlines() if line.startswith("* ``")]
     assert listed == sorted(HAVE_DEADLINE)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.rst")), ids=lambda page: page.name)
+def test_the_tests_that_a_page_names_are_there(page):
+    """What it says is what they found."""
+    for path, name in re.findall(r"(tests/\S+\.py)::(\w+)", page.read_text()):
+        assert f"\ndef {name}(" in (DOCS.parent / path).read_text(), name

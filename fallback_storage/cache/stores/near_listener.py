@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from fallback_storage.cache.stores.keys import END_OF_CHAIN
+from fallback_storage.cache.stores.redis_failover import drop_connections
 from fallback_storage.cache.stores.redis_tracking import HEARTBEAT, Tracker
 from fallback_storage.utils import forks
 from fallback_storage.utils.living import Living
@@ -37,7 +38,12 @@ class Listener:
         self._store = store
         self.prefix = store.prefix
         self._tiers = _Tiers()
-        self.tracker = Tracker(store.tracking_connection, self._tiers, heartbeat)
+        self.tracker = Tracker(
+            store.tracking_connection,
+            self._tiers,
+            heartbeat,
+            demoted=lambda: drop_connections(store.client),
+        )
         self.is_over = False
         # The thread knows the tracker, not this object: it ends when this is gone.
         weakref.finalize(self, self.tracker.stop)

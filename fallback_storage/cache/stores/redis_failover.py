@@ -31,15 +31,24 @@ def reconnecting(operation: Operation) -> Operation:
         try:
             return operation(store, *args, **kwargs)
         except Exception as error:
-            # (A client of a cluster, and one of Sentinel, look after themselves.)
-            pool = getattr(store.client, "connection_pool", None)
-            if pool is None or not _is_refusal(error):
+            if not (_is_refusal(error) and drop_connections(store.client)):
                 raise
-            # Those in use belong to other threads, which will see for themselves.
-            pool.disconnect(inuse_connections=False)
         return operation(store, *args, **kwargs)
 
     return cast("Operation", reconnecting)
+
+
+def drop_connections(client: Any) -> bool:
+    """Let go of connections to a server that takes no writes any more.
+
+    Returns false for a client of a cluster, which looks after itself.
+    """
+    pool = getattr(client, "connection_pool", None)
+    if pool is None:
+        return False
+    # Those in use belong to other threads, which will see for themselves.
+    pool.disconnect(inuse_connections=False)
+    return True
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -6,9 +6,11 @@ of a key under a prefix, by whom or what ever (a write, a deletion, expiry, evic
 
 The store is only as good as this connection, so ``connected`` is true only while it
 stands and the server has confirmed. It is lost when the server closes it or falls
-silent: after ``heartbeat`` seconds without a word the thread sends a PING, after as
+silent: after ``heartbeat`` seconds without a word the thread asks for its ROLE, after as
 many more it gives up. Within two heartbeats, then, a connection that died without a
-word is noticed, and the store emptied.
+word is noticed, and the store emptied; and so is a server that has become a replica: a
+failover may leave the connection open, and nobody writes there any more. (Who may not
+ask, by an ACL, is answered as well.)
 """
 
 from __future__ import annotations
@@ -41,6 +43,24 @@ MAX_LINE = 4096
 
 PUSH: Final = ord(">")
 
+# The first word of ROLE's answer; newer servers may use the newer one.
+REPLICA = (b"slave", b"replica")
+
+
+class TrackingRefusedError(ConnectionError):
+    """Raised when the server does not track keys: an ACL, say, forbids it."""
+
+    def __init__(self, answer: object) -> None:
+        # The first word of an error is its code; the rest may name the user.
+        code = (
+            answer.split()[0].decode() if isinstance(answer, bytes) and answer else ""
+        )
+        super().__init__(f"it refuses CLIENT TRACKING: {code}")
+
+
+class ReplicaError(ConnectionError):
+    """Raised when the server takes no writes any more, so that it has no news."""
+
 
 class Emptied(Protocol):
     """What is emptied when keys change."""
@@ -58,7 +78,8 @@ class Tracker:
     ``connect`` returns a connection of redis-py, not connected yet, that speaks RESP 3.
     It is called on the tracker's own thread, which ``start`` starts and ``stop`` ends; it
     holds the process open for nothing. ``prefix`` is the beginning of the keys, as it was
-    for who started it; what follows is the name.
+    for who started it; what follows is the name. ``demoted`` is called when the server
+    says that it has become a replica.
     """
 
     def __init__(
@@ -66,8 +87,10 @@ class Tracker:
         connect: Callable[[], Any],
         target: Emptied,
         heartbeat: float = HEARTBEAT,
+        demoted: Callable[[], object] = bool,
     ) -> None:
         self._connect = connect
+        self._demoted = demoted
         self._target = target
         self._heartbeat = heartbeat
         self._warner = Warner()
@@ -141,20 +164,22 @@ class Tracker:
             except ConfigurationError as exc:
                 logger.error("%s", exc)  # noqa: TRY400 - the message says it all
                 return
+            except (TrackingRefusedError, ReplicaError) as exc:
+                self._log(str(exc))
             except Exception as exc:  # noqa: BLE001 - whatever it is, connect again
-                self._log(exc)
+                self._log(type(exc).__name__)
             if self.connections > connections:
                 pause = FIRST_PAUSE
             self._stopped.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(2 * pause, LAST_PAUSE)
 
-    def _log(self, exc: Exception) -> None:
+    def _log(self, reason: str) -> None:
         if not self._stopped.is_set():
             self._warner.warn(
                 "lost",
                 "No invalidations arrive from the cache server (%s); nothing is kept in "
                 "process until they do again.",
-                type(exc).__name__,
+                reason,
             )
 
     def _track(self) -> None:
@@ -170,12 +195,16 @@ class Tracker:
             answers = _Answers(sock)
             prefix = self.prefix or b""
             answers.ask(b"CLIENT", b"TRACKING", b"ON", b"BCAST", b"PREFIX", prefix)
-            if answers.read() != b"OK":
-                raise ConnectionError("The server does not track keys.")
+            answer = answers.read()
+            if answer != b"OK":
+                raise TrackingRefusedError(answer)
             self.connections += 1
             self.connected = True
             for message in answers.pushed():
                 self._obey(message, prefix)
+        except ReplicaError:
+            self._demoted()
+            raise
         finally:
             self.connected = False
             self._target.clear()
@@ -224,6 +253,8 @@ class _Answers:
             kind, value = self._read_value()
             if kind == PUSH:
                 yield value
+            elif value and value[0] in REPLICA:
+                raise ReplicaError("it has become a replica")
 
     def read(self) -> Any:
         """Return the next answer; nothing is pushed before."""
@@ -232,7 +263,7 @@ class _Answers:
     def _read_value(self) -> tuple[int, Any]:
         line = self._read_line()
         kind, rest = line[0], line[1:]
-        if kind in b"+-":
+        if kind in b"+-:":
             return kind, rest
         if kind == ord("_"):
             return kind, None
@@ -270,7 +301,7 @@ class _Answers:
                 if self._awaits_pong:
                     raise
                 self._awaits_pong = True
-                self.ask(b"PING")
+                self.ask(b"ROLE")
                 continue
             if not received:
                 raise ConnectionResetError("The server closed the connection.")

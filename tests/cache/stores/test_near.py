@@ -153,6 +153,16 @@ def test_whatever_happens_to_a_key_drops_the_name(near, other, client, change):
     assert near.stats()["near_connections"] == 1
 
 
+def test_of_a_swapped_database_the_server_tells_nothing(near, other, client):
+    """The one change that is seen when the entry ends. (If it is ever told: good.)"""
+    know(near, other)
+    client.swapdb(0, 1)
+    settle(near, other)
+    assert near.peek("a") == held(1)
+    near.invalidate(["a"])
+    assert near.look_up(["a"])["a"][0] is None
+
+
 class DeafStore(LocalStore):
     """Hears nothing from the tracker's thread."""
 

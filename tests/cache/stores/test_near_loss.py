@@ -194,7 +194,7 @@ def test_a_quiet_server_is_not_a_silent_one(make_near, other, client):
     near = connect(make_near(heartbeat=0.2))
     know(near, other)
     client.config_resetstat()
-    until(lambda: client.info("commandstats").get("cmdstat_ping", {}).get("calls") == 2)
+    until(lambda: client.info("commandstats").get("cmdstat_role", {}).get("calls") == 2)
     assert near.peek("a") == held(1)
     assert near.stats()["near_connections"] == 1
 
@@ -210,6 +210,7 @@ def test_a_server_that_cannot_track_leaves_the_far_store(
             assert other.fill("a", lease_of(other), held(1), 60.0)
             near.look_up(["a"])
             until(lambda: "No invalidations arrive" in caplog.text)
+            assert "server (it refuses CLIENT TRACKING: NOPERM); nothing" in caplog.text
             assert near.look_up(["a"])["a"][0] == held(1)
             assert near.peek("a") is None
         finally:

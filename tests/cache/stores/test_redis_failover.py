@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from nearby import connect, tracking, until
 from servers import ValkeyServer, free_port, run_or_skip
 
 from fallback_storage.cache.entry import held
 from fallback_storage.cache.stores.guarded import GuardedStore
+from fallback_storage.cache.stores.local import LocalStore
+from fallback_storage.cache.stores.near import NearStore
 from fallback_storage.cache.stores.redis import RedisStore
 from fallback_storage.cache.stores.redis_failover import reconnecting
 
@@ -132,6 +135,35 @@ def test_until_the_endpoint_has_moved_nothing_is_announced_for_good(
     endpoint.server = second_server
     assert fill(guarded)
     assert guarded.stats()["undelivered"] == 0
+
+
+@pytest.mark.parametrize("may_ask", [True, False])
+def test_a_near_tier_leaves_a_server_that_became_a_replica(
+    store, fail_over, valkey, second_server, may_ask
+):
+    """Within two heartbeats, though its connection stands, and is answered."""
+    with redis.Redis(port=valkey.port) as admin:
+        admin.execute_command(
+            "ACL", "SETUSER", "default", "+role" if may_ask else "-role"
+        )
+        near = NearStore(store, LocalStore(), heartbeat=0.2)
+        try:
+            connect(near)
+            assert fill(near)
+            until(lambda: near.look_up(["a"])["a"][0] == near.peek("a") == held(1))
+            if not may_ask:
+                until(lambda: admin.info("stats")["acl_access_denied_cmd"] > 1)
+                assert near.peek("a") == held(1)
+                return
+            fail_over()
+            until(lambda: near.peek("a") is None)
+            until(lambda: near.stats()["near_connections"] > 1)
+            assert near.look_up(["a"])["a"][0] is None
+            with redis.Redis(port=second_server.port) as client:
+                assert tracking(client)
+        finally:
+            admin.execute_command("ACL", "SETUSER", "default", "+role")
+            near.close()
 
 
 def test_connections_in_use_are_left_to_their_threads(store, fail_over, endpoint):

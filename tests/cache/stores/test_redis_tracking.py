@@ -60,7 +60,7 @@ LONG = b"x" * 200_000
         (message(b"p:" + LONG), [[LONG.decode()]]),
         (HEADER + b"_\r\n", ["clear"]),
         (HEADER + b"*0\r\n", [[]]),
-        (b">2\r\n+other\r\n:5\r\n" + message(b"p:a"), None),
+        (b">2\r\n+other\r\n(5\r\n" + message(b"p:a"), None),
         (b">2\r\n$5\r\nother\r\n*1\r\n+x\r\n" + message(b"p:a"), [["a"]]),
         (b"+PONG\r\n" + message(b"p:a"), [["a"]]),
         (b"-ERR whatever\r\n" + message(b"p:a"), [["a"]]),
@@ -155,15 +155,15 @@ def test_it_is_not_connected_any_more_when_the_target_is_emptied(server, monkeyp
 
 
 def test_silence_is_asked_about_once_and_then_believed(server, target):
-    """A PING after one heartbeat, an end after two; an answer starts anew."""
+    """It is asked for its ROLE after one heartbeat, an end after two; an answer starts anew."""
     tracker = Tracker(server.connect, target, heartbeat=0.25)
     tracker.start(PREFIX)
     sock = server.accept()
     for _ in range(3):
-        assert sock.recv(100) == b"*1\r\n$4\r\nPING\r\n"
+        assert sock.recv(100) == b"*1\r\n$4\r\nROLE\r\n"
         assert tracker.connected
-        sock.sendall(b"+PONG\r\n")
-    assert sock.recv(100) == b"*1\r\n$4\r\nPING\r\n"
+        sock.sendall(b"*3\r\n$6\r\nmaster\r\n:100\r\n*0\r\n")
+    assert sock.recv(100) == b"*1\r\n$4\r\nROLE\r\n"
     assert sock.recv(100) == b""
     assert target.next() == "clear"
     tracker.stop()
