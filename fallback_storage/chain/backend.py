@@ -358,9 +358,7 @@ class Backend:
     @cached_property
     def profile(self) -> Profile:
         """Return what is known of the storage's class, as its entry corrects it."""
-        _ = self.storage  # with which it is known
-        found: Profile = self.__dict__["profile"]
-        return found
+        return self._profile_of(self.storage)
 
     def _profile_of(self, storage: Storage) -> Profile:
         found, corrected = profile_of(storage), self.policy.profile
