@@ -50,13 +50,18 @@ class Chain(FallbackStorage):
 
 
 class Trouble(OSError):
-    """What fails, and is no outage: nobody is left alone for it."""
+    """What fails, and is no outage."""
+
+
+class Gone(ConnectionError):
+    """What fails because it cannot be reached. (Nobody is left alone: RETRY_AFTER.)"""
 
 
 class Failing:
     """Raises in the methods that ``down`` names at the moment of the call."""
 
     down = frozenset()
+    error = Trouble
 
     def __getattribute__(self, attribute):
         found = super().__getattribute__(attribute)
@@ -65,7 +70,7 @@ class Failing:
 
         def call(*args, **kwargs):
             if attribute in self.down:
-                raise Trouble(attribute)
+                raise self.error(attribute)
             return found(*args, **kwargs)
 
         return call
@@ -205,7 +210,7 @@ def answer(storage, operation, name):
                 return "content", found.read()
         if operation == "resolve":
             return found.name, found.index, found.backend, found.held
-    except (Trouble, AllBackendsFailed):
+    except (Trouble, Gone, AllBackendsFailed):
         return "failed"
     except Exception as error:
         return type(error)
@@ -239,6 +244,7 @@ class Oracle(RuleBasedStateMachine):
                 "READ_ONLY": read_only,
                 "ALWAYS_PROBE": live,
                 "LAZY_OPEN": kind == "lazy",
+                "RETRY_AFTER": 0,
             }
             for index, ((kind, read_only, live), storage) in enumerate(
                 zip(chain, self.storages, strict=True)
@@ -367,8 +373,7 @@ class Oracle(RuleBasedStateMachine):
         except Exception:
             self.check_all(name)
             return
-        if cached:
-            self.told(saved)
+        self.told(saved)
         self.check_all(name, saved)
         if not self.is_down:
             clean = os.path.normpath(name.replace("\\", "/"))
@@ -426,19 +431,28 @@ class Oracle(RuleBasedStateMachine):
     def forget_all(self, reader):
         self.pairs[reader][0].forget_all()
 
-    @rule(data=st.data(), methods=st.sampled_from([METHODS, ("_save",), ("exists",)]))
-    def fail(self, data, methods):
-        index = data.draw(st.integers(0, len(self.storages) - 1))
-        self.storages[index].down = frozenset(methods)
+    @rule(
+        data=st.data(),
+        methods=st.sampled_from([METHODS, ("_save",), ("exists",)]),
+        error=st.sampled_from([Trouble, Gone]),
+    )
+    def fail(self, data, methods, error):
+        storage = self.storages[data.draw(st.integers(0, len(self.storages) - 1))]
+        storage.down, storage.error = frozenset(methods), error
         self.is_down = True
 
     @precondition(lambda self: not self.is_down)
-    @rule(data=st.data(), name=FILES, written=st.booleans())
-    def long_outage(self, data, name, written):
-        """What was known when it began is over."""
+    @rule(
+        data=st.data(),
+        name=FILES,
+        written=st.booleans(),
+        methods=st.sampled_from([METHODS, ("exists",)]),
+    )
+    def long_outage(self, data, name, written, methods):
+        """What was known when it began is over; deletes may still arrive."""
         self.check_all(name)
         Chain.clock.tick(300)
-        self.fail(data, METHODS)
+        self.fail(data, methods, Gone)
         self.check_all(name)
         if written:
             with suppress(Exception):
