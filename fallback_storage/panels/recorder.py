@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.exceptions import BackendUnavailable
 
 if TYPE_CHECKING:
     from fallback_storage.chain.outcomes import Attempt, Resolution
@@ -50,13 +51,14 @@ class Asked:
 
 @dataclass(slots=True)
 class Work:
-    """What one backend did, and what the memo spared it."""
+    """What one backend did, and what the memo, or its breaker, spared it."""
 
     answers: int = 0
     calls: int = 0
     seconds: float = 0.0
     saved: int = 0
     failures: int = 0
+    left_alone: int = 0
 
 
 class Recorder:
@@ -99,7 +101,9 @@ class Recorder:
         name = _text(failure.name)
         with self._lock:
             self._failures[failure.backend, failure.operation, name, error] += 1
-            self._backends[failure.backend].failures += 1
+            work = self._backends[failure.backend]
+            work.failures += 1
+            work.left_alone += _is_left_alone(failure.exception)
 
     def add_promotion(self, *, promotion: Promotion, **_: Any) -> None:
         """Add a copy."""
@@ -137,6 +141,11 @@ class Recorder:
                 for name, source, target, s in copies[:SHOWN]
             ],
         }
+
+
+def _is_left_alone(error: Exception) -> bool:
+    """Whether a backend failed without a call: its breaker is open."""
+    return isinstance(error, BackendUnavailable) and not error.was_called
 
 
 def _how(attempt: Attempt) -> str:

@@ -159,27 +159,29 @@ class Room:
         ``waits``: then it is the turn of the task later, unless they are all stuck.
         Raises ``NoThreads``.
         """
-        with self.lock:
-            if self.idle:
-                self.idle.pop().give(task)
-                return True
-            if len(self.threads) >= size:
-                if not waits or self.is_stuck:
-                    task.drop()
-                else:
-                    self.waiting.append(task)
-                return False
-            if not _may_have_threads():
-                raise NoThreads
-            thread = _Worker(self, task)
-            self.threads.add(thread)
+        thread = None
         try:
+            with self.lock:
+                if self.idle:
+                    self.idle.pop().give(task)
+                    return True
+                if len(self.threads) >= size:
+                    if not waits or self.is_stuck:
+                        task.drop()
+                    else:
+                        self.waiting.append(task)
+                    return False
+                if not _may_have_threads():
+                    raise NoThreads
+                thread = _Worker(self, task)
+                self.threads.add(thread)
             thread.start()
-        except BaseException as error:
-            self.threads.discard(thread)
-            if isinstance(error, RuntimeError):
-                raise NoThreads from None
-            raise
+        except RuntimeError:
+            raise NoThreads from None
+        finally:
+            # An interrupt may have come at any moment.
+            if thread is not None and not thread.is_alive():
+                self.threads.discard(thread)
         return True
 
     def drop(self) -> None:
@@ -245,6 +247,8 @@ class _Worker(threading.Thread):
         finally:
             with self.room.lock:
                 self.room.threads.discard(self)
+            if not self.room.threads:
+                self.room.drop()  # nobody would come for what waits
 
     def _rest(self, *, last: bool) -> bool:
         """Be idle from now on, unless a task waits."""

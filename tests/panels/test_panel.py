@@ -297,6 +297,20 @@ def test_a_failure_is_shown_by_its_type(site, chain, production, local):
     assert SECRET not in site.html + json.dumps(stats)
 
 
+def test_an_outage_is_shown(site, chain, production):
+    """Who fails without a call is said to be left alone."""
+    production.fail("exists", ConnectionError())
+
+    def page():
+        for number in range(10):
+            chain.exists(f"new{number}")
+
+    stats = site.visit(page)
+    [shown] = [each for each in stats["backends"] if each["name"] == "Production"]
+    assert (shown["calls"], shown["failures"], shown["left_alone"]) == (3, 10, 7)
+    assert "7 left alone" in site.html
+
+
 def test_no_url_and_no_option_is_shown(site, settings):
     settings.STORAGES = {
         **settings.STORAGES,

@@ -217,6 +217,25 @@ def test_a_fork_that_nobody_was_told_of(pool, monkeypatch):
     assert len(pool.room.threads) == 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_leaves_nobody_waiting(pool, monkeypatch):
+    """As where there is no memory: who waits for his turn is told that it never comes."""
+    gate = Gate()
+    first = in_thread(lambda: ask(pool, gate, 1, size=1))
+    assert gate.begun.wait(30)
+    waiting = in_thread(lambda: ask(pool, lambda: "never", size=1))
+    while not pool.room.waiting:
+        threading.Event().wait(0.001)
+
+    def fail(**_):
+        raise MemoryError
+
+    monkeypatch.setattr(connections, "all", fail)
+    gate.opened.set()
+    assert isinstance(waiting(), Dropped)
+    assert isinstance(first(), Late)
+
+
 @pytest.mark.parametrize("moment", ["placed", "waiting"])
 def test_an_interrupt_of_the_caller(pool, monkeypatch, moment):
     """The call goes on, and its thread is used again."""
