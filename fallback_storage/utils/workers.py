@@ -247,8 +247,11 @@ class _Worker(threading.Thread):
         finally:
             with self.room.lock:
                 self.room.threads.discard(self)
+            # Where something has gone wrong: nobody waits for a thread that is no more.
+            if self._under_way is not None:
+                self._under_way.tell()
             if not self.room.threads:
-                self.room.drop()  # nobody would come for what waits
+                self.room.drop()
 
     def _rest(self, *, last: bool) -> bool:
         """Be idle from now on, unless a task waits."""
