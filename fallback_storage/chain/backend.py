@@ -333,7 +333,8 @@ class Backend:
         """
         try:
             if self.look is not None:
-                return self.look(name) is Outcome.TAKEN
+                look = self.question(live=False, names=False)
+                return look(name) is Outcome.TAKEN
             if not any(inner.is_taken(name) for inner in self._inner):
                 return False
             return self.question(live=False, names=False)(name) is Outcome.TAKEN

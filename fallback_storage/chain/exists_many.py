@@ -78,7 +78,8 @@ def probe_walks(backend: Backend, walks: Sequence[Walk]) -> None:
     Raises what ``Walk.probe`` raises, for the first name for which it does.
     """
     pending = {walk.name: walk for walk in walks}
-    look = backend.look
+    # (What is waited for, is asked for name after name.)
+    look = None if backend.deadline else backend.look
     if len(pending) > 1 and look is not None and is_plain_directory(backend.storage):
         _look_into_directories(backend, look, pending)
     elif len(pending) >= WORTH_LISTING and backend.may_list and lists_flat(backend):

@@ -78,11 +78,11 @@ class Breaker:
 
     @property
     def retry_in(self) -> float | None:
-        """Return in how many seconds the next call may try; None: all may call."""
+        """Return in how many seconds a call may try, 0 if one does; None: all may call."""
         with self._lock:
             if self._open_until is None:
                 return None
-            return max(0.0, max(self._open_until, self._trial_until) - self._clock())
+            return max(0.0, self._open_until - self._clock())
 
     def admit(self) -> int | None:
         """Return the ticket of a call that may go ahead; None: it may not.

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import FileSystemStorage
 from fakes import RecordingStorage
 from silent import SilentStorage, silent
 
@@ -543,6 +544,39 @@ def test_the_error_can_be_pickled():
     assert again.was_called
     assert str(again) == str(error)
     assert BackendUnavailable("s3", "busy").retry_in is None
+
+
+class Mount(FileSystemStorage):
+    """A directory on a server that does not answer."""
+
+    answers = threading.Event()
+    calls = 0
+
+    def path(self, name):
+        Mount.calls += 1
+        assert self.answers.wait(30)
+        return super().path(name)
+
+
+def test_a_mount_that_hangs(chain_of, tmp_path):
+    """With a DEADLINE a look at a directory is a question, in whatever is asked."""
+    Mount.answers, Mount.calls = threading.Event(), 0
+    entry = {"BACKEND": f"{__name__}.Mount", "DEADLINE": 0.05, "LOOK_AGAIN": False}
+    chain = chain_of({**entry, "OPTIONS": {"location": tmp_path}}, RecordingStorage())
+    try:
+        chain.backends[1].storage.files["a"] = b"1"
+        assert chain.size("a") == 1
+        assert chain.exists("a")
+        assert not chain.exists("b")
+        assert {each.held for each in chain.resolve_many(["a", "b"]).values()} == {
+            True,
+            None,
+        }
+        with chain.open("a") as file:
+            assert file.read() == b"1"
+        assert Mount.calls == 1
+    finally:
+        Mount.answers.set()
 
 
 # Configuration
