@@ -43,22 +43,24 @@ def chain(production, tmp_path):
     return FallbackStorage([FileSystemStorage(tmp_path, base_url="/media/"), s3])
 
 
-def test_a_hundred_names_are_one_connection(chain, production):
+def test_a_hundred_names_are_one_connection_at_most(chain, production):
     """The others fail without a call; URLs need none."""
     names = [f"{number}.jpg" for number in range(100)]
     assert [chain.exists(name) for name in names] == [False] * 100
     with pytest.raises(BackendUnavailable):
         chain.open("0.jpg")
     assert all(chain.url(name) for name in names)
-    assert len(production.connections) == 1
+    assert len(production.connections) <= 1  # a busy machine has not even made a client
     assert chain.stats()["backends"]["production"]["given_up"] == 1
 
 
-def test_an_upload_is_one_connection_and_keeps_its_name(chain, production, tmp_path):
+def test_an_upload_is_one_connection_at_most_and_keeps_its_name(
+    chain, production, tmp_path
+):
     content = bytes(range(256)) * 1000
     assert chain.save("a.bin", ContentFile(content)) == "a.bin"
     assert (tmp_path / "a.bin").read_bytes() == content
-    assert len(production.connections) == 1
+    assert len(production.connections) <= 1  # a busy machine has not even made a client
 
 
 def test_many_threads_at_the_moment_of_the_outage(chain, production):
