@@ -255,8 +255,23 @@ def test_who_waits_for_a_turn_fails_when_the_outage_is_known(chain_of):
     assert answers == [False] * 10
 
 
+@pytest.fixture
+def once():
+    """Let Ctrl-C raise once, however often it comes; returns what tells that it did."""
+    raised = threading.Event()
+
+    def handle(*_args):
+        if not raised.is_set():
+            raised.set()
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    yield raised
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no such signals")
-def test_ctrl_c_while_one_waits_for_the_trial(chain_of, clock):
+def test_ctrl_c_while_one_waits_for_the_trial(chain_of, clock, once):
     """The call goes on, and another one may try."""
     chain = chain_of(silent(DEADLINE=5))
     storage = chain.backends[0].storage
@@ -270,9 +285,9 @@ def test_ctrl_c_while_one_waits_for_the_trial(chain_of, clock):
 
     def interrupt():
         storage.wait_for(1)
-        # One that comes just before the caller waits would be seen when it ends.
-        threading.Event().wait(0.1)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        # Again: one that comes just before the caller waits is seen when that ends.
+        while not once.wait(0.1):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
