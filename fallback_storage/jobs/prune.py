@@ -9,12 +9,15 @@ from __future__ import annotations
 import enum
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from django.core.files.storage import FileSystemStorage
+
 from fallback_storage.cache.invalidation import announced
-from fallback_storage.chain.backend import BackendError
+from fallback_storage.chain.backend import BackendError, entries_of
 from fallback_storage.chain.listing import pages
 from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.chain.names import affected
@@ -56,12 +59,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A file of the home, as it was listed. ``used``: seconds since the epoch."""
+    """A file of the home, as it was listed.
+
+    ``used``: seconds since the epoch; ``times``: of access and change, in nanoseconds.
+    """
 
     used: float
     name: str
     size: int
     identity: tuple[int, ...]
+    times: tuple[int, int]
 
 
 class Pruning:
@@ -139,21 +146,23 @@ class Pruning:
         if self.used_by == "access":
             used = max(stat.st_atime, stat.st_mtime)
         identity = stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
-        return _Copy(used, name, stat.st_size, identity)
+        times = stat.st_atime_ns, stat.st_mtime_ns
+        return _Copy(used, name, stat.st_size, identity, times)
+
+    def _leave_unread(self, copy: _Copy) -> None:
+        """Undo that a file counts as used because it was compared."""
+        now = self._look_at(copy.name) if self.used_by == "access" else None
+        if now and now.identity == copy.identity and now.times != copy.times:
+            with suppress(OSError):  # only its owner may
+                os.utime(self._home.storage.path(copy.name), ns=copy.times)
 
     def _step(self, copy: _Copy, *, dry_run: bool) -> Step:
         name, size = copy.name, copy.size
         try:
             holder = self._holder_below(name)
-            if holder is None:
+            if holder is None or _is_same_file(holder, name, copy):
                 return Step(name, size, Result.ONLY_HERE)
-            if differ(
-                holder,
-                shown(holder, name),
-                self._home,
-                shown(self._home, name),
-                surely=True,
-            ):
+            if self._differs(holder, copy):
                 return Step(name, size, Result.DIFFERENT, holder.name)
             removed = dry_run or self._remove(copy)
         except BackendError as failed:
@@ -163,6 +172,15 @@ class Pruning:
             return Step(name, size, Result.FAILED, self._home.name, error)
         result = Result.REMOVED if removed else Result.CHANGED
         return Step(name, size, result, holder.name)
+
+    def _differs(self, holder: Backend, copy: _Copy) -> bool:
+        name, home = copy.name, self._home
+        try:
+            return differ(
+                holder, shown(holder, name), home, shown(home, name), surely=True
+            )
+        finally:
+            self._leave_unread(copy)
 
     def _holder_below(self, name: str) -> Backend | None:
         """Return whose file is read once the home has none.
@@ -196,3 +214,17 @@ class Pruning:
                 return True
 
         return announced(remove, lambda: affected(copy.name))
+
+
+def _is_same_file(holder: Backend, name: str, copy: _Copy) -> bool:
+    """Whether what a backend holds is the home's own file: by a link, or a mount."""
+    within = tuple(entries_of(holder.storage))
+    if within:
+        return any(_is_same_file(each, name, copy) for each in within)
+    if not isinstance(holder.storage, FileSystemStorage):
+        return False
+    try:
+        stat = Path(holder.storage.path(name)).stat()
+    except FileNotFoundError:
+        return False  # of a chain, another one holds it
+    return (stat.st_dev, stat.st_ino) == copy.identity[:2]

@@ -104,6 +104,27 @@ def test_what_is_only_here_stays(chain, home, production):
     assert local(home) == {"mine.bin", "0.bin"}
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_file_that_is_below_by_a_link_only_stays(home, tmp_path, nested):
+    below = FileSystemStorage(tmp_path / "below")
+    below.save("shared/a.bin", ContentFile(b"only once"))
+    Path(home.location).mkdir()
+    (Path(home.location) / "shared").symlink_to(Path(below.location) / "shared")
+    lower = FallbackStorage([writable(below)]) if nested else below
+    chain = FallbackStorage([writable(home), read_only(lower)])
+    assert prune(chain, max_total=0) == {"shared/a.bin": Result.ONLY_HERE}
+    assert read(chain, "shared/a.bin") == b"only once"
+
+
+def test_to_compare_a_file_is_not_to_use_it(chain, home, production):
+    production.files["0.bin"] = b"\1" * 100
+    long_ago = 2 * DAY  # by the system's clock, too: it notes no more than one a day
+    for name in FILES:
+        use(home, name, long_ago)
+    assert prune(chain, max_total=0, dry_run=True)["0.bin"] is Result.DIFFERENT
+    assert {os.stat(home.path(name)).st_atime for name in FILES} == {long_ago}
+
+
 def test_another_file_of_the_name_stays(chain, home, production):
     production.files["0.bin"] = b"\1" * 100
     production.files["1.bin"] = b"longer" * 100
