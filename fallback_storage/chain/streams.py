@@ -9,6 +9,7 @@ one that is encoded raises ``NotImplementedError``, and is to be opened.
 from __future__ import annotations
 
 import sys
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fallback_storage.chain.dialects import s3storage_parameters
@@ -106,10 +107,26 @@ def from_site(storage: Any, name: str) -> Streamed:
 
     def read(start: int, stop: int) -> Iterator[bytes]:
         whole = (start, stop) == (0, size)
-        parts = storage.stream(name) if whole else storage.stream(name, start, stop)
-        yield from parts
+        if not whole:
+            with suppress(NotImplementedError):
+                yield from storage.stream(name, start, stop)
+                return
+        with closing(storage.stream(name)) as parts:
+            yield from parts if whole else _cut(parts, start, stop)
 
     return Streamed(size, modified, etag, read)
+
+
+def _cut(parts: Iterator[bytes], start: int, stop: int) -> Iterator[bytes]:
+    """Yield a part of a file of which all of it is sent."""
+    position = 0
+    for part in parts:
+        wanted = part[max(0, start - position) : stop - position]
+        position += len(part)
+        if wanted:
+            yield wanted
+        if position >= stop:
+            return
 
 
 def _refuse_encoded(name: str, encoding: str | None) -> None:

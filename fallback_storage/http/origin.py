@@ -22,14 +22,14 @@ from urllib3.util import parse_url
 
 from fallback_storage.exceptions import OriginError, OriginUnreachableError
 from fallback_storage.http.clock import Pools, connections_made, deadline
-from fallback_storage.http.room import Room
 from fallback_storage.utils import forks
+from fallback_storage.utils.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from types import TracebackType
 
-    from fallback_storage.http.room import Seat
+    from fallback_storage.utils.room import Seat
 
     Site = tuple[str | None, str | None, int | None]
 

@@ -133,7 +133,7 @@ class Overlay:
         A failure to copy is logged, and the read goes on from the source.
         """
         holder = self._backends[index].storage
-        if not self._is_small(_size_of(opened)):
+        if not self.is_small(_size_of(opened)):
             return opened, index
         if self._brings_home(name, index, opened if "b" in mode else None):
             with suppress(Exception):  # deleted again, or the home is down
@@ -152,11 +152,11 @@ class Overlay:
             with suppress(Exception):
                 holder = self._backends[index]
                 size = holder.ask(holder.storage.size, name)
-        return self._is_small(size) and self._brings_home(name, index, None)
+        return self.is_small(size) and self._brings_home(name, index, None)
 
     def keep(self, name: str, index: int, content: Any) -> None:
         """Copy a file whose content, as it is without any coding, was read already."""
-        if self._is_small(_size_of(File(content))):
+        if self.is_small(_size_of(File(content))):
             self._brings_home(name, index, content, Form(name, {}, "", as_stored=True))
 
     def _brings_home(
@@ -295,7 +295,8 @@ class Overlay:
         if deleted:
             raise FileNotFoundError(errno.ENOENT, "deleted while it was copied", name)
 
-    def _is_small(self, size: int | None) -> bool:
+    def is_small(self, size: int | None) -> bool:
+        """Whether a file of so many bytes (None: not known) is copied when it is read."""
         return self._max_size is None or (size is not None and size <= self._max_size)
 
 

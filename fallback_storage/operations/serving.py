@@ -34,7 +34,8 @@ class Content:
 
     ``size`` in bytes; ``modified``: aware, in UTC, or None; ``etag``: quoted, or "".
     ``file``: what the bytes are read from, if that is open already; ``path``: where it is,
-    if that is a place that others may be told. ``keep``: is called with all of the
+    if that is a place that others may be told; ``is_first``: in the first local directory
+    of the chain. ``keep``: is called with all of the
     content, once that has been read.
     """
 
@@ -48,6 +49,7 @@ class Content:
         self.size, self.modified, self.etag, self._read = streamed
         self.file = file
         self.path = path
+        self.is_first = True
         self._keep = keep
 
     def parts(self, start: int, stop: int) -> Iterator[bytes]:
@@ -176,6 +178,9 @@ class Server:
         backend, name = self._backends[index], walk.name
         if is_plain_directory(backend.storage, "open", "_open"):
             opened = walk.call(backend, _open_local, backend.storage, name)
+            if opened is not NOTHING:
+                above = self._backends[:index]
+                opened.is_first = all(each.look is None for each in above)
             return None if opened is NOTHING else opened
         keep = None
         if self._overlay.promotes(name, index):
@@ -188,7 +193,8 @@ class Server:
         if backend.profile.stream is not None:
             streamed = walk.put(backend, backend.lend, backend.profile.stream, name)
             if streamed is not NOTHING:
-                return Content(streamed, keep=keep)
+                is_small = self._overlay.is_small(streamed.size)
+                return Content(streamed, keep=keep if is_small else None)
             if walk.last is not Outcome.UNSUPPORTED:
                 return None
         opened = walk.ask(backend, "_open", name, "rb")

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from fallback_storage.utils import forks
+from fallback_storage.utils.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ class Limits:
     def after_fork(self) -> None:
         """Begin anew: what is under way is the parent's."""
         self._lock = threading.RLock()
-        self._slots = threading.Semaphore(self._remote)
+        self._room = Room(self._remote)
         # Pages of pictures come at once.
         self._most = max(1.0, self._per_second * BURST)
         self._left, self._since = self._most, self._clock()
@@ -59,8 +60,8 @@ class Limits:
 
         None, after ``patience`` seconds, if there are enough.
         """
-        slots = self._slots
-        return slots.release if slots.acquire(timeout=patience) else None
+        seat = self._room.take_seat(patience)
+        return None if seat is None else seat.leave
 
 
 _limits: dict[tuple[str, int, float], Limits] = {}

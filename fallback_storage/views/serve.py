@@ -73,6 +73,7 @@ SVG: Final = "image/svg+xml"
 PAGES: Final = frozenset(
     {"text/html", "application/xhtml+xml", "text/xml", "application/xml", "text/xsl"}
 )
+SANDBOXED: Final = "Content-Security-Policy"
 SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -190,6 +191,9 @@ def _respond(
     limits: Limits,
 ) -> HttpResponseBase:
     headers = _headers_of(name, content)
+    if chosen.x_accel_redirect is not None and SANDBOXED in headers:
+        # nginx does not hand on the sandbox.
+        headers.setdefault("Content-Disposition", "attachment")
     etag, modified = content.etag, content.modified
     told = HttpResponse(headers=headers)
     stamp = None if modified is None else int(modified.timestamp())
@@ -219,7 +223,7 @@ def _headers_of(name: str, content: Content) -> dict[str, str]:
     if content.modified is not None:
         headers["Last-Modified"] = http_date(content.modified.timestamp())
     if kind in PAGES or kind.endswith("+xml"):
-        headers["Content-Security-Policy"] = SANDBOX
+        headers[SANDBOXED] = SANDBOX
         if kind != SVG:
             filename = name.rpartition("/")[2]
             disposition = content_disposition_header(True, filename)
@@ -228,7 +232,8 @@ def _headers_of(name: str, content: Content) -> dict[str, str]:
 
 
 def _type_of(name: str) -> str:
-    kind, coding = mimetypes.guess_type(name)
+    # Of the file alone: a directory "data:..." would be believed.
+    kind, coding = mimetypes.guess_type(name.rpartition("/")[2])
     if coding is not None:
         return COMPRESSED.get(coding, "application/octet-stream")
     extension = name[name.rfind(".") :].lower() if "." in name else ""
@@ -241,7 +246,7 @@ def _offloaded(
     """Return the header by which the web server sends a local file itself."""
     if content.path is None:
         return None
-    if chosen.x_accel_redirect is not None:
+    if chosen.x_accel_redirect is not None and content.is_first:
         place = f"{chosen.x_accel_redirect.rstrip('/')}/{quote(name)}"
         return {"X-Accel-Redirect": place}
     if chosen.x_sendfile:

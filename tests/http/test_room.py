@@ -13,8 +13,9 @@ from interrupts import at_every_moment
 from origins import BODY, origin, reply
 
 from fallback_storage.exceptions import OriginError, OriginUnreachableError
-from fallback_storage.http import HTTPStorage, body, room, soft, storage
+from fallback_storage.http import HTTPStorage, body, soft, storage
 from fallback_storage.http import origin as asking
+from fallback_storage.utils import room
 
 PAGE = b"<html>welcome</html>"
 

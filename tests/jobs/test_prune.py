@@ -122,7 +122,7 @@ def test_to_compare_a_file_is_not_to_use_it(chain, home, production):
     for name in FILES:
         use(home, name, long_ago)
     assert prune(chain, max_total=0, dry_run=True)["0.bin"] is Result.DIFFERENT
-    assert {os.stat(home.path(name)).st_atime for name in FILES} == {long_ago}
+    assert {Path(home.path(name)).stat().st_atime for name in FILES} == {long_ago}
 
 
 def test_another_file_of_the_name_stays(chain, home, production):

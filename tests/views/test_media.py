@@ -14,11 +14,14 @@ from django.core.files.storage import storages
 from django.http import Http404
 from django.test import AsyncRequestFactory, RequestFactory
 from django.urls import include, path
+from interrupts import at_every_moment
 from origins import BODY, origin, reply
 
 from fallback_storage import urls, views
 from fallback_storage.conf.media_checks import check_media
 from fallback_storage.storage import FallbackStorage
+from fallback_storage.utils import room
+from fallback_storage.views import limits
 
 pytestmark = pytest.mark.usefixtures("closing_ends_no_request")
 
@@ -264,6 +267,23 @@ def test_pages_are_not_run(chain, media_root, name):
     response.close()
 
 
+def test_a_page_that_nginx_sends_is_a_download(chain, media_root):
+    """Of the headers about to be sent it takes the type and the disposition alone."""
+    (media_root / "x.svg").write_text("<svg/>")
+    response = ask("x.svg", x_accel_redirect="/protected/")
+    assert response["X-Accel-Redirect"] == "/protected/x.svg"
+    assert response["Content-Disposition"] == "attachment"
+    assert "Content-Disposition" not in ask("x.svg", x_sendfile=True).headers
+
+
+def test_a_directory_says_nothing_of_a_type(chain, media_root):
+    (media_root / "data:TEXT").mkdir()
+    (media_root / "data:TEXT/HTML,x").write_text("<script>alert(1)</script>")
+    response = ask("data:TEXT/HTML,x")
+    assert response["Content-Type"] == "application/octet-stream"
+    response.close()
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -282,6 +302,17 @@ def test_types_do_not_depend_on_the_machine(chain, media_root, name, kind):
     assert response["Content-Type"] == kind
     assert "Content-Encoding" not in response.headers
     assert body(response) == b""
+
+
+# Sites.
+
+
+@pytest.mark.parametrize(("first", "last"), [(5, 9), (70_000, 140_000), (255_990, "")])
+def test_a_part_of_a_site_that_sends_none(chain, site, first, last):
+    site.answer = lambda request: reply(200, FAR, request=request)
+    response = ask("far.jpg", headers={"Range": f"bytes={first}-{last}"})
+    assert response.status_code == 206
+    assert body(response) == FAR[first : last + 1 if last else None]
 
 
 # Promotion.
@@ -316,9 +347,12 @@ def test_parts_heads_and_what_was_not_read_to_its_end_are_not_kept(
     assert list(media_root.iterdir()) == []
 
 
-def test_what_is_too_large_is_not_kept(configure, media_root):
+def test_what_is_too_large_is_not_kept(configure, media_root, monkeypatch):
     configure(promote=True, promote_max_size=1000)
-    assert body(ask("far.jpg")) == FAR
+    with monkeypatch.context() as patch:
+        # Nowhere: neither is there a copy while it is passed on.
+        patch.setattr("tempfile.TemporaryFile", lambda: pytest.fail("a copy"))
+        assert body(ask("far.jpg")) == FAR
     assert not (media_root / "far.jpg").exists()
     assert body(ask("p/b.png")) == BODY
     assert (media_root / "p/b.png").exists()
@@ -400,6 +434,16 @@ def test_a_web_server_may_send_local_files(chain, site, media_root):
     assert body(ask("far.jpg", x_accel_redirect="/protected/")) == FAR
 
 
+def test_nginx_sends_files_of_one_directory(configure, media_root, tmp_path):
+    other = {"BACKEND": LOCAL, "OPTIONS": {"location": tmp_path / "b"}, "NAME": "b"}
+    configure(LOCAL, other)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x.jpg").write_bytes(BODY)
+    assert body(ask("x.jpg", x_accel_redirect="/protected/")) == BODY
+    response = ask("x.jpg", x_sendfile=True)
+    assert response["X-Sendfile"] == str(tmp_path / "b" / "x.jpg")
+
+
 def test_a_picture_in_place_of_one_that_nobody_has(chain, tmp_path):
     response = ask("gone.jpg", placeholder=True)
     assert (response.status_code, response["Content-Type"]) == (200, "image/svg+xml")
@@ -415,22 +459,22 @@ def test_a_picture_in_place_of_one_that_nobody_has(chain, tmp_path):
 
 
 def test_unknown_names_are_asked_for_so_often_and_no_more(chain, site, media_root):
-    limits = {"unknown_per_second": 0.5}
+    rate = {"unknown_per_second": 0.5}
     for number in range(50):
         (media_root / f"{number}.jpg").write_bytes(BODY)
     said = []
     for number in range(100):
         try:
-            said.append(ask(f"gone-{number}.jpg", **limits).status_code)
+            said.append(ask(f"gone-{number}.jpg", **rate).status_code)
         except Http404:
             said.append(404)
     assert said == [404] * 5 + [503] * 95
     assert len(site.requests) == 5
     # Local files, and what is known, are served all the same.
     for number in range(50):
-        assert body(ask(f"{number}.jpg", **limits)) == BODY
+        assert body(ask(f"{number}.jpg", **rate)) == BODY
     with pytest.raises(Http404):
-        ask("gone-1.jpg", **limits)
+        ask("gone-1.jpg", **rate)
 
 
 def test_so_many_downloads_at_a_time(chain, site, monkeypatch):
@@ -441,6 +485,20 @@ def test_so_many_downloads_at_a_time(chain, site, monkeypatch):
     held.pop().close()
     assert body(ask("far.jpg", max_remote=2)) == FAR
     assert body(held.pop()) == FAR
+
+
+def test_an_interrupt_costs_no_download():
+    """At every moment of its begin and its end. Without a slot the next one fails."""
+    downloads = limits.Limits(1, 1.0)
+
+    def act():
+        end = downloads.begin(0)
+        assert end is not None
+        end()
+
+    act()
+    modules = [limits, room, threading]
+    assert sum(act() is None for _ in at_every_moment(modules, act)) > 5
 
 
 def test_a_response_that_nobody_reads_ends_with_its_object(chain):
