@@ -174,13 +174,21 @@ class Server:
         found = walk.ask(self._backends[index], "url", name)
         return None if found is NOTHING else found
 
+    def _open_local(self, index: int, name: str) -> Content:
+        path = self._backends[index].storage.path(name)
+        file = Path(path).open("rb")  # noqa: SIM115 - closed by who serves it
+        stat = os.fstat(file.fileno())
+        modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+        etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+        streamed = Streamed(stat.st_size, modified, etag, _reader(file))
+        content = Content(streamed, file, path)
+        content.is_first = all(each.look is None for each in self._backends[:index])
+        return content
+
     def _open(self, walk: Walk, index: int) -> Content | None:
         backend, name = self._backends[index], walk.name
         if is_plain_directory(backend.storage, "open", "_open"):
-            opened = walk.call(backend, _open_local, backend.storage, name)
-            if opened is not NOTHING:
-                above = self._backends[:index]
-                opened.is_first = all(each.look is None for each in above)
+            opened = walk.call(backend, self._open_local, index, name)
             return None if opened is NOTHING else opened
         keep = None
         if self._overlay.promotes(name, index):
@@ -201,15 +209,6 @@ class Server:
         if opened is NOTHING:
             return None
         return Content(*_spooled(opened), keep=keep)
-
-
-def _open_local(storage: Any, name: str) -> Content:
-    path = storage.path(name)
-    file = Path(path).open("rb")  # noqa: SIM115 - closed by who serves it
-    stat = os.fstat(file.fileno())
-    modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-    etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
-    return Content(Streamed(stat.st_size, modified, etag, _reader(file)), file, path)
 
 
 def _spooled(opened: Any) -> tuple[Streamed, Any]:
