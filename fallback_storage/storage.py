@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.outcomes import Resolution
-    from fallback_storage.conf.types import Backends, Cache, OnDelete
+    from fallback_storage.conf.types import Backends, Cache, OnDelete, Urls
     from fallback_storage.operations.engine import Engine, Stats
 
 
@@ -99,6 +99,9 @@ class FallbackStorage(Storage):
     ``strict``
         Raise when a backend fails, where otherwise the answer of the others counts
         (``exists``, ``listdir``, ``path``, the choice of a name).
+    ``urls``
+        ``"holder"``: a file's URL is that of the backend that holds it; ``"home"``: that of
+        the first writable backend, which the media view serves. Then nobody is asked.
 
     Without arguments, and without ``FALLBACK_STORAGES``, the options are those of the
     alias of ``STORAGES`` that names this class (``default`` first).
@@ -119,6 +122,7 @@ class FallbackStorage(Storage):
         promote: bool = False,
         promote_max_size: int | None = None,
         strict: bool = False,
+        urls: Urls = "holder",
         **unknown: Never,
     ) -> None:
         refuse_unknown_options(unknown)
@@ -129,6 +133,7 @@ class FallbackStorage(Storage):
             "promote": promote,
             "promote_max_size": promote_max_size,
             "strict": strict,
+            "urls": urls,
         }
         self._given = without_defaults(given)
         self._engine: Engine | None = None
@@ -279,7 +284,7 @@ class FallbackStorage(Storage):
         a chain in which no backend can, and with ``strict`` everything.
         """
         engine = self._engine or self._get_engine()
-        known = not (args or kwargs or resolved.receivers)
+        known = not (args or kwargs or resolved.receivers or engine.home_urls)
         try:
             code = engine.peek(name) if known else None  # type: ignore[arg-type]
         except TypeError:  # a list, say

@@ -42,11 +42,15 @@ DEFAULTS: Mapping[str, Any] = {
     "promote": False,
     "promote_max_size": None,
     "strict": False,
+    "urls": "holder",
 }
 
 DELETING = rules.Rule(
     lambda value: value in ON_DELETE,
     f"Write one of {', '.join(map(repr, ON_DELETE))}.",
+)
+WHOSE_URLS = rules.Rule(
+    lambda value: value in {"holder", "home"}, "Write one of 'holder', 'home'."
 )
 SIZE = rules.Rule(
     lambda value: value is None or (rules.WHOLE_NUMBER.holds(value) and value >= 0),
@@ -58,6 +62,7 @@ VALUES: rules.Rules = {
     "promote": (SWITCH,),
     "strict": (SWITCH,),
     "promote_max_size": (SIZE,),
+    "urls": (WHOSE_URLS,),
 }
 
 
@@ -71,6 +76,7 @@ class Options:
     promote: bool
     promote_max_size: int | None
     strict: bool
+    urls: str
 
 
 def refuse_unknown_options(options: Mapping[str, Any]) -> None:

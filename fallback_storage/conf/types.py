@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 from django.core.files.storage import Storage
 
 OnDelete: TypeAlias = Literal["first", "all", "whiteout"]
+Urls: TypeAlias = Literal["holder", "home"]
 
 
 class Entry(TypedDict, total=False):

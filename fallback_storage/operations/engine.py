@@ -75,7 +75,8 @@ class Engine:
     """A chain, its memo, and what works on them.
 
     ``peek`` answers from process memory: a code (``cache.entry``) or None. What it
-    answers is told nobody who listens to ``signals.resolved``.
+    answers is told nobody who listens to ``signals.resolved``. ``home_urls``: all URLs are
+    the home's.
     """
 
     backends: tuple[Backend, ...]
@@ -88,6 +89,7 @@ class Engine:
     batch: BatchResolver
     server: Server
     peek: Callable[[str], int | None]
+    home_urls: bool
 
     def stats(self) -> Stats:
         """Return the counters of all parts."""
@@ -123,7 +125,14 @@ def build_engine(
         # Parts of ``FallbackStorage.save``.
         parts=("require_writable", "save"),
     )
-    reader = Reader(backends, resolver, overlay, writer.open, strict=options.strict)
+    reader = Reader(
+        backends,
+        resolver,
+        overlay,
+        writer.open,
+        strict=options.strict,
+        home_urls=options.urls == "home",
+    )
     batch = BatchResolver(backends, memo, resolver, overlay.whiteouts)
     # What a live backend holds is never answered from memory.
     live = any(backend.always_probe for backend in backends)
@@ -138,6 +147,7 @@ def build_engine(
         server=_for_tenants(Server(backends, resolver, overlay), memo),
         batch=_for_tenants(batch, memo),
         peek=_know_nothing if live or memo.vary else memo.quick_peek,
+        home_urls=options.urls == "home",
     )
 
 

@@ -72,6 +72,11 @@ class Overlay:
         self._guards = promote or whiteouts is not None or len(writable) > 1
 
     @property
+    def has_home(self) -> bool:
+        """Whether a backend is writable."""
+        return self.home_index < len(self._backends)
+
+    @property
     def home(self) -> Backend:
         """The first writable backend. Not for chains that have none."""
         return self._backends[self.home_index]
@@ -124,8 +129,7 @@ class Overlay:
     @property
     def promotes_to_paths(self) -> bool:
         """Whether copies have paths."""
-        has_home = self.home_index < len(self._backends)
-        return self._promote and has_home and self.home.implements("path")
+        return self._promote and self.has_home and self.home.implements("path")
 
     def promote(self, name: str, index: int, opened: Any, mode: str) -> tuple[Any, int]:
         """Copy a file that was just opened; return it from where it now is, and where.

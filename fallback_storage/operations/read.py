@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class Reader:
     """Answers for the chain. ``strict``: a backend's failure is never passed over.
 
-    ``write`` opens a file for writing (``Writer.open``).
+    ``write`` opens a file for writing (``Writer.open``). ``home_urls``: every file's URL is
+    the home's.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Reader:
         write: Callable[[str, str], AnyFile],
         *,
         strict: bool,
+        home_urls: bool = False,
     ) -> None:
         self._backends = tuple(backends)
+        self._home_urls = home_urls
         self._resolver = resolver
         self._overlay = overlay
         self._write = write
@@ -62,6 +65,8 @@ class Reader:
 
     def url(self, name: str, *args: Any, **kwargs: Any) -> str:
         """Return the holder's URL; the last backend answers without being asked."""
+        if self._home_urls:
+            return self._home_url(name)
         last = len(self._backends) - 1
         asked = self._resolver.locate(name, last, "url", grace=True)
         holder = asked.holder
@@ -82,6 +87,15 @@ class Reader:
     def _is_replica(self, index: int, name: str) -> bool:
         """Whether a backend has a file of which the holder cannot be reached."""
         return Walk("exists", name).probe(self._backends[index]) is Outcome.HELD
+
+    def _home_url(self, name: str) -> str:
+        """Return the URL that the home gives, whoever holds the file. Nobody is asked."""
+        home = self._overlay.home_index if self._overlay.has_home else 0
+        walk = Walk("url", name)
+        found = walk.ask(self._backends[home], "url", name)
+        if found is NOTHING:
+            raise walk.error()
+        return found  # type: ignore[no-any-return]
 
     def url_past(self, name: str, holder: int, error: Exception) -> str:
         """Return the URL of a file whose known holder just raised ``error``."""

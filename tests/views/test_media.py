@@ -327,6 +327,21 @@ def test_browsing_fills_the_local_directory(configure, site, media_root):
     assert len(site.requests) == asked
 
 
+def test_what_was_seen_is_there_on_the_train(configure, site):
+    """A page's pictures pass through the view; then production is out of reach."""
+    chain = configure(promote=True, urls="home")
+    pictures = ["far.jpg", "p/b.png"]
+    pages = [[chain.url(name) for name in pictures]]
+    for url in pages[0]:
+        body(ask(url.removeprefix("/media/")))
+    site.answer = lambda request: reply(503, b"", request=request)
+    pages.append([chain.url(name) for name in pictures])
+    assert pages[0] == pages[1] == ["/media/far.jpg", "/media/p/b.png"]
+    assert body(ask("far.jpg")) == FAR
+    assert body(ask("p/b.png")) == BODY
+    assert ask("never-seen.jpg").status_code == 503
+
+
 def test_a_video_is_kept_when_it_was_asked_for_from_the_start(configure, media_root):
     configure(promote=True)
     response = ask("far.jpg", headers={"Range": "bytes=0-"})
