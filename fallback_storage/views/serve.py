@@ -278,6 +278,8 @@ def _stream(
     if wanted is not None:
         status = HTTPStatus.PARTIAL_CONTENT
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{content.size}"
+        # Else GZipMiddleware would compress a part, which then is none.
+        headers["Content-Encoding"] = "identity"
     is_async = isinstance(request, ASGIRequest)
     if content.path is not None and wanted is None and not is_async:
         return _Whole(content.file, headers=headers)

@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.http import Http404
+from django.middleware.gzip import GZipMiddleware
 from django.test import AsyncRequestFactory, RequestFactory
 from django.urls import include, path
 from interrupts import at_every_moment
@@ -129,6 +130,17 @@ def test_a_part_is_served(chain, name):
     response = ask(name, headers={"Range": "bytes=3-9", "If-Range": '"other"'})
     assert response.status_code == 200
     assert body(response) == content
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "far.jpg"])
+def test_a_part_is_not_compressed_on_the_way(chain, name):
+    content = BODY if name == "a.jpg" else FAR
+    headers = {"Range": "bytes=3-", "Accept-Encoding": "gzip"}
+    request = RequestFactory().get(f"/media/{name}", headers=headers)
+    serve = GZipMiddleware(lambda request: views.media(request, name, prefixes=[""]))
+    response = serve(request)
+    assert response["Content-Length"] == str(len(content) - 3)
+    assert body(response) == content[3:]
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "far.jpg"])
