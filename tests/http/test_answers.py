@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import socket
+import threading
 from contextlib import closing
 
 import pytest
@@ -88,11 +90,23 @@ def test_what_is_no_answer_is_an_error_of_ours(site, storage, head):
         storage.open("a.jpg")
 
 
-def test_what_is_no_tls_is_not_told_as_a_certificates_fault(site):
-    storage = HTTPStorage(site.base_url.replace("http:", "https:"), timeout=5)
-    site.answer = lambda request: None
-    with pytest.raises(OriginUnreachableError, match="SSLError"):
-        storage.exists("a.jpg")
+def test_what_is_no_tls_is_not_told_as_a_certificates_fault():
+    """The server speaks first, and plain HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with server.accept()[0] as connection:
+                connection.sendall(reply(400, b""))
+                connection.recv(65536)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        storage = HTTPStorage(
+            f"https://127.0.0.1:{server.getsockname()[1]}/", timeout=30
+        )
+        with pytest.raises(OriginUnreachableError, match="SSLError"):
+            storage.exists("a.jpg")
+        thread.join(30)
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "7" * 5000, "34, 34"])
