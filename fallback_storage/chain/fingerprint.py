@@ -65,7 +65,9 @@ def identity(backend: Backend) -> str | None:
     described = *described[:2], _places(backend.storage)
     if not _has_place(described):
         return None
-    digest = salted_hmac("fallback_storage.identity", repr(described))
+    digest = salted_hmac(
+        "fallback_storage.identity", repr(described), algorithm="sha256"
+    )
     return digest.hexdigest()
 
 

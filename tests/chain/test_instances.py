@@ -226,6 +226,8 @@ def test_instances_are_closed_with_the_chain(settings, made):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+# Other tests may have left threads.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 def test_a_forked_child_leaves_its_parents_connections_alone(settings, made):
     """It makes its own, and closes only those."""
     chain = FallbackStorage(

@@ -22,7 +22,8 @@ NAMES = ["a", "a/b", "a/b/c", "a/d", "a-b", "a.txt", "b/c/d/e", "b/x", "Ã¤", "æ—
 
 
 def backend_of(storage):
-    return Backend("the backend", lambda: storage, Policy(), "backends[0]")
+    # In the caller's thread: with that one's client.
+    return Backend("the backend", lambda: storage, Policy(deadline=0), "backends[0]")
 
 
 def holding(*names):

@@ -94,6 +94,7 @@ def test_every_subcommand_is_there_and_says_what_it_does():
         assert said.endswith(".")
     assert list(frame.SUBCOMMANDS) == [
         "resolve", "ping", "stats", "forget", "whiteouts", "warm", "sync",
+        "prune",
     ]  # fmt: skip
 
 

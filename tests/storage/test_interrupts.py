@@ -77,6 +77,8 @@ def run(make, operation, events=nothing):
     except (KeyboardInterrupt, TimeLimitError):
         # In here the frames are still alive.
         faults += world.faults()
+    except NotImplementedError:  # buckets have no paths
+        faults += world.faults()
     except Exception as error:
         faults += [f"raised {type(error).__name__}"] if events is nothing else []
         faults += world.faults()
@@ -94,8 +96,10 @@ def try_moments(make, operation, events_at, moments_of, title, capsys):
     """Try moments of an operation; ``moments_of(count)`` chooses them."""
     moments, faults = run(make, operation)
     count = moments.passed
-    assert count > 0
     assert faults == []
+    if not count and not title.startswith("local"):
+        return  # of shared stores only what the memo does is tried
+    assert count > 0
     tried, wrong = 0, {}
     for moment in moments_of(count):
         tried += 1

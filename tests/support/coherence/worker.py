@@ -42,6 +42,7 @@ def build_store(cache):
     if kind == "near":
         from fallback_storage.cache.stores.local import LocalStore
         from fallback_storage.cache.stores.near import NearStore
+        from fallback_storage.cache.stores.redis import redis_store
 
         return NearStore(redis_store("default", chain), LocalStore(1000))
     if kind == "django":
