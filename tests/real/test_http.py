@@ -149,6 +149,8 @@ def _in_child(storage, queue):
     queue.put([storage.exists("a.jpg") for _ in range(20)])
 
 
+# There may be threads: those of other tests.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 def test_a_forked_child_has_connections_of_its_own(site):
     storage = site()
     assert storage.exists("a.jpg")
