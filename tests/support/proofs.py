@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 
@@ -32,5 +32,7 @@ def searching(examples, steps=None):
         deadline=None,
         derandomize=bool(os.environ.get("CI")) and not THOROUGH,
         suppress_health_check=list(HealthCheck),
+        # To explain what failed takes longer than to find it.
+        phases=[phase for phase in Phase if phase is not Phase.explain],
         **more,
     )
