@@ -6,6 +6,7 @@ import copy
 import gzip
 import os
 import pickle
+import sys
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,13 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from origins import BODY, STAMP, origin, reply
 
-from fallback_storage.exceptions import OriginError, OriginUnreachableError
+from fallback_storage.exceptions import (
+    BackendUnavailable,
+    ContradictoryAnswerError,
+    MissingPlaceError,
+    OriginError,
+    OriginUnreachableError,
+)
 from fallback_storage.http import HTTPStorage
 
 
@@ -593,3 +600,25 @@ def test_another_urllib3_in_its_place_is_refused(monkeypatch):
     monkeypatch.setattr("urllib3.__version__", "2.25.904")
     with pytest.raises(ImproperlyConfigured, match="urllib3-future"):
         HTTPStorage("https://www.example.com/")
+
+
+def test_without_urllib3_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "urllib3", None)
+    with pytest.raises(ImproperlyConfigured, match=r"\[http\]"):
+        HTTPStorage("https://www.example.com/")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OriginError("why", 403),
+        OriginUnreachableError("why"),
+        BackendUnavailable("s3", "why", retry_in=3.0),
+        ContradictoryAnswerError("open", "s3", "a"),
+        MissingPlaceError("s3"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_can_be_sent_to_another_process(error):
+    copied = pickle.loads(pickle.dumps(error))
+    assert (type(copied), str(copied)) == (type(error), str(error))
