@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from django.core.management.base import OutputWrapper
+from django.template.defaultfilters import filesizeformat
 
 from fallback_storage.exceptions import FallbackStorageError
 
@@ -96,6 +97,12 @@ def print_json(stream: OutputWrapper, value: Any) -> None:
     """Print a value as JSON, in ASCII."""
     for line in json.dumps(value, indent=2).splitlines():
         stream.write(line)
+
+
+def in_bytes(size: int) -> str:
+    """Return a size in the unit that suits it."""
+    # (Django binds the unit to the number by a space that not every terminal knows.)
+    return filesizeformat(size).replace("\xa0", " ")
 
 
 def reason(error: Exception | None) -> str:

@@ -7,10 +7,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from django.template.defaultfilters import filesizeformat
-
 from fallback_storage.jobs.prune import Pruning, Result
-from fallback_storage.management.output import FAILED, OK, Progress, reason
+from fallback_storage.management.output import FAILED, OK, Progress, in_bytes, reason
 from fallback_storage.management.target import Options, clean_prefixes
 
 if TYPE_CHECKING:
@@ -88,14 +86,14 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
         if step.result is Result.REMOVED:
             removed += step.size
             if options["dry_run"] or options["verbosity"] > 1:
-                size = _in_bytes(step.size)
+                size = in_bytes(step.size)
                 command.stdout.write(f"{verb}: {step.name} ({step.backend}, {size})")
         elif step.result is Result.FAILED:
             progress.fail(f"Kept: {step.name} ({step.backend}: {reason(step.error)})")
         progress.update(counts.total(), f"{verb} {counts[Result.REMOVED]:,}")
     progress.close()
     files = "file" if counts[Result.REMOVED] == 1 else "files"
-    done = [f"{verb} {counts[Result.REMOVED]:,} {files} ({_in_bytes(removed)})"]
+    done = [f"{verb} {counts[Result.REMOVED]:,} {files} ({in_bytes(removed)})"]
     done += [
         f"{words}: {counts[each]:,}" for each, words in COUNTS.items() if counts[each]
     ]
@@ -116,7 +114,3 @@ def _number(text: str, units: dict[str, int], meant: str) -> int:
     if match is None or match[2] not in units:
         raise argparse.ArgumentTypeError(f"{text!r} is not {meant}.")
     return int(float(match[1]) * units[match[2]])
-
-
-def _in_bytes(size: int) -> str:
-    return filesizeformat(size).replace("\xa0", " ")

@@ -7,11 +7,9 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from django.template.defaultfilters import filesizeformat
-
 from fallback_storage.chain.listing import pages
 from fallback_storage.jobs.sync import Result, Step, sync
-from fallback_storage.management.output import FAILED, OK, Progress, reason
+from fallback_storage.management.output import FAILED, OK, Progress, in_bytes, reason
 from fallback_storage.management.target import Options, clean_prefixes, engine_of
 
 if TYPE_CHECKING:
@@ -135,7 +133,7 @@ class Report:
         if step.result is Result.COPIED:
             self._bytes += step.size or 0
             if self._names_files:
-                size = "" if step.size is None else f", {_in_bytes(step.size)}"
+                size = "" if step.size is None else f", {in_bytes(step.size)}"
                 text = f"{self._verb}: {step.name} ({step.backend}{size})"
                 self._command.stdout.write(text)
         elif step.result is Result.DIFFERENT:
@@ -169,7 +167,7 @@ class Report:
     def _copied(self) -> str:
         count = self._counts[Result.COPIED]
         files = "file" if count == 1 else "files"
-        return f"{self._verb} {count:,} {files} ({_in_bytes(self._bytes)})"
+        return f"{self._verb} {count:,} {files} ({in_bytes(self._bytes)})"
 
 
 def _jobs(text: str) -> int:
@@ -177,8 +175,3 @@ def _jobs(text: str) -> int:
     if jobs < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on.")
     return jobs
-
-
-def _in_bytes(size: int) -> str:
-    # (Django binds the unit to the number by a space that not every terminal knows.)
-    return filesizeformat(size).replace("\xa0", " ")
