@@ -38,7 +38,7 @@ from fallback_storage.conf.options import (
 )
 from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
 from fallback_storage.operations.engine import build_engine
-from fallback_storage.operations.naming import learning
+from fallback_storage.operations.naming import Learnt
 from fallback_storage.signals import resolved
 from fallback_storage.utils import forks
 from fallback_storage.utils.living import Living
@@ -389,7 +389,8 @@ class FallbackStorage(Storage):
         engine = self._get_engine()
         with operation(engine.memo.vary):
             engine.writer.require_writable("save", clean)
-            with saving(clean), choices.scope(max_length), learning(anew=True):
+            known = Learnt()
+            with saving(clean), choices.scope(max_length), known.scope():
                 return super().save(clean, content, max_length=max_length)
 
     def delete(self, name: StrPath | None) -> None:

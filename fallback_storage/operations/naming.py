@@ -1,6 +1,6 @@
 """Names for new files: free in every backend, by the rules of the one that saves.
 
-A backend that cannot be asked is *silent*, and is asked once for one save (``learning``),
+A backend that cannot be asked is *silent*, and is asked once for one save (``Learnt``),
 however many names are tried. What it may hold must not be hidden, overwritten or deleted
 by the new file: else that gets a random name, under which it has nothing. Only a
 read-only backend below the one that is written to can be none the worse.
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import pathlib
 import posixpath
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -26,9 +26,11 @@ from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.chain.whiteouts import Veil
 from fallback_storage.exceptions import NoAvailableNameError
 from fallback_storage.utils.locks import choices
+from fallback_storage.utils.scopes import Scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    import threading
+    from collections.abc import Callable, Sequence
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.whiteouts import Whiteouts
@@ -39,7 +41,7 @@ GET_AVAILABLE_NAME: Final = "get_available_name"
 NAME_TRIES = 100
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Learnt:
     """What one save has found out.
 
@@ -62,20 +64,19 @@ class Learnt:
         """Whether one of these that is silent may have a file of the name."""
         return name not in self.made and any(each in self.silent for each in backends)
 
+    def scope(self) -> threading.Lock:
+        """Return a lock. While it is held this save goes on with it."""
+        return _scopes.enter(weakref.ref(self))
 
-_learnt: ContextVar[Learnt | None] = ContextVar("learnt", default=None)
+
+# (A save that is over leaves none of its errors, and so none of their frames.)
+_scopes: Scopes[weakref.ref[Learnt]] = Scopes("learnt")
 
 
-@contextmanager
-def learning(*, anew: bool = False) -> Iterator[Learnt]:
-    """Yield what this save has learnt so far; ``anew``: it begins here."""
-    known = None if anew else _learnt.get()
-    known = known or Learnt()
-    token = _learnt.set(known)
-    try:
-        yield known
-    finally:
-        _learnt.reset(token)
+def learnt() -> Learnt:
+    """Return what this save has learnt so far."""
+    reference = _scopes.value()
+    return (reference and reference()) or Learnt()
 
 
 class Namer:
@@ -134,11 +135,8 @@ class Namer:
         """Whether all that failed to answer is read-only, and below the target."""
         if not self._writable:
             return False
-        known = _learnt.get()
-        home = self._writable[0]
-        position = self._backends.index(
-            known.targets.get(self, home) if known else home
-        )
+        target = learnt().targets.get(self, self._writable[0])
+        position = self._backends.index(target)
         return all(
             backend.read_only and index > position
             for index, backend in enumerate(self._backends[: len(walk.trail)])
@@ -161,7 +159,7 @@ class Namer:
         Raises ``SuspiciousFileOperation`` if ``max_length`` characters leave no room,
         and ``NoAvailableNameError`` after ``NAME_TRIES`` tries.
         """
-        with learning() as known:
+        with (known := learnt()).scope():
             if not alternative:
                 name = self._own_name(name, max_length, known)
             return self._available_name(name, max_length, alternative, is_free, known)
@@ -222,8 +220,7 @@ class Namer:
         """Ask the backends themselves who holds a name; the last one asked does."""
         walk = Walk("exists", name, live=True)
         veil = Veil(self._whiteouts, walk)
-        known = _learnt.get()
-        silent = known.silent if known else {}
+        silent = learnt().silent
         home = self._writable[0] if self._writable else None
         for index, backend in enumerate(self._backends):
             if backend in silent:

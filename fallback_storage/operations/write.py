@@ -29,7 +29,7 @@ from fallback_storage.operations.files import (
     WrittenFile,
     rewindable,
 )
-from fallback_storage.operations.naming import NAME_TRIES, learning
+from fallback_storage.operations.naming import NAME_TRIES, learnt
 from fallback_storage.operations.partial import Claim
 from fallback_storage.utils.locks import changing
 
@@ -97,7 +97,8 @@ class Writer:
         walk = Walk("save", name, writes=True)
         movable = True
         in_bytes = any(backend.profile.wants_bytes for backend in self._writable)
-        with learning() as known, rewindable(content, in_bytes=in_bytes) as source:
+        known = learnt()
+        with known.scope(), rewindable(content, in_bytes=in_bytes) as source:
             for backend in sorted(self._writable, key=known.cannot_write):
                 known.targets[self._namer] = backend
                 above = self._backends[: self._backends.index(backend)]
@@ -138,10 +139,9 @@ class Writer:
         may be needed cannot be written.
         """
         whiteouts = self._overlay.whiteouts
-        with learning() as known:
-            # (Under a random name nothing was hidden.)
-            if whiteouts is None or self._overlay.home in known.silent:
-                return
+        # (Under a random name nothing was hidden.)
+        if whiteouts is None or self._overlay.home in learnt().silent:
+            return
         index = self._backends.index(backend)
         above = [each for each in sorted(whiteouts.covered) if each < index]
         try:
@@ -163,12 +163,11 @@ class Writer:
     def _may_hold(self, name: str, indexes: Iterable[int]) -> bool:
         """Whether one of these backends holds the name, or does not say."""
         walk = Walk("exists", name, live=True)
+        silent = learnt().silent
         asked = (self._backends[index] for index in indexes)
-        with learning() as known:
-            return any(
-                each in known.silent or walk.probe(each) is not Outcome.ABSENT
-                for each in asked
-            )
+        return any(
+            each in silent or walk.probe(each) is not Outcome.ABSENT for each in asked
+        )
 
     # Delete
 

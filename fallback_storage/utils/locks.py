@@ -23,6 +23,7 @@ import weakref
 from functools import partial
 
 from fallback_storage.utils import forks
+from fallback_storage.utils.scopes import Scopes
 from fallback_storage.utils.tenants import of_tenant
 
 
@@ -63,40 +64,36 @@ class Choices:
         self._guard = threading.RLock()
         # name -> the scope in which it was chosen
         self._owners: dict[str, threading.Lock] = {}
-        self._mine = threading.local()
+        self._scopes: Scopes[int | None] = Scopes("choices")
 
     def scope(self, max_length: int | None = None) -> threading.Lock:
         """Return a lock. While it is held, what this thread chooses is no one else's.
 
         ``max_length``: characters that a name may have which has to be chosen anew.
         """
-        scope = threading.Lock()
-        self._mine.scopes = {**self._scopes(), scope: max_length}
-        return scope
-
-    def _scopes(self) -> dict[threading.Lock, int | None]:
-        """Return what this thread is in, the outermost first."""
-        scopes: dict[threading.Lock, int | None] = getattr(self._mine, "scopes", {})
-        return {scope: length for scope, length in scopes.items() if scope.locked()}
+        return self._scopes.enter(max_length)
 
     @property
     def max_length(self) -> int | None:
         """How many characters a name may have in this scope; None: no bound."""
-        return [None, *self._scopes().values()][-1]
+        return self._scopes.value()
 
     def take(self, name: str) -> bool:
         """Choose a name; false if another thread has. Outside a scope nothing is kept."""
-        key, scopes = of_tenant(name), self._scopes()
+        key, scopes = of_tenant(name), self._held()
         with self._guard:
             owners = {each: o for each, o in self._owners.items() if o.locked()}
             if scopes:
-                owners.setdefault(key, [*scopes][-1])
+                owners.setdefault(key, scopes[-1])
             self._owners = owners
             return owners.get(key) in {None, *scopes}
 
+    def _held(self) -> list[threading.Lock]:
+        return [lock for lock, _ in self._scopes.entered()]
+
     def drop(self, name: str) -> None:
         """Let go of a name before the scope ends."""
-        key, scopes = of_tenant(name), self._scopes()
+        key, scopes = of_tenant(name), self._held()
         with self._guard:
             if self._owners.get(key) in scopes:
                 del self._owners[key]

@@ -6,31 +6,31 @@ request is for. What is known of a name is then known of one tenant's file.
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.crypto import salted_hmac
 
 from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.utils.scopes import Scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
 # Hexadecimal digits. Two tenants with one digest would share what is known.
 DIGITS: Final = 32
 
+NOBODY: Final = ("", "")
+
 # Of the operation under way: which function told, and its digest.
-_current: ContextVar[tuple[str, str]] = ContextVar(
-    "fallback_storage_tenant", default=("", "")
-)
+_operations: Scopes[tuple[str, str]] = Scopes("tenants")
 
 
 def current() -> str:
     """Return whose files the operation under way is about: a digest; "" if nobody's."""
-    return _current.get()[1]
+    return (_operations.value() or NOBODY)[1]
 
 
 def of_tenant(name: str) -> str:
@@ -57,7 +57,7 @@ class Vary:
         It stands in keys, and is keyed with ``SECRET_KEY``: who reads the cache cannot
         guess at tenants. Raises ``ConfigurationError`` if the function does not tell.
         """
-        path, digest = _current.get()
+        path, digest = _operations.value() or NOBODY
         return digest if path == self.path else self._ask()
 
     def _ask(self) -> str:
@@ -78,18 +78,13 @@ class Vary:
             "is none.",
         )
 
-    @contextmanager
-    def operation(self, *, begun: bool = False) -> Iterator[None]:
+    def operation(self, *, begun: bool = False) -> AbstractContextManager[object]:
         """Ask the function, once for all that is done within.
 
         ``begun``: go on with the operation under way, if that has asked it.
         """
         digest = self.digest() if begun else self._ask()
-        token = _current.set((self.path, digest))
-        try:
-            yield
-        finally:
-            _current.reset(token)
+        return _operations.enter((self.path, digest))
 
 
 def _digest(value: str) -> str:
@@ -97,23 +92,14 @@ def _digest(value: str) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
-@contextmanager
-def _nobody() -> Iterator[None]:
-    token = _current.set(("", ""))
-    try:
-        yield
-    finally:
-        _current.reset(token)
-
-
-def operation(vary: Vary | None) -> AbstractContextManager[None]:
+def operation(vary: Vary | None) -> AbstractContextManager[object]:
     """Return what an operation of a chain is done within. None: it has no tenants.
 
     Also within an operation of another chain, which this one is a backend of.
     """
     if vary is not None:
         return vary.operation()
-    return _nobody() if current() else nullcontext()
+    return _operations.enter(NOBODY) if current() else nullcontext()
 
 
 class Scoped:

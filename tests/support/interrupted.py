@@ -26,9 +26,9 @@ from fallback_storage.chain import backend as backend_module
 from fallback_storage.chain import reach
 from fallback_storage.chain.names import STAGING_FOLDER
 from fallback_storage.conf.memo import close_shared_stores
-from fallback_storage.operations import rootlock
+from fallback_storage.operations import naming, rootlock
 from fallback_storage.storage import FallbackStorage
-from fallback_storage.utils import forks, workers
+from fallback_storage.utils import forks, tenants, workers
 from fallback_storage.utils.locks import _saving, changing, choices, copying
 
 HERE, BELOW, GONE, NEW = "d/here.txt", "d/below.txt", "d/gone.txt", "d/new.txt"
@@ -191,8 +191,10 @@ class World:
     def held(self):
         """Yield what is held, reserved, under way or undelivered."""
         chosen = [name for name, scope in choices._owners.items() if scope.locked()]
-        if chosen or choices._scopes():
+        if chosen or choices._scopes.entered():
             yield f"chosen: {chosen}"
+        if naming._scopes.entered() or tenants._operations.entered():
+            yield "an operation goes on"
         if rootlock._held.__dict__.get("places"):
             yield "the root is locked by this thread"
         if backend_module._building.get():

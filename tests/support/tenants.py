@@ -9,13 +9,18 @@ from pathlib import Path
 from django.core.cache.backends.base import default_key_func
 from django.core.files.storage import FileSystemStorage
 
-_here = threading.local()
+
+class Here(threading.local):
+    name = None
+
+
+_here = Here()
 
 
 @contextmanager
 def tenant(name):
     """Work for a tenant, on this thread, as ``django_tenants.utils.tenant_context``."""
-    before = getattr(_here, "name", None)
+    before = _here.name
     _here.name = name
     try:
         yield
