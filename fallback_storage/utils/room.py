@@ -26,7 +26,7 @@ class _Chair:
         # (``suppress`` is Python: an interrupt may come before its block.)
         try:  # noqa: SIM105
             list(map(self._room.put, map(self._taken.pop, (0,))))
-        except IndexError:  # it was given back
+        except (IndexError, AttributeError):  # it was given back; it was not even made
             pass
 
     def __del__(self) -> None:
@@ -36,12 +36,15 @@ class _Chair:
 class Seat:
     """Room for one request, until it is left."""
 
+    _chair: _Chair | None = None
+
     def __init__(self, chair: _Chair) -> None:
         self._chair = chair
 
     def leave(self) -> None:
         """Make room. The second time nothing happens."""
-        self._chair.leave()
+        if self._chair is not None:
+            self._chair.leave()
 
     def __del__(self) -> None:
         # An interrupt may end this before it began; then the chair itself goes.

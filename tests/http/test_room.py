@@ -41,7 +41,6 @@ def no_collector():
     gc.disable()
     yield
     gc.enable()
-    gc.unfreeze()
 
 
 def test_a_stream_that_nobody_began_makes_room(narrow, no_collector):
@@ -84,10 +83,8 @@ def test_threads_that_are_the_first_share_the_room(site):
     first.close()
 
 
-# What is left open is closed when its frames go, and says so; and what interrupts that
-# is lost.
+# What is left open is closed when its frames go, and says so.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_costs_no_room_and_leaves_no_answer_half_read(site):
     """At every moment of a question and of a download. Without room the next one fails."""
     storage_ = HTTPStorage(site.base_url, max_requests=1, timeout=5)

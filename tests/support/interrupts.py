@@ -167,10 +167,21 @@ def at_every_moment(modules, act, prepare=lambda: None):
     """
     files = tuple(module.__file__ for module in modules)
     moment, moments = 0, None
+    hook = sys.unraisablehook
+
+    def unraisable(unraised):
+        # What interrupts a __del__ is lost.
+        if not isinstance(unraised.exc_value, KeyboardInterrupt):
+            hook(unraised)
+
     while moments is None or moments.passed >= moment:
         moment += 1
         prepare()
         moments = Moments({moment: fail(KeyboardInterrupt)}, files)
-        with contextlib.suppress(KeyboardInterrupt), moments:
-            act()
+        sys.unraisablehook = unraisable
+        try:
+            with contextlib.suppress(KeyboardInterrupt), moments:
+                act()
+        finally:
+            sys.unraisablehook = hook
         yield moment
