@@ -6,14 +6,14 @@ import inspect
 import threading
 import weakref
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.utils.functional import cached_property
 
 from fallback_storage.cache import invalidation
+from fallback_storage.chain.calls import Calls
 from fallback_storage.chain.instances import Instances
 from fallback_storage.chain.look import (
     glance_at,
@@ -22,6 +22,7 @@ from fallback_storage.chain.look import (
     looks_only,
     quick_url_of,
 )
+from fallback_storage.chain.nesting import building, refuse_cycle
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.profiles import (
     HAVE_DEADLINE,
@@ -30,8 +31,6 @@ from fallback_storage.chain.profiles import (
     profile_of,
 )
 from fallback_storage.chain.reach import DEADLINE, REACHED, THREADS, reach_of
-from fallback_storage.exceptions import ConfigurationError, Mistake
-from fallback_storage.signals import called, send
 from fallback_storage.utils import forks
 from fallback_storage.utils.workers import Workers
 
@@ -41,42 +40,11 @@ if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
     from fallback_storage.chain.look import Glance, Look
+    from fallback_storage.chain.policy import Policy
     from fallback_storage.chain.reach import Reach
-
-# Chains within chains. More is a chain without end: one whose entry makes it anew.
-MAX_DEPTH = 20
 
 # Places of one that varies (of tenants) of which is known whether they are reached.
 MAX_PLACES = 1000
-
-# What this thread is building: entries and the chains they are of, the outermost first.
-_building: ContextVar[tuple[tuple[Backend, object], ...]] = ContextVar(
-    "building", default=()
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a backend may be used.
-
-    ``read_only``: never written to; None means that the configuration did not say,
-    and the backend is writable. ``always_probe``: the memo never answers for it.
-    ``absent_on_403``: a server that refuses to tell has no such file.
-    ``look_again``: a file that the memo says to be there is looked at; None: if that
-    takes no request. ``retry_after``: seconds for which it is left alone at first when
-    it cannot be reached, 0: it is asked all the same; None: ``RETRY_AFTER``.
-    ``deadline``: seconds for which an answer is waited for, 0: for as long as it takes;
-    None: what is known of its class.
-    ``profile``: overrides of what is known of its class.
-    """
-
-    read_only: bool | None = None
-    always_probe: bool = False
-    absent_on_403: bool = False
-    look_again: bool | None = None
-    retry_after: float | None = None
-    deadline: float | None = None
-    profile: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BackendError(Exception):
@@ -92,7 +60,7 @@ class BackendError(Exception):
         self.error = error
 
 
-class Backend:
+class Backend(Calls):
     """A named, lazily built storage of a chain.
 
     ``where`` is the place in the configuration that describes it, for messages;
@@ -112,7 +80,8 @@ class Backend:
         origin: tuple[str, Mapping[str, Any]] | None = None,
         another: Callable[[], Storage] | None = None,
     ) -> None:
-        self.name = name
+        # Weak: a storage must not keep itself alive through its own chain.
+        super().__init__(name, None if owner is None else weakref.ref(owner))
         self.origin = origin
         self.where = where
         self.policy = policy
@@ -128,15 +97,8 @@ class Backend:
         self.depth = 0
         # Whether it is known by now to be another place for another tenant.
         self.place_varies = False
-        self.calls = 0
-        self.failures = 0
-        self.given_up = 0
-        self.seconds = 0.0
         self._build = build
         self._another = another
-        # Weak: a storage must not keep itself alive through its own chain.
-        self.owner = None if owner is None else weakref.ref(owner)
-        self._lock = threading.RLock()
         self._reach: Reach | None = None
         self._reaches: dict[int, Reach] = {}
 
@@ -159,13 +121,14 @@ class Backend:
             return storage
 
     def _build_whole(self) -> Storage:
-        outer = _building.get()
-        owner = self._refuse_cycle(outer)
+        outer = building.get()
+        owner = refuse_cycle(self, outer)
         try:
-            _building.set((*outer, (self, owner)))
+            building.set((*outer, (self, owner)))
             storage = self._build()
             profile = self.__dict__["profile"] = self._profile_of(storage)
-            self._refuse_vain_option(storage, profile)
+            inner = tuple(entries_of(storage))
+            self.policy.refuse_vain(self.where, storage, profile, is_chain=bool(inner))
             self.place_varies = profile.place_varies
             if not profile.thread_safe:
                 lent: Any = Instances(
@@ -173,79 +136,14 @@ class Backend:
                 )
                 return lent  # type: ignore[no-any-return]
             # The checks build for nobody, and look for themselves at what is within.
-            for inner in entries_of(storage) if self.owner else ():
-                _ = inner.storage
-                self.place_varies |= inner.place_varies
-                self.depth = max(self.depth, inner.depth + 1)
+            for entry in inner if self.owner else ():
+                _ = entry.storage
+                self.place_varies |= entry.place_varies
+                self.depth = max(self.depth, entry.depth + 1)
                 invalidation.note_nesting()
             return storage
         finally:
-            _building.set(outer)
-
-    def _refuse_vain_option(self, storage: Storage, profile: Profile) -> None:
-        self._refuse_vain_seconds(storage, profile)
-        if not (profile.writable or self.read_only):
-            raise ConfigurationError(
-                Mistake.WRONG_VALUE,
-                f"{self.where}['READ_ONLY']",
-                f"is not True, but nothing can be written to {class_path(storage.__class__)}.",
-                "Write READ_ONLY: True.",
-            )
-        if self.policy.absent_on_403 and not profile.is_denied:
-            raise ConfigurationError(
-                Mistake.WRONG_VALUE,
-                f"{self.where}['ABSENT_ON_403']",
-                f"is True, but of {class_path(storage.__class__)} it is not known what a "
-                "403 means.",
-                "Leave it out, or write a function for IS_DENIED into PROFILE.",
-            )
-        if self.policy.look_again and look_again_at(storage) is None:
-            raise ConfigurationError(
-                Mistake.WRONG_VALUE,
-                f"{self.where}['LOOK_AGAIN']",
-                f"is True, but {class_path(storage.__class__)} keeps its files in no "
-                "local directory.",
-                "Leave it out; with ALWAYS_PROBE the storage is asked every time.",
-            )
-
-    def _refuse_vain_seconds(self, storage: Storage, profile: Profile) -> None:
-        is_chain = any(entries_of(storage))
-        given = {"DEADLINE": self.policy.deadline or None}
-        given |= {"RETRY_AFTER": self.policy.retry_after} if is_chain else {}
-        for key, seconds in given.items():
-            if seconds is None:
-                continue
-            if is_chain:
-                found, instead = "is a chain.", "Write it in the entries of that chain."
-            elif profile.in_process or profile.in_database:
-                found = "keeps its files in the process, or in the database."
-                instead = "Leave it out: its calls belong to the caller's thread."
-            else:
-                continue
-            raise ConfigurationError(
-                Mistake.WRONG_VALUE,
-                f"{self.where}[{key!r}]",
-                f"is {seconds:g}, but {class_path(storage.__class__)} {found}",
-                instead,
-            )
-
-    def _refuse_cycle(self, outer: Sequence[tuple[Backend, object]]) -> object:
-        """Raise ``ConfigurationError`` if this entry is being built already.
-
-        By its place and its chain, not by identity: a chain that is asked for while it
-        is being built makes its entries anew. Returns the chain.
-        """
-        owner = self.owner() if self.owner else None
-        owner = self if owner is None else owner
-        names = [backend.name for backend, _ in outer]
-        for position, (backend, chain) in enumerate(outer):
-            if chain is owner and backend.where == self.where:
-                trail = " -> ".join([*names[position:], self.name])
-                raise _cycle(self.where, f"leads back to itself: {trail}.")
-        if len(outer) > MAX_DEPTH:
-            first, _ = outer[0]
-            raise _cycle(first.where, f"never ends: {' -> '.join(names[:3])} -> ...")
-        return owner
+            building.set(outer)
 
     @cached_property
     def look(self) -> Look | None:
@@ -441,44 +339,6 @@ class Backend:
         except Exception as error:
             raise BackendError(self, error) from error
 
-    def count(self, seconds: float, *, failed: bool = False) -> None:
-        """Add one call to the counters that ``stats()`` shows."""
-        with self._lock:
-            self.calls += 1
-            self.failures += failed
-            self.seconds += seconds
-        if called.receivers:
-            data = {"backend": self.name, "seconds": seconds, "failed": failed}
-            send(called, self.owner, **data)
-
-    def count_many(self, calls: int, seconds: float) -> None:
-        """Add calls that took so long in all, and of which none failed."""
-        with self._lock:
-            self.calls += calls
-            self.seconds += seconds
-        if called.receivers:
-            data = {"backend": self.name, "seconds": seconds / calls, "failed": False}
-            for _ in range(calls):
-                send(called, self.owner, **data)
-
-    def count_given_up(self) -> None:
-        """Add one call that is not waited for any more."""
-        with self._lock:
-            self.given_up += 1
-
-    def counts(self) -> dict[str, Any]:
-        """Return how often the storage was called, how often it failed, how long.
-
-        And how many calls were given up.
-        """
-        with self._lock:
-            return {
-                "calls": self.calls,
-                "failures": self.failures,
-                "seconds": self.seconds,
-                "given_up": self.given_up,
-            }
-
     def stats(self) -> dict[str, Any]:
         """Return the counts, the breaker's state, and when the storage is asked again."""
         found = self._reach.stats() if self._reach else REACHED
@@ -497,9 +357,3 @@ def entries_of(storage: object) -> Iterator[Backend]:
     for entry in entries if isinstance(entries, tuple) else ():
         if isinstance(entry, Backend):
             yield entry
-
-
-def _cycle(where: str, found: str) -> ConfigurationError:
-    return ConfigurationError(
-        Mistake.CYCLE, where, found, "A chain must end in storages of another kind."
-    )

@@ -11,7 +11,7 @@ from django.core.files.storage import Storage, storages
 from django.utils.functional import LazyObject
 from django.utils.module_loading import import_string
 
-from fallback_storage.chain.backend import Policy
+from fallback_storage.chain.policy import Policy
 from fallback_storage.chain.profiles import DJANGO, PROFILES, Profile, profile_of
 from fallback_storage.conf.messages import (
     lineage,

@@ -6,9 +6,10 @@ import pytest
 from django.core.files.base import ContentFile
 from fakes import RecordingStorage
 
-from fallback_storage.chain.backend import Backend, Policy
+from fallback_storage.chain.backend import Backend
 from fallback_storage.chain.dialects import collection, container_objects, walk_blobs
 from fallback_storage.chain.listing import is_listed, pages
+from fallback_storage.chain.policy import Policy
 from fallback_storage.exceptions import ConfigurationError
 from fallback_storage.storage import FallbackStorage
 

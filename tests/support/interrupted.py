@@ -22,8 +22,7 @@ from overlay.parts import read_only, writable
 
 from fallback_storage.cache import invalidation
 from fallback_storage.cache.stores.guarded import GuardedStore
-from fallback_storage.chain import backend as backend_module
-from fallback_storage.chain import reach
+from fallback_storage.chain import nesting, reach
 from fallback_storage.chain.names import STAGING_FOLDER
 from fallback_storage.conf.memo import close_shared_stores
 from fallback_storage.operations import naming, rootlock
@@ -197,7 +196,7 @@ class World:
             yield "an operation goes on"
         if rootlock._held.__dict__.get("places"):
             yield "the root is locked by this thread"
-        if backend_module._building.get():
+        if nesting.building.get():
             yield "a backend is being built"
         for chain in (self.chain, self.other):
             yield from self.held_by(chain)
