@@ -89,7 +89,7 @@ class Progress:
         taken = timedelta(seconds=int(seconds))
         if not self._quiet:
             # (``str``: without the colour of errors.)
-            line = f"{self._done:,} names  {rate}/s  {taken}  {self._note}"
+            line = f"{counted(self._done, 'name')}  {rate}/s  {taken}  {self._note}"
             self._stream.write(line.rstrip(), str)
 
 
@@ -97,6 +97,11 @@ def print_json(stream: OutputWrapper, value: Any) -> None:
     """Print a value as JSON, in ASCII."""
     for line in json.dumps(value, indent=2).splitlines():
         stream.write(line)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 file", "1,500 files"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def in_bytes(size: int) -> str:

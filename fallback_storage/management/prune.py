@@ -8,7 +8,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from fallback_storage.jobs.prune import Pruning, Result
-from fallback_storage.management.output import FAILED, OK, Progress, in_bytes, reason
+from fallback_storage.management.output import (
+    FAILED,
+    OK,
+    Progress,
+    counted,
+    in_bytes,
+    reason,
+)
 from fallback_storage.management.target import Options, clean_prefixes
 
 if TYPE_CHECKING:
@@ -92,8 +99,8 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
             progress.fail(f"Kept: {step.name} ({step.backend}: {reason(step.error)})")
         progress.update(counts.total(), f"{verb} {counts[Result.REMOVED]:,}")
     progress.close()
-    files = "file" if counts[Result.REMOVED] == 1 else "files"
-    done = [f"{verb} {counts[Result.REMOVED]:,} {files} ({in_bytes(removed)})"]
+    files = counted(counts[Result.REMOVED], "file")
+    done = [f"{verb} {files} ({in_bytes(removed)})"]
     done += [
         f"{words}: {counts[each]:,}" for each, words in COUNTS.items() if counts[each]
     ]

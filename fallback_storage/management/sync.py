@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from fallback_storage.chain.listing import pages
 from fallback_storage.jobs.sync import Result, Step, sync
-from fallback_storage.management.output import FAILED, OK, Progress, in_bytes, reason
+from fallback_storage.management.output import (
+    FAILED,
+    OK,
+    Progress,
+    counted,
+    in_bytes,
+    reason,
+)
 from fallback_storage.management.target import Options, clean_prefixes, engine_of
 
 if TYPE_CHECKING:
@@ -48,7 +55,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="Write nothing; say what would be copied.",
+        help="Write nothing; say how much would be copied, by directory (with -v 2: by "
+        "file, too).",
     )
     parser.add_argument(
         "--jobs",
@@ -84,6 +92,7 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
     try:
         with closing(Report(home, options, command)) as report:
             for prefix in prefixes:
+                report.prefix = prefix
                 if not report.stopped:
                     _sync(storage, prefix, options, report)
     except KeyboardInterrupt:
@@ -119,19 +128,28 @@ class Report:
     def __init__(self, home: Backend, options: Options, command: BaseCommand) -> None:
         self.home = home
         self.stopped = False
+        # The directory that is copied now.
+        self.prefix = ""
         self._verify = options["verify"]
-        self._names_files = options["dry_run"] or options["verbosity"] > 1
+        self._names_files = options["verbosity"] > 1
+        self._sums_up = options["dry_run"]
         self._command = command
         self.progress = Progress(command.stderr, quiet=not options["verbosity"])
         self._verb = "Would copy" if options["dry_run"] else "Copied"
         self._counts: Counter[Result] = Counter()
         self._bytes = 0
+        # By directory: how many files are to be copied, and their bytes.
+        self._sums: dict[str, tuple[int, int]] = {}
 
     def add(self, step: Step) -> None:
         """Count a step, and say what the user has to know of it."""
         self._counts[step.result] += 1
         if step.result is Result.COPIED:
             self._bytes += step.size or 0
+            if self._sums_up:
+                directory = self._directory(step.name)
+                files, total = self._sums.get(directory, (0, 0))
+                self._sums[directory] = files + 1, total + (step.size or 0)
             if self._names_files:
                 size = "" if step.size is None else f", {in_bytes(step.size)}"
                 text = f"{self._verb}: {step.name} ({step.backend}{size})"
@@ -158,6 +176,10 @@ class Report:
     def close(self) -> None:
         """Print the counts."""
         self.progress.close()
+        for directory, (files, size) in sorted(self._sums.items()):
+            self._command.stdout.write(
+                f"{self._verb}: {directory} ({counted(files, 'file')}, {in_bytes(size)})"
+            )
         done = [f"{self._copied()} to {self.home.name!r}"]
         for result, words in COUNTS.items():
             if self._counts[result]:
@@ -165,9 +187,17 @@ class Report:
         self._command.stdout.write(f"{'; '.join(done)}.")
 
     def _copied(self) -> str:
-        count = self._counts[Result.COPIED]
-        files = "file" if count == 1 else "files"
-        return f"{self._verb} {count:,} {files} ({in_bytes(self._bytes)})"
+        files = counted(self._counts[Result.COPIED], "file")
+        return f"{self._verb} {files} ({in_bytes(self._bytes)})"
+
+    def _directory(self, name: str) -> str:
+        """Return the directory below the prefix that a file is in, however deep.
+
+        Of what lies in the prefix itself: that.
+        """
+        above = f"{self.prefix}/" if self.prefix else ""
+        first, slash, _ = name.removeprefix(above).partition("/")
+        return f"{above}{first}/" if slash else above or "./"
 
 
 def _jobs(text: str) -> int:

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from fallback_storage.exceptions import OperationNotSupportedError
 from fallback_storage.jobs import warm as job
-from fallback_storage.management.output import FAILED, OK, Progress, reason
+from fallback_storage.management.output import FAILED, OK, Progress, counted, reason
 from fallback_storage.management.target import (
     Options,
     Scope,
@@ -119,20 +119,21 @@ class _Run:
         """Print what was done; return the exit status."""
         names, filled = self._total("names"), self._total("filled")
         known, unsure = self._total("known"), self._total("unsure")
+        renewed = f"; up to date already: {known:,}" if known else ""
         self._command.stdout.write(
-            f"Remembered {filled:,} of {names:,} names; {known:,} were up to date."
+            f"Remembered {filled:,} of {counted(names, 'name')}{renewed}."
         )
         if unsure:
             *_, trouble = filter(None, (at.trouble for at in self._parts.values()))
             self.progress.fail(
-                f"{unsure:,} names are not remembered, or not renewed, since a backend "
-                f"before theirs could not be asked ({trouble})."
+                f"Not remembered, or not renewed: {counted(unsure, 'name')}, since a "
+                f"backend further up could not be asked ({trouble})."
             )
         others = names - filled - known - unsure
         if others > 0:
             self._command.stderr.write(
-                f"{others:,} names are not remembered: deleted here, written to meanwhile, "
-                "in a backend with ALWAYS_PROBE, or not kept by the cache."
+                f"Not remembered: {counted(others, 'name')}, deleted here, written to "
+                "meanwhile, in a backend with ALWAYS_PROBE, or not kept by the cache."
             )
         return FAILED if self.progress.failed else OK
 

@@ -77,6 +77,24 @@ def test_djangos_options_stand_where_one_likes(settings):
         assert "\x1b[" not in run(*args).out
 
 
+def test_the_storage_is_named_where_one_likes(settings):
+    """Before the subcommand or behind it; behind it, it is the one that counts."""
+    configure(settings, RecordingStorage("one", {"a": b"x"}))
+    other = {"backends": [RecordingStorage("two")]}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "other": {"BACKEND": CHAIN, "OPTIONS": other},
+    }
+    assert run("resolve", "a").status == 0
+    for args in (
+        ["--storage", "other", "resolve", "a"],
+        ["--storage=other", "-v", "2", "resolve", "a"],
+        ["resolve", "a", "--storage", "other"],
+        ["--storage", "default", "resolve", "--storage", "other", "a"],
+    ):
+        assert run(*args).lines[0] == "a: held by no backend"
+
+
 @pytest.mark.slow
 def test_every_subcommand_is_there_and_says_what_it_does():
     done = subprocess.run(

@@ -116,7 +116,11 @@ def test_progress(clock):
 
 @pytest.mark.parametrize(
     ("done", "seconds", "line"),
-    [(0, 0, "0 names  -/s  0:00:00"), (7450, 3725, "7,450 names  2/s  1:02:05")],
+    [
+        (0, 0, "0 names  -/s  0:00:00"),
+        (1, 1, "1 name  1/s  0:00:01"),
+        (7450, 3725, "7,450 names  2/s  1:02:05"),
+    ],
 )
 def test_progress_of_nothing_and_of_much(clock, done, seconds, line):
     out = StringIO()

@@ -79,12 +79,33 @@ def test_a_dry_run_says_what_would_be_copied(chain, home):
     home._save("z.txt", ContentFile(b""))
     done = run("sync", "--dry-run")
     assert done.lines == [
-        "Would copy: a/x.txt (production, 1.5 KB)",
-        "Would copy: a/y.txt (production, 1 byte)",
+        "Would copy: a/ (2 files, 1.5 KB)",
         "Would copy 2 files (1.5 KB) to 'home'; already there: 1.",
     ]
     assert done.status == 0
     assert files(home) == {"z.txt"}
+
+
+def test_a_dry_run_sums_up_by_directory(chain, production):
+    """Those below what was asked for, each with all that it has; files on demand."""
+    production.files.update({"a/b/c/x": b"xy", "a/b/y": b"", "e/x": b"z"})
+    assert run("sync", "--dry-run").lines == [
+        "Would copy: ./ (1 file, 0 bytes)",
+        "Would copy: a/ (4 files, 1.5 KB)",
+        "Would copy: e/ (1 file, 1 byte)",
+        "Would copy 6 files (1.5 KB) to 'home'.",
+    ]
+    assert run("sync", "--dry-run", "e", "a/b").lines == [
+        "Would copy: a/b/ (1 file, 0 bytes)",
+        "Would copy: a/b/c/ (1 file, 2 bytes)",
+        "Would copy: e/ (1 file, 1 byte)",
+        "Would copy 3 files (3 bytes) to 'home'.",
+    ]
+    assert run("sync", "--dry-run", "e", "-v", "2").lines == [
+        "Would copy: e/x (production, 1 byte)",
+        "Would copy: e/ (1 file, 1 byte)",
+        "Would copy 1 file (1 byte) to 'home'.",
+    ]
 
 
 def test_every_file_on_demand(chain):

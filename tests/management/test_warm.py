@@ -50,14 +50,14 @@ def known_to(storage, local, production):
 @pytest.mark.parametrize(
     ("args", "known", "said"),
     [
-        ([], "b d/a d/c e/f/g", "4 of 5 names; 1 were"),
-        (["d"], "d/a d/c", "2 of 3 names; 1 were"),
-        (["./e/f/", "d"], "d/a d/c e/f/g", "3 of 4 names; 1 were"),
-        (["--backend", "local"], "d/a", "1 of 1 names; 0 were"),
-        (["d", "--backend=production"], "d/a d/c", "2 of 2 names; 0 were"),
-        (["--backend=production", "--after=d/a"], "d/c e/f/g", "2 of 2 names; 0 "),
+        ([], "b d/a d/c e/f/g", "4 of 5 names; up to date already: 1"),
+        (["d"], "d/a d/c", "2 of 3 names; up to date already: 1"),
+        (["./e/f/", "d"], "d/a d/c e/f/g", "3 of 4 names; up to date already: 1"),
+        (["--backend", "local"], "d/a", "1 of 1 name."),
+        (["d", "--backend=production"], "d/a d/c", "2 of 2 names."),
+        (["--backend=production", "--after=d/a"], "d/c e/f/g", "2 of 2 names."),
         (["--backend=production", "--backend=local", "--after=d/a"],
-         "b d/a d/c e/f/g", "4 of 4 names; 0 were"),
+         "b d/a d/c e/f/g", "4 of 4 names."),
     ],
     ids=str,
 )  # fmt: skip
@@ -74,13 +74,13 @@ def test_what_is_known_is_asked_for_again(chain):
     run("warm")
     local.reset()
     done = run("warm")
-    assert done.lines == ["Remembered 4 of 5 names; 1 were up to date."]
+    assert done.lines == ["Remembered 4 of 5 names; up to date already: 1."]
     assert sorted(path for call, path in local.calls if call == "exists") == [
         "b", "b", "d/c", "e/f/g",
     ]  # fmt: skip
     local.unsupported.add("listdir")
     done = run("warm")
-    assert done.lines == ["Remembered 4 of 4 names; 0 were up to date."]
+    assert done.lines == ["Remembered 4 of 4 names."]
 
 
 def test_progress_goes_to_the_error_output(chain):
@@ -96,7 +96,7 @@ def test_an_empty_chain(settings, shared):
     done = run("warm")
     assert (done.status, done.lines) == (
         0,
-        ["Remembered 0 of 0 names; 0 were up to date."],
+        ["Remembered 0 of 0 names."],
     )
 
 
@@ -194,7 +194,7 @@ def test_a_backend_above_that_cannot_be_asked(chain):
     local.fail("exists", PermissionError("no outage"))
     done = run("warm", "--backend=production")
     assert done.status == 1
-    assert "4 names are not remembered" in done.err
+    assert "Not remembered, or not renewed: 4 names, " in done.err
     assert "(local: failed (PermissionError))" in done.err
 
 
@@ -206,7 +206,7 @@ def test_a_backend_that_cannot_list(chain):
     assert done.status == 1
     assert "'local' cannot list" in done.err
     assert "left out" in done.err
-    assert done.lines == ["Remembered 4 of 4 names; 0 were up to date."]
+    assert done.lines == ["Remembered 4 of 4 names."]
 
 
 def test_what_was_deleted_here(settings, shared):
@@ -219,7 +219,7 @@ def test_what_was_deleted_here(settings, shared):
     storage.delete("a")
     done = run("warm")
     assert done.status == 0
-    assert "1 names are not remembered: deleted here" in done.err
+    assert "Not remembered: 1 name, deleted here" in done.err
 
 
 def test_ctrl_c(chain, monkeypatch):
@@ -263,5 +263,5 @@ def test_for_another_process(tmp_path):
         done = run_alone(tmp_path, "warm")
         assert (done.status, done.lines) == (
             0,
-            ["Remembered 3 of 3 names; 0 were up to date."],
+            ["Remembered 3 of 3 names."],
         )

@@ -37,13 +37,13 @@ class Budget:
         self, clock: Callable[[], float], seconds: float, period: float
     ) -> None:
         self._clock = clock
-        self._seconds = seconds
+        self.seconds = seconds
         self._period = period
 
     def is_spent(self) -> bool:
         """Whether this request has to do without."""
         debts = _debts.get()
-        return debts is not None and self._owed(debts) > self._seconds
+        return debts is not None and self._owed(debts) > self.seconds
 
     def spend(self, seconds: float) -> None:
         """Charge what a call of this request took."""
@@ -55,7 +55,7 @@ class Budget:
 
     def _owed(self, debts: MutableMapping[Budget, _Debt]) -> float:
         owed, at = debts.get(self) or _Debt(0.0, 0.0)
-        drained = (self._clock() - at) * self._seconds / self._period
+        drained = (self._clock() - at) * self.seconds / self._period
         return max(0.0, owed - drained)
 
 

@@ -308,7 +308,7 @@ class GuardedStore(Store):
         if seconds >= self._slow:
             budget.spend(seconds)
             if budget.is_spent():
-                self._log("too slow for one request")
+                self._log(f"its slow answers took {budget.seconds:g} s of one request")
         if not self._healthy:
             with self._lock:
                 self._breaker.succeeded(ticket)
@@ -320,15 +320,13 @@ class GuardedStore(Store):
             self._failed += 1
             self._breaker.failed(ticket, at_once=is_slow)
             self._update()
-        self._log(type(exc).__name__)
+        self._log(f"{type(exc).__name__}; failures so far: {self._failed}")
 
     def _log(self, reason: str) -> None:
         self._warner.warn(
             "trouble",
-            "Trouble with the shared cache (%s); answering without it where needed. "
-            "Failures so far: %d.",
+            "Trouble with the shared cache (%s); answering without it where needed.",
             reason,
-            self._failed,
         )
 
     def _update(self) -> None:

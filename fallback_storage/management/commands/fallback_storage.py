@@ -56,17 +56,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add a parser for each subcommand."""
-        # Django's own options are as good behind the subcommand as before it.
+        # Options of all subcommands are as good behind the subcommand as before it.
         common = BaseCommand().create_parser("", "", add_help=False)
         for action in common._actions:  # noqa: SLF001 - as Django's call_command
             # (A default would undo what stands before the subcommand.)
             action.default = action.help = argparse.SUPPRESS
-        common.add_argument(
-            "--storage",
-            metavar="ALIAS",
-            help="The alias of STORAGES to work on; default: the FallbackStorage that "
-            'there is, "default" first.',
-        )
+        for each, default in ((parser, None), (common, argparse.SUPPRESS)):
+            each.add_argument(
+                "--storage",
+                metavar="ALIAS",
+                default=default,
+                help="The alias of STORAGES to work on; default: the FallbackStorage "
+                'that there is, "default" first.',
+            )
         parsers = parser.add_subparsers(
             dest="subcommand", required=True, metavar="SUBCOMMAND"
         )
