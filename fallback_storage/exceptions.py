@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from enum import StrEnum
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 
 class FallbackStorageError(Exception):
     """Base of every error of this package. Do not raise directly."""
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        init = type(self).__init__
+        if not isinstance(init, FunctionType):
+            return super().__reduce__()  # by its ``args``
+        # Each argument is an attribute; but the name of a file is its ``filename``.
+        facts = {"name": getattr(self, "filename", None), **vars(self)}
+        code = init.__code__
+        made_from = tuple(
+            facts[each] for each in code.co_varnames[1 : code.co_argcount]
+        )
+        return type(self), made_from, vars(self)
 
 
 class Mistake(StrEnum):
@@ -76,10 +89,8 @@ class ConfigurationError(FallbackStorageError, ImproperlyConfigured):
 
     def __init__(self, mistake: Mistake, where: str, found: str, instead: str) -> None:
         super().__init__(mistake, where, found, instead)
-        self.mistake = mistake
-        self.where = where
-        self.found = found
-        self.instead = instead
+        self.mistake, self.where = mistake, where
+        self.found, self.instead = found, instead
 
     def __str__(self) -> str:
         return f"{self.where}: {self.found} {self.instead} ({self.mistake})"
@@ -94,11 +105,7 @@ class FileNotInAnyBackendError(FallbackStorageError, FileNotFoundError):
 
     def __init__(self, operation: str, name: str, trail: Sequence[Attempt]) -> None:
         super().__init__(errno.ENOENT, "No storage backend holds this file", name)
-        self.operation = operation
-        self.trail = tuple(trail)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.operation, self.filename, self.trail)
+        self.operation, self.trail = operation, tuple(trail)
 
 
 class BackendUnavailable(FallbackStorageError, ConnectionError):
@@ -114,13 +121,7 @@ class BackendUnavailable(FallbackStorageError, ConnectionError):
     def __init__(self, backend: str, cause: str, retry_in: float | None = None) -> None:
         again = "" if retry_in is None else f"; asked again in {retry_in:.0f} s"
         super().__init__(f"The backend {backend!r} is not available: {cause}{again}.")
-        self.backend = backend
-        self.cause = cause
-        self.retry_in = retry_in
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        given = self.backend, self.cause, self.retry_in
-        return type(self), given, {"was_called": self.was_called}
+        self.backend, self.cause, self.retry_in = backend, cause, retry_in
 
 
 class OriginError(FallbackStorageError, OSError):
@@ -131,11 +132,7 @@ class OriginError(FallbackStorageError, OSError):
 
     def __init__(self, reason: str, code: int | None = None) -> None:
         super().__init__(f"The site gives no answer: {reason}.")
-        self.reason = reason
-        self.code = code
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.reason, self.code)
+        self.reason, self.code = reason, code
 
 
 class OriginUnreachableError(OriginError, ConnectionError):
@@ -150,12 +147,7 @@ class ContradictoryAnswerError(FallbackStorageError, OSError):
             f"{operation}({name!r}): the backend {backend!r} found no such file, and then "
             "said that it is there."
         )
-        self.backend = backend
-        self.operation = operation
-        self.name = name
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.backend, self.operation, self.name)
+        self.backend, self.operation, self.name = backend, operation, name
 
 
 class MissingPlaceError(FallbackStorageError, OSError):
@@ -169,9 +161,6 @@ class MissingPlaceError(FallbackStorageError, OSError):
             f"The bucket, or container, of the backend {backend!r} is not there."
         )
         self.backend = backend
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.backend,)
 
 
 class AllBackendsFailed(FallbackStorageError, ExceptionGroup[Exception]):
@@ -217,11 +206,7 @@ class ReadOnlyBackendError(FallbackStorageError, PermissionError):
             "Put a writable backend into the chain, or remove READ_ONLY",
             name,
         )
-        self.operation = operation
-        self.backends = tuple(backends)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.operation, self.filename, self.backends)
+        self.operation, self.backends = operation, tuple(backends)
 
 
 class TornCopyError(FallbackStorageError, OSError):
@@ -231,11 +216,7 @@ class TornCopyError(FallbackStorageError, OSError):
         super().__init__(
             errno.EIO, f"the copy has {found} bytes, the file has {expected}", name
         )
-        self.expected = expected
-        self.found = found
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.filename, self.expected, self.found)
+        self.expected, self.found = expected, found
 
 
 class CorruptCopyError(FallbackStorageError, OSError):
@@ -243,9 +224,6 @@ class CorruptCopyError(FallbackStorageError, OSError):
 
     def __init__(self, name: str) -> None:
         super().__init__(errno.EIO, "the copy has not the file's checksum", name)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.filename,)
 
 
 class PartialCopyError(FallbackStorageError, OSError):
@@ -264,9 +242,6 @@ class PartialCopyError(FallbackStorageError, OSError):
         )
         self.found = found
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.filename, self.found)
-
 
 class EncodedFileError(FallbackStorageError, OSError):
     """Raised when a file is stored encoded, and its copy would lose what says so.
@@ -284,9 +259,6 @@ class EncodedFileError(FallbackStorageError, OSError):
         )
         self.coding = coding
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.filename, self.coding)
-
 
 class NameBlockedError(FallbackStorageError, FileExistsError):
     """Raised where no file can have a name, for ``place`` is ``what`` in that backend.
@@ -296,11 +268,7 @@ class NameBlockedError(FallbackStorageError, FileExistsError):
 
     def __init__(self, name: str, place: str, what: str) -> None:
         super().__init__(errno.EEXIST, f"{place!r} is {what} there", name)
-        self.place = place
-        self.what = what
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.filename, self.place, self.what)
+        self.place, self.what = place, what
 
 
 class NoAvailableNameError(FallbackStorageError, FileExistsError):
@@ -316,8 +284,4 @@ class NoAvailableNameError(FallbackStorageError, FileExistsError):
             "returns right?",
             name,
         )
-        self.tries = tries
-        self.suspect = suspect
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.filename, self.tries, self.suspect)
+        self.tries, self.suspect = tries, suspect
