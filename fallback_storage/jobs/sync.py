@@ -30,7 +30,7 @@ from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.exceptions import NameBlockedError, PartialCopyError
 from fallback_storage.jobs.compare import differ, shown, size_in, tells_sizes_at_once
 from fallback_storage.jobs.copy import Copier
-from fallback_storage.utils.workers import spread
+from fallback_storage.utils.spread import spread
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -12,7 +12,8 @@ from django.db import connections
 from forked import needs_fork, run
 
 from fallback_storage.utils import workers
-from fallback_storage.utils.workers import Workers, spread
+from fallback_storage.utils.spread import spread
+from fallback_storage.utils.workers import Workers
 
 METER = ContextVar("meter", default="nobody")
 
