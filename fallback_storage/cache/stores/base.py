@@ -157,3 +157,17 @@ class Store(ABC):
     def stats(self) -> dict[str, int]:
         """Return counters of this store, for ``FallbackStorage.stats()``."""
         return {}
+
+
+class PlacedStore(Store):
+    """A store whose invalidations are all for a place; None is the caller's own."""
+
+    def invalidate(self, names: Collection[str]) -> None:
+        self.invalidate_at(None, names)
+
+    def clear(self) -> None:
+        self.invalidate_at(None, None)
+
+    @abstractmethod
+    def invalidate_at(self, place: Any, names: Collection[str] | None) -> None:
+        """See ``Store.invalidate_at``."""

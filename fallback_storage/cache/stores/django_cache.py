@@ -39,7 +39,7 @@ from django.core.cache.backends.memcached import BaseMemcachedCache
 
 from fallback_storage.cache.stores import django_entries
 from fallback_storage.cache.stores.alias import as_seen_from
-from fallback_storage.cache.stores.base import EVERY, Store
+from fallback_storage.cache.stores.base import EVERY, PlacedStore
 from fallback_storage.cache.stores.django_savepoints import apart
 from fallback_storage.cache.stores.keys import Keys
 from fallback_storage.exceptions import FallbackStorageError
@@ -66,7 +66,7 @@ class CacheLosesWritesError(FallbackStorageError):
     """Raised when the cache took a write that matters and does not show it."""
 
 
-class DjangoCacheStore(Store):
+class DjangoCacheStore(PlacedStore):
     """Keeps entries in ``CACHES[alias]``, under keys of this chain.
 
     ``chain`` identifies the chain (``keys.Keys``). ``stamp_seconds`` is the longest
@@ -281,16 +281,9 @@ class DjangoCacheStore(Store):
         """Return what the alias's KEY_FUNCTION makes of the chain's prefix."""
         return str(self._cache().make_key(self._keys.prefix))
 
-    def invalidate(self, names: Collection[str]) -> None:
-        """Raise if the cache does not show it afterwards."""
-        self.invalidate_at(None, names)
-
-    def clear(self) -> None:
-        """Write a new generation. Nothing else of the cache is touched."""
-        self.invalidate_at(None, None)
-
     @apart
     def invalidate_at(self, place: Any, names: Collection[str] | None) -> None:
+        """Raise if the cache does not show it afterwards. Touches no keys but ours."""
         cache = self._cache()
         if place is not None:
             cache = as_seen_from(place, cache, self._keys.prefix)

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, TypeVar
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db.transaction import TransactionManagementError
 
-from fallback_storage.cache.stores.base import Store
+from fallback_storage.cache.stores.base import PlacedStore
 from fallback_storage.cache.stores.budget import Budget
 from fallback_storage.cache.stores.outbox import Outbox
 from fallback_storage.utils import forks
@@ -44,7 +44,7 @@ from fallback_storage.utils.logs import Warner
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
 
-    from fallback_storage.cache.stores.base import Lease
+    from fallback_storage.cache.stores.base import Lease, Store
     from fallback_storage.cache.stores.outbox import Names
 
     Result = TypeVar("Result")
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 NOT_ITS_FAULT = (SynchronousOnlyOperation, TransactionManagementError)
 
 
-class GuardedStore(Store):
+class GuardedStore(PlacedStore):
     """Another store, which may fail.
 
     ``clock`` returns seconds and never goes back. ``owing``: where the store is kept
@@ -149,14 +149,6 @@ class GuardedStore(Store):
         with contextlib.suppress(Exception):  # as any call of a store may end
             return self._store.place()
         return None
-
-    def invalidate(self, names: Collection[str]) -> None:
-        """Never fails; see the module."""
-        self.invalidate_at(None, names)
-
-    def clear(self) -> None:
-        """Never fails; see the module."""
-        self.invalidate_at(None, None)
 
     def invalidate_at(self, place: Hashable, names: Collection[str] | None) -> None:
         """Never fails; see the module."""

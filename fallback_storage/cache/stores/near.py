@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_held
-from fallback_storage.cache.stores.base import Store
+from fallback_storage.cache.stores.base import PlacedStore
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.near_listener import Listener
 from fallback_storage.cache.stores.redis import RedisStore
@@ -63,7 +63,7 @@ def near_store(far: RedisStore, local: LocalStore, chain: str) -> NearStore:
 _listeners: WeakValueDictionary[tuple[int, str], Listener] = WeakValueDictionary()
 
 
-class NearStore(Store):
+class NearStore(PlacedStore):
     """``local`` in front of ``far``; nobody else uses ``local``.
 
     ``listener``: which it shares with others; ``chain``: what then is before the names.
@@ -134,20 +134,10 @@ class NearStore(Store):
         return self._far.fill_many(fills)
 
     def place(self) -> Hashable:
-        """Return the far store's."""
         return self._far.place()
 
-    def invalidate(self, names: Collection[str]) -> None:
-        self.invalidate_at(None, names)
-
-    def clear(self) -> None:
-        self.invalidate_at(None, None)
-
     def invalidate_at(self, place: Hashable, names: Collection[str] | None) -> None:
-        """See ``Store.invalidate_at``.
-
-        This tier second: what a look-up read from the far store before is then void.
-        """
+        """Empty this tier second: what a look-up read from the far store is void then."""
         try:
             self._far.invalidate_at(place, names)
         finally:

@@ -42,7 +42,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.cache.stores import redis_protocol
-from fallback_storage.cache.stores.base import EVERY, SINCE, Store
+from fallback_storage.cache.stores.base import EVERY, SINCE, PlacedStore
 from fallback_storage.cache.stores.redis_client import (
     SharedClient,
     prefix_of,
@@ -77,7 +77,7 @@ def redis_store(
     return RedisStore(client, prefix_of(alias, chain), grace=grace)
 
 
-class RedisStore(Store):
+class RedisStore(PlacedStore):
     """Keeps entries on a Redis or Valkey server, or a cluster of them.
 
     ``client``: a client of redis-py, a function that returns one, or one that is shared;
@@ -138,20 +138,16 @@ class RedisStore(Store):
 
     @reconnecting
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
-        names = list(names)
-        if not names:
-            return {}
-        prefix = self.prefix()
-        keys = [prefix + redis_protocol.encode(name) for name in names]
+        keys = self._keys_of(names)
         return dict(zip(names, self._with_leases(keys, self._get(keys)), strict=True))
 
     @reconnecting
     def look_up_one(self, name: str) -> tuple[int | None, Any]:
-        key = self.prefix() + redis_protocol.encode(name)
-        (value,) = self._get((key,))
+        keys = self._keys_of((name,))
+        (value,) = self._get(keys)
         code, lease, end = redis_protocol.read(value)
         if end <= time.monotonic() * 1000 + self._ahead:
-            ((code, lease),) = self._with_leases((key,), (value,))
+            ((code, lease),) = self._with_leases(keys, (value,))
         return code, lease
 
     @reconnecting
@@ -162,12 +158,8 @@ class RedisStore(Store):
 
         As many round trips; zero seconds for what is not there. Not on a cluster.
         """
-        names = list(names)
-        if not names:
-            return {}
-        prefix = self.prefix()
-        keys = [prefix + redis_protocol.encode(name) for name in names]
-        answers = self._eval(redis_protocol.GET_LASTING, keys)
+        keys = self._keys_of(names)
+        answers = self._eval(redis_protocol.GET_LASTING, keys) if keys else ()
         found = self._with_leases(keys, answers[::2])
         return {
             name: (code, lease, max(0, milliseconds) / 1000)
@@ -178,12 +170,18 @@ class RedisStore(Store):
 
     @reconnecting
     def seconds_left(self, name: str) -> float | None:
-        key = self.prefix() + redis_protocol.encode(name)
-        value, milliseconds = self._eval(redis_protocol.GET_LASTING, (key,))
+        keys = self._keys_of((name,))
+        value, milliseconds = self._eval(redis_protocol.GET_LASTING, keys)
         there = redis_protocol.read(value)[0] is not None and milliseconds > 0
         return milliseconds / 1000 if there else None
 
+    def _keys_of(self, names: Collection[str], place: Any = None) -> list[bytes]:
+        prefix = self.prefix() if place is None else place
+        return [prefix + redis_protocol.encode(name) for name in names]
+
     def _get(self, keys: Sequence[bytes]) -> Sequence[Any]:
+        if not keys:
+            return ()
         client = self.client
         if math.isinf(self._ahead) and not _is_cluster(client):
             return self._get_and_learn_time(keys)
@@ -231,11 +229,7 @@ class RedisStore(Store):
     @reconnecting
     def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
         """One round trip."""
-        names = list(names)
-        if not names:
-            return {}
-        prefix = self.prefix()
-        values = self._get([prefix + redis_protocol.encode(name) for name in names])
+        values = self._get(self._keys_of(names))
         oldest = (time.monotonic() - self.grace) * 1000 + self._ahead
         held = zip(names, map(redis_protocol.read_held, values), strict=True)
         return {name: last.code for name, last in held if last and last.end > oldest}
@@ -248,58 +242,41 @@ class RedisStore(Store):
     @reconnecting
     def fill_many(self, fills: Mapping[str, tuple[Any, int, float]]) -> int:
         """One round trip."""
-        prefix = self.prefix()
-        keys, texts = [], []
-        for name, (lease, code, ttl) in fills.items():
-            if lease is not None:
-                keys.append(prefix + redis_protocol.encode(name))
-                texts.append(redis_protocol.filling(lease, code, ttl, self.grace))
+        fills = {name: fill for name, fill in fills.items() if fill[0] is not None}
+        keys = self._keys_of(fills)
+        texts = [redis_protocol.filling(*fill, self.grace) for fill in fills.values()]
         return sum(map(int, self._run(redis_protocol.FILL, keys, texts)))
 
     def place(self) -> bytes:
-        """Return the prefix."""
         return self.prefix()
 
-    def invalidate(self, names: Collection[str]) -> None:
-        """One round trip (on a cluster, two, to each node)."""
-        self.invalidate_at(self.prefix(), names)
+    @reconnecting
+    def invalidate_at(self, place: Any, names: Collection[str] | None) -> None:
+        """One round trip (on a cluster, two, to each node); but see ``clear_below``."""
+        if names is None:
+            self.clear_below(place, "")
+        else:
+            self._delete(self._keys_of(names, place), *self._keys_of((EVERY,), place))
 
-    def clear(self) -> None:
+    @reconnecting
+    def clear_below(self, place: Any, beginning: str) -> None:
         """Goes through all keys of the database; flushes none.
 
         A ``SCAN`` returns every key that is there from its beginning to its end, so
         every lease that was given before.
         """
-        self.invalidate_at(self.prefix(), None)
-
-    @reconnecting
-    def invalidate_at(self, place: Any, names: Collection[str] | None) -> None:
-        prefix = self.prefix() if place is None else place
-        every = prefix + redis_protocol.encode(EVERY)
-        if names is not None:
-            self._delete(
-                [prefix + redis_protocol.encode(name) for name in names], every
-            )
-            return
-        self._delete_below(prefix, every)
-
-    @reconnecting
-    def clear_below(self, place: Any, beginning: str) -> None:
-        prefix = self.prefix() if place is None else place
-        every = prefix + redis_protocol.encode(EVERY)
-        self._delete_below(prefix + redis_protocol.encode(beginning), every)
-
-    def _delete_below(self, beginning: bytes, every: bytes) -> None:
+        every, below = self._keys_of((EVERY, beginning), place)
         self._delete([every], every)
-        pattern = redis_protocol.escape(beginning) + b"*"
+        pattern = redis_protocol.escape(below) + b"*"
         keys = self.client.scan_iter(match=pattern, count=BATCH)
         while batch := list(islice(keys, BATCH)):
             self._delete(batch, every)
 
     def _delete(self, keys: Sequence[Any], every: bytes) -> None:
-        client = self.client
+        """Delete keys; the one for ``EVERY``, where it is among them, first."""
         if not keys:
             return
+        client = self.client
         if not _is_cluster(client):
             client.unlink(*keys)
             return

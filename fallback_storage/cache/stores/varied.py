@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage.cache.stores.base import EVERY, Store
+from fallback_storage.cache.stores.base import EVERY, PlacedStore
 from fallback_storage.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Mapping
 
-    from fallback_storage.cache.stores.base import Lease
+    from fallback_storage.cache.stores.base import Lease, Store
     from fallback_storage.utils.tenants import Vary
 
 
-class VariedStore(Store):
+class VariedStore(PlacedStore):
     """``store``, apart for each tenant that ``vary`` tells."""
 
     def __init__(self, store: Store, vary: Vary) -> None:
@@ -63,15 +63,8 @@ class VariedStore(Store):
             digest = None
         return digest, self._store.place()
 
-    def invalidate(self, names: Collection[str]) -> None:
-        """Forget names; everybody's everything, where nobody tells whose they are."""
-        self.invalidate_at(None, names)
-
-    def clear(self) -> None:
-        """Forget every name of this tenant."""
-        self.invalidate_at(None, None)
-
     def invalidate_at(self, place: Any, names: Collection[str] | None) -> None:
+        """Forget names; everybody's everything, where nobody tells whose they are."""
         digest, there = self.place() if place is None else place
         if digest is None:
             self._store.invalidate_at(there, None)
