@@ -517,7 +517,7 @@ def outage(store, monkeypatch):
     far = getattr(store, "_far", store)
     with monkeypatch.context() as patched:
         if hasattr(far, "client"):
-            patched.setattr(far, "_client", impatient(1))
+            patched.setattr(far._server, "_client", impatient(1))
         else:
             patched.setattr(BreakingCache, "down", True)
         yield

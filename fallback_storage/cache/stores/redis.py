@@ -27,28 +27,21 @@ A server that loses writes it has confirmed (it restarts with an old snapshot, o
 outdated replica takes over) may lose invalidations too; the TTL is then the bound.
 
 Round trips: a hit one, of one name or of hundreds (the first of a process: two); a miss
-two (the second for all leases), and one for its fill; an invalidation one. On a Redis
-Cluster no command names keys of several slots: ``MGET`` becomes one for each slot
-(redis-py's ``mget_nonatomic`` sends them as one pipeline), everything else is one command
-a key in a pipeline.
+two (the second for all leases), and one for its fill; an invalidation one.
 Redis >= 6, Valkey >= 7.2; redis-py >= 5.1.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.cache.stores import redis_protocol
 from fallback_storage.cache.stores.base import EVERY, SINCE, PlacedStore
-from fallback_storage.cache.stores.redis_client import (
-    SharedClient,
-    prefix_of,
-    shared_client,
-)
+from fallback_storage.cache.stores.redis_client import prefix_of, shared_client
 from fallback_storage.cache.stores.redis_failover import reconnecting
+from fallback_storage.cache.stores.redis_server import Server
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
@@ -98,24 +91,16 @@ class RedisStore(PlacedStore):
         grace: float = 0.0,
     ) -> None:
         self.grace = grace
-        self.shared_client: SharedClient | None = None
-        if isinstance(client, SharedClient):
-            self.shared_client = client
-        elif callable(client):
-            self.shared_client = SharedClient({}, client)
-        self._client = None if self.shared_client else client
+        self._server = Server(client)
+        self.shared_client = self._server.shared
         self._prefix = prefix
         self.has_one_prefix = isinstance(prefix, str)
         self._lease_ms = redis_protocol.milliseconds(lease_seconds)
-        # By how many ms the server's clock is ahead of ours, at the most. Not known yet.
-        self._ahead = math.inf
 
     @property
     def client(self) -> Any:
         """The client; made now, if it is not yet."""
-        if self._client is None and self.shared_client is not None:
-            self._client = self.shared_client.join(self)
-        return self._client
+        return self._server.client
 
     def prefix(self) -> bytes:
         """Return what every key of this chain, and no other key, begins with."""
@@ -139,14 +124,15 @@ class RedisStore(PlacedStore):
     @reconnecting
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
         keys = self._keys_of(names)
-        return dict(zip(names, self._with_leases(keys, self._get(keys)), strict=True))
+        found = self._with_leases(keys, self._server.get(keys))
+        return dict(zip(names, found, strict=True))
 
     @reconnecting
     def look_up_one(self, name: str) -> tuple[int | None, Any]:
         keys = self._keys_of((name,))
-        (value,) = self._get(keys)
+        (value,) = self._server.get(keys)
         code, lease, end = redis_protocol.read(value)
-        if end <= time.monotonic() * 1000 + self._ahead:
+        if end <= self._server.now():
             ((code, lease),) = self._with_leases(keys, (value,))
         return code, lease
 
@@ -159,7 +145,7 @@ class RedisStore(PlacedStore):
         As many round trips; zero seconds for what is not there. Not on a cluster.
         """
         keys = self._keys_of(names)
-        answers = self._eval(redis_protocol.GET_LASTING, keys) if keys else ()
+        answers = self._server.eval(redis_protocol.GET_LASTING, keys) if keys else ()
         found = self._with_leases(keys, answers[::2])
         return {
             name: (code, lease, max(0, milliseconds) / 1000)
@@ -171,34 +157,13 @@ class RedisStore(PlacedStore):
     @reconnecting
     def seconds_left(self, name: str) -> float | None:
         keys = self._keys_of((name,))
-        value, milliseconds = self._eval(redis_protocol.GET_LASTING, keys)
+        value, milliseconds = self._server.eval(redis_protocol.GET_LASTING, keys)
         there = redis_protocol.read(value)[0] is not None and milliseconds > 0
         return milliseconds / 1000 if there else None
 
     def _keys_of(self, names: Collection[str], place: Any = None) -> list[bytes]:
         prefix = self.prefix() if place is None else place
         return [prefix + redis_protocol.encode(name) for name in names]
-
-    def _get(self, keys: Sequence[bytes]) -> Sequence[Any]:
-        if not keys:
-            return ()
-        client = self.client
-        if math.isinf(self._ahead) and not _is_cluster(client):
-            return self._get_and_learn_time(keys)
-        if len(keys) == 1:
-            return (client.get(keys[0]),)
-        mget = client.mget_nonatomic if _is_cluster(client) else client.mget
-        return mget(keys)  # type: ignore[no-any-return]
-
-    def _get_and_learn_time(self, keys: Sequence[bytes]) -> Sequence[Any]:
-        """Get the first values of this process, and the server's time along with them."""
-        asked = time.monotonic() * 1000
-        pipeline = self.client.pipeline(transaction=False)
-        pipeline.mget(keys)
-        pipeline.time()
-        values, (seconds, microseconds) = pipeline.execute()
-        self._ahead = int(seconds) * 1000 + int(microseconds) / 1000 - asked
-        return values  # type: ignore[no-any-return]
 
     def _with_leases(
         self, keys: Sequence[bytes], values: Sequence[Any]
@@ -207,7 +172,7 @@ class RedisStore(PlacedStore):
 
         Also where an entry is over, which the server decides.
         """
-        now = time.monotonic() * 1000 + self._ahead
+        now = self._server.now()
         read = [redis_protocol.read(value) for value in values]
         found = [(code, lease) for code, lease, _ in read]
         missing = [index for index, (_, _, end) in enumerate(read) if end <= now]
@@ -216,7 +181,7 @@ class RedisStore(PlacedStore):
                 b"" if read[index][1] else redis_protocol.as_bytes(values[index])
                 for index in missing
             ]
-            answers = self._run(
+            answers = self._server.run(
                 redis_protocol.TAKE_LEASES,
                 [keys[index] for index in missing],
                 [redis_protocol.new_lease() + value for value in malformed],
@@ -229,8 +194,8 @@ class RedisStore(PlacedStore):
     @reconnecting
     def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
         """One round trip."""
-        values = self._get(self._keys_of(names))
-        oldest = (time.monotonic() - self.grace) * 1000 + self._ahead
+        values = self._server.get(self._keys_of(names))
+        oldest = self._server.now() - self.grace * 1000
         held = zip(names, map(redis_protocol.read_held, values), strict=True)
         return {name: last.code for name, last in held if last and last.end > oldest}
 
@@ -245,7 +210,7 @@ class RedisStore(PlacedStore):
         fills = {name: fill for name, fill in fills.items() if fill[0] is not None}
         keys = self._keys_of(fills)
         texts = [redis_protocol.filling(*fill, self.grace) for fill in fills.values()]
-        return sum(map(int, self._run(redis_protocol.FILL, keys, texts)))
+        return sum(map(int, self._server.run(redis_protocol.FILL, keys, texts)))
 
     def place(self) -> bytes:
         return self.prefix()
@@ -256,7 +221,9 @@ class RedisStore(PlacedStore):
         if names is None:
             self.clear_below(place, "")
         else:
-            self._delete(self._keys_of(names, place), *self._keys_of((EVERY,), place))
+            self._server.delete(
+                self._keys_of(names, place), *self._keys_of((EVERY,), place)
+            )
 
     @reconnecting
     def clear_below(self, place: Any, beginning: str) -> None:
@@ -266,54 +233,11 @@ class RedisStore(PlacedStore):
         every lease that was given before.
         """
         every, below = self._keys_of((EVERY, beginning), place)
-        self._delete([every], every)
+        self._server.delete([every], every)
         pattern = redis_protocol.escape(below) + b"*"
         keys = self.client.scan_iter(match=pattern, count=BATCH)
         while batch := list(islice(keys, BATCH)):
-            self._delete(batch, every)
-
-    def _delete(self, keys: Sequence[Any], every: bytes) -> None:
-        """Delete keys; the one for ``EVERY``, where it is among them, first."""
-        if not keys:
-            return
-        client = self.client
-        if not _is_cluster(client):
-            client.unlink(*keys)
-            return
-        first = [key for key in keys if key == every]
-        for group in (first, [key for key in keys if key != every]):
-            pipeline = client.pipeline(transaction=False)
-            for key in group:
-                pipeline.unlink(key)
-            if group:
-                pipeline.execute()
-
-    def _run(
-        self, script: str, keys: Sequence[bytes], texts: Sequence[bytes], *more: Any
-    ) -> Sequence[Any]:
-        """Run a script that takes a text for each key, and more; in one round trip.
-
-        Returns what it answers for each.
-        """
-        if not keys:
-            return ()
-        client = self.client
-        if not _is_cluster(client):
-            return self._eval(script, keys, *texts, *more)
-        asked = time.monotonic() * 1000
-        pipeline = client.pipeline(transaction=False)
-        for key, text in zip(keys, texts, strict=True):
-            # (Not its method eval(), which a cluster's pipeline has not.)
-            pipeline.execute_command("EVAL", script, 1, key, text, *more)
-        answers, times = zip(*pipeline.execute(), strict=True)
-        self._ahead = max(times) - asked
-        return answers
-
-    def _eval(self, script: str, keys: Sequence[bytes], *arguments: Any) -> list[Any]:
-        asked = time.monotonic() * 1000
-        answers: list[Any] = self.client.eval(script, len(keys), *keys, *arguments)
-        self._ahead = answers.pop() - asked
-        return answers
+            self._server.delete(batch, every)
 
     # Counters of all processes
 
@@ -341,12 +265,4 @@ class RedisStore(PlacedStore):
         return {name: int(value) for name, value in found if value is not None}
 
     def close(self) -> None:
-        # A client that was passed is left open.
-        if self.shared_client is not None:
-            self._client = None
-            self.shared_client.leave(self)
-
-
-def _is_cluster(client: Any) -> bool:
-    # redis-py's client of a cluster splits what a cluster's server refuses to.
-    return hasattr(client, "mget_nonatomic")
+        self._server.close()

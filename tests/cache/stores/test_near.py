@@ -188,7 +188,7 @@ def test_a_failed_invalidation_empties_the_process_all_the_same(near, other, how
     """The error is the caller's; the near tier forgets first."""
     know(near, other)
     near._far.close()
-    near._far._client = impatient(1)
+    near._far._server._client = impatient(1)
     with pytest.raises(redis.ConnectionError):
         near.invalidate(["a"]) if how == "invalidate" else near.clear()
     assert near.peek("a") is None

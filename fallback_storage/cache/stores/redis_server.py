@@ -1,0 +1,117 @@
+"""What a Redis store sends to its server, or to a cluster; and what time it is there.
+
+On a cluster no command names keys of several slots: ``MGET`` becomes one for each slot
+(redis-py's ``mget_nonatomic`` sends them as one pipeline), everything else is one command
+a key in a pipeline.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from fallback_storage.cache.stores.redis_client import SharedClient
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Server:
+    """The server, or cluster, of one store. ``client``: see ``RedisStore``."""
+
+    def __init__(self, client: Any) -> None:
+        if callable(client) and not isinstance(client, SharedClient):
+            client = SharedClient({}, client)
+        self.shared = client if isinstance(client, SharedClient) else None
+        self._client = None if self.shared else client
+        # By how many ms the server's clock is ahead of ours, at the most. Not known yet.
+        self._ahead = math.inf
+
+    @property
+    def client(self) -> Any:
+        """The client; made now, if it is not yet."""
+        if self._client is None and self.shared is not None:
+            self._client = self.shared.join(self)
+        return self._client
+
+    def close(self) -> None:
+        """Let go of the client; one that was passed is left open."""
+        if self.shared is not None:
+            self._client = None
+            self.shared.leave(self)
+
+    def now(self) -> float:
+        """Return the server's time (ms since 1970), at the latest."""
+        return time.monotonic() * 1000 + self._ahead
+
+    def get(self, keys: Sequence[bytes]) -> Sequence[Any]:
+        """Return the values of keys, in one round trip."""
+        if not keys:
+            return ()
+        client = self.client
+        if math.isinf(self._ahead) and not _is_cluster(client):
+            return self._get_and_learn_time(keys)
+        if len(keys) == 1:
+            return (client.get(keys[0]),)
+        mget = client.mget_nonatomic if _is_cluster(client) else client.mget
+        return mget(keys)  # type: ignore[no-any-return]
+
+    def _get_and_learn_time(self, keys: Sequence[bytes]) -> Sequence[Any]:
+        """Get the first values of this process, and the server's time along with them."""
+        asked = time.monotonic() * 1000
+        pipeline = self.client.pipeline(transaction=False)
+        pipeline.mget(keys)
+        pipeline.time()
+        values, (seconds, microseconds) = pipeline.execute()
+        self._ahead = int(seconds) * 1000 + int(microseconds) / 1000 - asked
+        return values  # type: ignore[no-any-return]
+
+    def delete(self, keys: Sequence[Any], every: bytes) -> None:
+        """Delete keys; the one for ``EVERY``, where it is among them, first."""
+        if not keys:
+            return
+        client = self.client
+        if not _is_cluster(client):
+            client.unlink(*keys)
+            return
+        first = [key for key in keys if key == every]
+        for group in (first, [key for key in keys if key != every]):
+            pipeline = client.pipeline(transaction=False)
+            for key in group:
+                pipeline.unlink(key)
+            if group:
+                pipeline.execute()
+
+    def run(
+        self, script: str, keys: Sequence[bytes], texts: Sequence[bytes], *more: Any
+    ) -> Sequence[Any]:
+        """Run a script that takes a text for each key, and more; in one round trip.
+
+        Returns what it answers for each.
+        """
+        if not keys:
+            return ()
+        client = self.client
+        if not _is_cluster(client):
+            return self.eval(script, keys, *texts, *more)
+        asked = time.monotonic() * 1000
+        pipeline = client.pipeline(transaction=False)
+        for key, text in zip(keys, texts, strict=True):
+            # (Not its method eval(), which a cluster's pipeline has not.)
+            pipeline.execute_command("EVAL", script, 1, key, text, *more)
+        answers, times = zip(*pipeline.execute(), strict=True)
+        self._ahead = max(times) - asked
+        return answers
+
+    def eval(self, script: str, keys: Sequence[bytes], *arguments: Any) -> list[Any]:
+        """Run a script; return what it answers, but for the time, which is last."""
+        asked = time.monotonic() * 1000
+        answers: list[Any] = self.client.eval(script, len(keys), *keys, *arguments)
+        self._ahead = answers.pop() - asked
+        return answers
+
+
+def _is_cluster(client: Any) -> bool:
+    # redis-py's client of a cluster splits what a cluster's server refuses to.
+    return hasattr(client, "mget_nonatomic")
