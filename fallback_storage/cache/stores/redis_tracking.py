@@ -37,7 +37,6 @@ HEARTBEAT = 1.0
 # Seconds between two attempts to connect: doubled from the first to the last.
 FIRST_PAUSE, LAST_PAUSE = 0.05, 5.0
 
-
 # Of an answer's line; keys may be longer.
 MAX_LINE = 4096
 
@@ -52,10 +51,8 @@ class TrackingRefusedError(ConnectionError):
 
     def __init__(self, answer: object) -> None:
         # The first word of an error is its code; the rest may name the user.
-        code = (
-            answer.split()[0].decode() if isinstance(answer, bytes) and answer else ""
-        )
-        super().__init__(f"it refuses CLIENT TRACKING: {code}")
+        words = answer.split() if isinstance(answer, bytes) else []
+        super().__init__(f"it refuses CLIENT TRACKING: {b''.join(words[:1]).decode()}")
 
 
 class ReplicaError(ConnectionError):
@@ -63,13 +60,11 @@ class ReplicaError(ConnectionError):
 
 
 class Emptied(Protocol):
-    """What is emptied when keys change."""
+    """What is emptied when keys change, as a ``Store`` is."""
 
-    def invalidate(self, names: Collection[str]) -> None:
-        """Forget names, and refuse to learn what was asked for before."""
+    def invalidate(self, names: Collection[str]) -> None: ...
 
-    def clear(self) -> None:
-        """Do the same for all names."""
+    def clear(self) -> None: ...
 
 
 class Tracker:
@@ -118,18 +113,14 @@ class Tracker:
                 connection.disconnect()
 
     def start(self, prefix: bytes) -> None:
-        """Start the thread, unless it was started or stopped before. Does not wait.
-
-        (On the thread itself there is no tenant of whom the prefix could be.)
-        """
+        """Start the thread, unless it was started or stopped before. Does not wait."""
         if self._thread is not None or self._stopped.is_set():
             return
         with self._lock:
             if self._thread is None:
                 self.prefix = prefix
-                thread = threading.Thread(
-                    target=self._run, name="fallback-storage-tracker", daemon=True
-                )
+                name = "fallback-storage-tracker"
+                thread = threading.Thread(target=self._run, name=name, daemon=True)
                 # At the interpreter's end no thread can be started any more.
                 with suppress(RuntimeError):
                     thread.start()
@@ -139,19 +130,17 @@ class Tracker:
         """End the thread and its connection. Does not wait; may be called anywhere."""
         self._stopped.set()
         connection = self._connection
-        if connection is not None and connection.pid == os.getpid():
-            sock = _socket_of(connection)
-            if sock is not None:
-                # The plain method also for TLS: it wakes the thread and no more.
-                with suppress(OSError):
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        own = connection is not None and connection.pid == os.getpid()
+        if own and (sock := _socket_of(connection)) is not None:
+            # The plain method also for TLS: it wakes the thread and no more.
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def join(self, timeout: float) -> None:
         """Wait for the thread's end."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            with suppress(RuntimeError):
-                thread.join(timeout)
+        with suppress(RuntimeError):  # on the thread itself
+            if self._thread is not None:
+                self._thread.join(timeout)
 
     # On the thread
 
@@ -195,7 +184,7 @@ class Tracker:
             answers = _Answers(sock)
             prefix = self.prefix or b""
             answers.ask(b"CLIENT", b"TRACKING", b"ON", b"BCAST", b"PREFIX", prefix)
-            answer = answers.read()
+            _, answer = answers.read()  # nothing is pushed before
             if answer != b"OK":
                 raise TrackingRefusedError(answer)
             self.connections += 1
@@ -216,8 +205,7 @@ class Tracker:
             return
         self.invalidations += 1
         keys = message[1]
-        if keys is None:
-            # FLUSHALL, FLUSHDB.
+        if keys is None:  # FLUSHALL, FLUSHDB
             self._target.clear()
         else:
             # (Also a change of such a key in another database; it costs a look-up.)
@@ -250,17 +238,14 @@ class _Answers:
     def pushed(self) -> Iterator[Any]:
         """Yield what the server sends of its own accord."""
         while True:
-            kind, value = self._read_value()
+            kind, value = self.read()
             if kind == PUSH:
                 yield value
             elif value and value[0] in REPLICA:
                 raise ReplicaError("it has become a replica")
 
-    def read(self) -> Any:
-        """Return the next answer; nothing is pushed before."""
-        return self._read_value()[1]
-
-    def _read_value(self) -> tuple[int, Any]:
+    def read(self) -> tuple[int, Any]:
+        """Return what comes next, behind the byte that tells its type."""
         line = self._read_line()
         kind, rest = line[0], line[1:]
         if kind in b"+-:":
@@ -270,18 +255,15 @@ class _Answers:
         if kind == ord("$"):
             return kind, self._read_bytes(int(rest))
         if kind in b"*>":
-            return kind, [self._read_value()[1] for _ in range(int(rest))]
+            return kind, [self.read()[1] for _ in range(int(rest))]
         raise ValueError("An answer of an unknown type.")
 
     def _read_line(self) -> bytes:
-        start = 0
-        while (end := self._buffer.find(b"\r\n", start)) < 0:
-            start = max(0, len(self._buffer) - 1)
-            if start > MAX_LINE:
+        while (end := self._buffer.find(b"\r\n")) < 0:
+            if len(self._buffer) > MAX_LINE:
                 raise ValueError("An answer without an end.")
             self._receive()
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 2]
+        line = self._take(end)
         if not line:
             raise ValueError("An empty answer.")
         return line
@@ -289,29 +271,30 @@ class _Answers:
     def _read_bytes(self, size: int) -> bytes:
         while len(self._buffer) < size + 2:
             self._receive()
+        return self._take(size)
+
+    def _take(self, size: int) -> bytes:
         value = bytes(self._buffer[:size])
         del self._buffer[: size + 2]
         return value
 
     def _receive(self) -> None:
-        while True:
-            try:
-                received = self._socket.recv(65536)
-            except TimeoutError:
-                if self._awaits_pong:
-                    raise
-                self._awaits_pong = True
-                self.ask(b"ROLE")
-                continue
-            if not received:
-                raise ConnectionResetError("The server closed the connection.")
-            self._awaits_pong = False
-            self._buffer += received
+        """Wait for more to read, or ask for a word; the caller looks what there is."""
+        try:
+            received = self._socket.recv(65536)
+        except TimeoutError:
+            if self._awaits_pong:
+                raise
+            self._awaits_pong = True
+            self.ask(b"ROLE")
             return
+        if not received:
+            raise ConnectionResetError("The server closed the connection.")
+        self._awaits_pong = False
+        self._buffer += received
 
 
 def _socket_of(connection: Any) -> socket.socket | None:
     # redis-py can read pushes itself, in a different way in every major version, and
     # forgets half an answer at a time-out. This attribute it always had.
-    sock: socket.socket | None = connection._sock  # noqa: SLF001
-    return sock
+    return connection._sock  # type: ignore[no-any-return]  # noqa: SLF001
