@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache import caches
@@ -39,10 +40,13 @@ from django.core.cache.backends.memcached import BaseMemcachedCache
 
 from fallback_storage.cache.stores import django_entries
 from fallback_storage.cache.stores.alias import as_seen_from
-from fallback_storage.cache.stores.base import EVERY, PlacedStore
+from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.django_savepoints import apart
+from fallback_storage.cache.stores.django_tokens import (
+    CacheLosesWritesError,
+    TokenStore,
+)
 from fallback_storage.cache.stores.keys import Keys
-from fallback_storage.exceptions import FallbackStorageError
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
@@ -58,15 +62,8 @@ GENERATION_SECONDS = 30 * 24 * 3600
 # and a database takes a limited number (999 in older SQLite).
 MAX_NAMES = 400
 
-# How often an invalidation is written that is not seen afterwards.
-ATTEMPTS = 3
 
-
-class CacheLosesWritesError(FallbackStorageError):
-    """Raised when the cache took a write that matters and does not show it."""
-
-
-class DjangoCacheStore(PlacedStore):
+class DjangoCacheStore(TokenStore):
     """Keeps entries in ``CACHES[alias]``, under keys of this chain.
 
     ``chain`` identifies the chain (``keys.Keys``). ``stamp_seconds`` is the longest
@@ -106,16 +103,11 @@ class DjangoCacheStore(PlacedStore):
     def _sends_once(self) -> bool:
         return isinstance(self._cache(), BaseMemcachedCache)
 
-    def _new_token(self) -> str:
-        return django_entries.new_token()
-
     # Reading
 
     @apart
-    def look_up(
-        self, names: Collection[str]
-    ) -> Mapping[str, tuple[int | None, object]]:
-        found: dict[str, tuple[int | None, object]] = {}
+    def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
+        found: dict[str, tuple[int | None, Any]] = {}
         if EVERY in names and not self._shares_keys():
             # A lease that never holds: who relies on it reads twice (``jobs.warm``).
             found[EVERY] = None, django_entries.Lease(self._new_token())
@@ -124,18 +116,19 @@ class DjangoCacheStore(PlacedStore):
             found.update(self._look_up_part(part))
         return found
 
-    def _look_up_part(
-        self, names: Sequence[str]
-    ) -> dict[str, tuple[int | None, object]]:
+    def _get(
+        self, names: Collection[str]
+    ) -> tuple[dict[str, tuple[str, str]], dict[str, Any]]:
+        """Return the keys of names, and what is there under them."""
         keys = {name: self._keys.stamp_and_entry(name) for name in names}
-        wanted = [self._keys.generation]
-        for pair in keys.values():
-            wanted += pair
-        values = dict(self._cache().get_many(wanted))
-        self._complete(
-            values, [self._keys.generation], GENERATION_SECONDS, replace=False
-        )
-        generation = values.get(self._keys.generation)
+        wanted = [self._keys.generation, *chain(*keys.values())]
+        return keys, dict(self._cache().get_many(wanted))
+
+    def _look_up_part(self, names: Sequence[str]) -> dict[str, tuple[int | None, Any]]:
+        keys, values = self._get(names)
+        generation_key = self._keys.generation
+        self._complete(values, [generation_key], GENERATION_SECONDS, replace=False)
+        generation = values.get(generation_key)
         if not django_entries.is_token(generation):
             # As a client answers that ignores its errors, or waits to connect again.
             raise CacheLosesWritesError("The cache does not show a generation.")
@@ -143,13 +136,9 @@ class DjangoCacheStore(PlacedStore):
         # Set instead of added, many cost one round trip. To write a new stamp is safe
         # at any time (another process that came first loses its fill and no more), but
         # not twice: a client must not send it again after an error.
-        self._complete(
-            values,
-            stamp_keys,
-            self._stamp_seconds,
-            replace=len(stamp_keys) > 1 and self._sends_once(),
-        )
-        found: dict[str, tuple[int | None, object]] = {}
+        at_once = len(stamp_keys) > 1 and self._sends_once()
+        self._complete(values, stamp_keys, self._stamp_seconds, replace=at_once)
+        found: dict[str, tuple[int | None, Any]] = {}
         now = self._clock() * 1000
         for name, (stamp_key, entry_key) in keys.items():
             stamp = values.get(stamp_key)
@@ -176,11 +165,7 @@ class DjangoCacheStore(PlacedStore):
         }
 
     def _read(self, names: Collection[str]) -> dict[str, django_entries.Entry | None]:
-        keys = {name: self._keys.stamp_and_entry(name) for name in names}
-        wanted = [self._keys.generation]
-        for pair in keys.values():
-            wanted += pair
-        values = self._cache().get_many(wanted)
+        keys, values = self._get(names)
         generation = values.get(self._keys.generation)
         return {
             name: django_entries.read(
@@ -195,36 +180,6 @@ class DjangoCacheStore(PlacedStore):
         entry = self._read((name,))[name]
         left = entry.deadline / 1000 - self._clock() if entry else 0
         return left if left > 0 else None
-
-    def _complete(
-        self,
-        values: dict[str, object],
-        keys: Sequence[str],
-        seconds: float,
-        *,
-        replace: bool,
-    ) -> None:
-        """Write a token under each key that has none, here and in the cache."""
-        fresh = {
-            key: self._new_token()
-            for key in keys
-            if not django_entries.is_token(values.get(key))
-        }
-        if not fresh:
-            return
-        cache = self._cache()
-        if replace or any(key in values for key in fresh):
-            # (Something that is no token can only be replaced.)
-            values.update(fresh)
-            for key in cache.set_many(fresh, timeout=seconds) or ():
-                values.pop(key, None)
-            return
-        for key, token in fresh.items():
-            if cache.add(key, token, timeout=seconds):
-                values[key] = token
-            else:
-                # Somebody was first, or nothing was written: see which.
-                values.update(cache.get_many([key]))
 
     # Writing
 
@@ -299,47 +254,6 @@ class DjangoCacheStore(PlacedStore):
         for part in _parts(rest) if rest else [()]:
             stamps = [self._keys.stamp(name) for name in part]
             self._renew(cache, first, stamps, self._stamp_seconds)
-
-    def _renew(
-        self,
-        cache: BaseCache,
-        first: Collection[str],
-        keys: Collection[str],
-        seconds: float,
-    ) -> None:
-        """Replace the tokens under these keys, those of ``first`` before the others.
-
-        And make sure of it.
-
-        A cache may report keys that it failed to write (memcached), raise, or say
-        nothing (the database cache on an error, django-redis with IGNORE_EXCEPTIONS).
-        Seen is what was written, or that another writer has replaced what was there.
-        """
-        unsure = dict.fromkeys((*first, *keys))
-        before: dict[str, object] = {}
-        for _ in range(ATTEMPTS):
-            if any(key in unsure for key in first):
-                unsure.update(dict.fromkeys(keys))  # in this order, or again
-            fresh = {key: self._new_token() for key in unsure}
-            # No cache says in which order a set_many() over several servers arrives.
-            for group in (first, keys):
-                written = {key: fresh[key] for key in group if key in fresh}
-                _set_all(cache, written, seconds)
-            seen = cache.get_many(list(fresh))
-            for key, token in fresh.items():
-                there = seen.get(key)
-                if there == token or (there and there != before.get(key, there)):
-                    del unsure[key]
-                elif there:
-                    before[key] = there
-            if not unsure:
-                return
-        raise CacheLosesWritesError("The cache does not show an invalidation.")
-
-
-def _set_all(cache: BaseCache, values: dict[str, str], seconds: float) -> None:
-    if values and cache.set_many(values, timeout=seconds):
-        raise CacheLosesWritesError("The cache took no invalidation.")
 
 
 def _parts(names: Collection[str]) -> Iterator[Sequence[str]]:
