@@ -1,21 +1,8 @@
-"""A breaker around a store that can fail: the memo breaks no request and stalls none.
+"""A store around one that can fail: the memo breaks no request and stalls none.
 
 **Failing open.** Whatever exception the store raises: a look-up is a miss without a
-lease, a fill is not kept. Counted, and logged once a minute by the type's name.
-
-**What a bad store may cost.** It is left alone for ``cool_down`` seconds (``breaker``)
-
-* after ``failures`` failures in a row,
-* at once after one failure that took ``slow`` seconds or more: a time-out,
-
-and then gets one call to prove itself; the other threads do without it meanwhile. So a
-store that is down costs a process one time-out per cool-down (threads that were already
-waiting when the first came wait for their own). A call that is answered is no failure,
-however long it took. But where calls of ``slow`` seconds or more add up to more than
-``budget`` seconds in one request, that request does without the store until this has
-drained away (``budget``). What it has written it still says, for others rely on it: that
-has as much once more. (No call can be cut short from here: the store's client needs
-time-outs of its own.)
+lease, a fill is not kept. Counted, and logged once a minute by the type's name. What it
+may cost before it is left alone: see ``guard``.
 
 **No invalidation is lost.** One that could not be delivered, or was made while the
 store was left alone, is kept and delivered by the next call that may use the store,
@@ -26,73 +13,19 @@ trusted: its entries may be older than our own writes.
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from django.core.exceptions import SynchronousOnlyOperation
-from django.db.transaction import TransactionManagementError
-
-from fallback_storage.cache.stores.base import PlacedStore
-from fallback_storage.cache.stores.budget import Budget
-from fallback_storage.cache.stores.outbox import Outbox
-from fallback_storage.utils import forks
-from fallback_storage.utils.breaker import Breaker
-from fallback_storage.utils.interrupts import surely
-from fallback_storage.utils.logs import Warner
+from fallback_storage.cache.stores.guard import Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Mapping
+    from collections.abc import Collection, Hashable, Mapping
 
-    from fallback_storage.cache.stores.base import Lease, Store
+    from fallback_storage.cache.stores.base import Lease
     from fallback_storage.cache.stores.outbox import Names
 
-    Result = TypeVar("Result")
 
-# A database cache refuses callers that are in no state to use a database.
-NOT_ITS_FAULT = (SynchronousOnlyOperation, TransactionManagementError)
-
-
-class GuardedStore(PlacedStore):
-    """Another store, which may fail.
-
-    ``clock`` returns seconds and never goes back. ``owing``: where the store is kept
-    alive while it has something to deliver. The other arguments: see the module.
-    """
-
-    def __init__(  # noqa: PLR0917
-        self,
-        store: Store,
-        clock: Callable[[], float] = time.monotonic,
-        failures: int = 3,
-        cool_down: float = 10.0,
-        slow: float = 0.05,
-        budget: float = 1.0,
-        max_undelivered: int = 1000,
-        owing: set[Store] | None = None,
-    ) -> None:
-        self.has_peek = store.has_peek
-        self._store = store
-        self._peek = store.peek
-        self._clock = clock
-        self._breaker = Breaker(clock, failures, cool_down)
-        self._slow = slow
-        self._questions = Budget(clock, budget, cool_down)
-        self._announcements = Budget(clock, budget, cool_down)
-        self._outbox = Outbox(max_undelivered)
-        self._owing = set() if owing is None else owing
-        self._warner = Warner(clock)
-        self._start_afresh()
-        forks.register(self)
-
-    def _start_afresh(self) -> None:
-        self._lock = threading.RLock()
-        # Read without the lock; what makes it false is done before its caller goes on.
-        self._healthy = True
-        self._delivering = False
-        self._failed = self._bypassed = 0
-
-    after_fork = _start_afresh
+class GuardedStore(Guard):
+    """Another store, which may fail. Its arguments: see ``Guard``."""
 
     # What a store does
 
@@ -107,13 +40,12 @@ class GuardedStore(PlacedStore):
             found = self._store.look_up(names)
             return {name: _leased(found[name], epoch) for name in names}
 
-        found = self._call(look_up)
-        return dict.fromkeys(names, (None, None)) if found is None else found
+        return self._call(look_up) or dict.fromkeys(names, (None, None))
 
     def look_up_one(self, name: str) -> tuple[int | None, Lease]:
         epoch = self._outbox.epoch
-        found = self._call(lambda: _leased(self._store.look_up_one(name), epoch))
-        return (None, None) if found is None else found
+        one = self._store.look_up_one
+        return self._call(lambda: _leased(one(name), epoch)) or (None, None)
 
     def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
         return self._call(lambda: self._store.look_up_held(names)) or {}
@@ -181,7 +113,7 @@ class GuardedStore(PlacedStore):
         """Try once more to deliver what was not."""
         if self._outbox:
             self._breaker.try_now()
-            self._call(_nothing, due=True)
+            self._call(bool, due=True)
         with contextlib.suppress(Exception):
             self._store.close()
 
@@ -220,112 +152,7 @@ class GuardedStore(PlacedStore):
                     self._note(place, names)
         else:
             self._note(place, names)
-            self._call(_nothing, due=True)
-
-    def _note(self, place: Hashable, names: Names) -> None:
-        with self._lock:
-            self._healthy = False  # first: an interrupt may come in any call
-            self._outbox.add(place, names)
-            self._update()
-
-    # Calls
-
-    def _call(
-        self, operation: Callable[[], Result], *, due: bool = False
-    ) -> Result | None:
-        """Return what the operation returns, or None where the store is no help.
-
-        ``due``: it is what others rely on.
-        """
-        budget = self._announcements if due else self._questions
-        if budget.is_spent():
-            self._bypass()
-            return None
-        if self._healthy:
-            return self._try(operation, self._breaker.ticket, budget)
-        return self._call_in_trouble(operation, budget)
-
-    def _call_in_trouble(
-        self, operation: Callable[[], Result], budget: Budget
-    ) -> Result | None:
-        def deliver_first() -> Result | None:
-            return (
-                operation() if self._outbox.deliver(self._store.invalidate_at) else None
-            )
-
-        delivers = False
-
-        def begin() -> Result | None:
-            nonlocal delivers
-            with self._lock:
-                ticket = None if self._delivering else self._breaker.admit()
-                if ticket is None:
-                    self._bypass()
-                    return None
-                # While one delivers, the others do without.
-                delivers = len(self._outbox) > 0
-                self._delivering = delivers
-            return self._try(deliver_first if delivers else operation, ticket, budget)
-
-        def end() -> None:
-            nonlocal delivers
-            with self._lock:
-                if delivers:
-                    self._delivering = delivers = False
-                self._breaker.end_trial()
-                self._update()
-
-        return surely(begin, end)
-
-    def _bypass(self) -> None:
-        with self._lock:
-            self._bypassed += 1
-
-    def _try(
-        self, operation: Callable[[], Result], ticket: int, budget: Budget
-    ) -> Result | None:
-        begin = self._clock()
-        try:
-            result = operation()
-        except NOT_ITS_FAULT:
-            return None
-        except Exception as exc:  # noqa: BLE001 - a memo is not worth any exception
-            self._note_failure(exc, ticket, begin)
-            return None
-        self._note_success(ticket, begin, budget)
-        return result
-
-    def _note_success(self, ticket: int, begin: float, budget: Budget) -> None:
-        seconds = self._clock() - begin
-        if seconds >= self._slow:
-            budget.spend(seconds)
-            if budget.is_spent():
-                self._log(f"its slow answers took {budget.seconds:g} s of one request")
-        if not self._healthy:
-            with self._lock:
-                self._breaker.succeeded(ticket)
-                self._update()
-
-    def _note_failure(self, exc: Exception, ticket: int, begin: float) -> None:
-        is_slow = self._clock() - begin >= self._slow
-        with self._lock:
-            self._failed += 1
-            self._breaker.failed(ticket, at_once=is_slow)
-            self._update()
-        self._log(f"{type(exc).__name__}; failures so far: {self._failed}")
-
-    def _log(self, reason: str) -> None:
-        self._warner.warn(
-            "trouble",
-            "Trouble with the shared cache (%s); answering without it where needed.",
-            reason,
-        )
-
-    def _update(self) -> None:
-        (self._owing.add if self._outbox else self._owing.discard)(self)
-        self._healthy = not (
-            self._delivering or self._outbox or not self._breaker.is_sound
-        )
+            self._call(bool, due=True)
 
 
 def _leased(
@@ -333,7 +160,3 @@ def _leased(
 ) -> tuple[int | None, tuple[int, Lease] | None]:
     code, lease = found
     return code, None if lease is None else (epoch, lease)
-
-
-def _nothing() -> bool:
-    return True
