@@ -96,6 +96,9 @@ class FallbackStorage(Storage):
     ``promote``, ``promote_max_size``
         Copy a file that is read from further down the chain to the first writable
         backend, if it has at most so many bytes.
+    ``promote_max_total``, ``promote_min_free``
+        Copy nothing if that directory would have more bytes than the one, or its disk
+        fewer left than the other (1 GiB; None: any number).
     ``strict``
         Raise when a backend fails, where otherwise the answer of the others counts
         (``exists``, ``listdir``, ``path``, the choice of a name).
@@ -121,6 +124,8 @@ class FallbackStorage(Storage):
         on_delete: OnDelete = "first",
         promote: bool = False,
         promote_max_size: int | None = None,
+        promote_max_total: int | None = None,
+        promote_min_free: int | None = 1 << 30,
         strict: bool = False,
         urls: Urls = "holder",
         **unknown: Never,
@@ -132,6 +137,8 @@ class FallbackStorage(Storage):
             "on_delete": on_delete,
             "promote": promote,
             "promote_max_size": promote_max_size,
+            "promote_max_total": promote_max_total,
+            "promote_min_free": promote_min_free,
             "strict": strict,
             "urls": urls,
         }

@@ -25,6 +25,7 @@ from fallback_storage.conf.options import (
     malformed_chains,
     mistakes_in,
     read_options,
+    refuse_bounds_of,
 )
 from fallback_storage.conf.settings import (
     CACHE_SETTING,
@@ -175,11 +176,15 @@ def _mistakes_in_overlay(
     options: Options, backends: Sequence[Backend]
 ) -> Iterator[ConfigurationError]:
     home = next((backend for backend in backends if not backend.read_only), None)
-    if home is not None and options.on_delete == "whiteout":
-        try:
+    if home is None:
+        return
+    total, free = options.promote_max_total, options.promote_min_free
+    try:
+        if options.on_delete == "whiteout":
             refuse_home(home)
-        except ConfigurationError as mistake:
-            yield mistake
+        refuse_bounds_of(home, total, free)
+    except ConfigurationError as mistake:
+        yield mistake
 
 
 def _mistakes_of_backend(backend: Backend) -> Iterator[ConfigurationError]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.storage import storages
 
 from fallback_storage.chain.backend import Backend
+from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.conf import rules
 from fallback_storage.conf.backends import (
     mistakes_in_backends,
@@ -41,6 +42,8 @@ DEFAULTS: Mapping[str, Any] = {
     "on_delete": "first",
     "promote": False,
     "promote_max_size": None,
+    "promote_max_total": None,
+    "promote_min_free": 1 << 30,
     "strict": False,
     "urls": "holder",
 }
@@ -62,6 +65,8 @@ VALUES: rules.Rules = {
     "promote": (SWITCH,),
     "strict": (SWITCH,),
     "promote_max_size": (SIZE,),
+    "promote_max_total": (SIZE,),
+    "promote_min_free": (SIZE,),
     "urls": (WHOSE_URLS,),
 }
 
@@ -75,6 +80,8 @@ class Options:
     on_delete: str
     promote: bool
     promote_max_size: int | None
+    promote_max_total: int | None
+    promote_min_free: int | None
     strict: bool
     urls: str
 
@@ -154,6 +161,20 @@ def build_backends(options: Options, owner: object) -> tuple[Backend, ...]:
         )
         for s in options.backends
     )
+
+
+def refuse_bounds_of(home: Backend, total: int | None, free: int | None) -> None:
+    """Raise ``ConfigurationError`` for bounds on a disk that nobody can look at."""
+    given = {"promote_max_total": total, "promote_min_free": free or None}
+    meant = [key for key in given if given[key] not in {None, DEFAULTS[key]}]
+    if meant and not is_plain_directory(home.storage):
+        raise ConfigurationError(
+            Mistake.WRONG_VALUE,
+            meant[0],
+            f"is given, but the first writable backend, {home.name!r}, is no local "
+            "directory: what it has room for is not known.",
+            "Leave it out, or put a FileSystemStorage in front.",
+        )
 
 
 # Where the configuration comes from

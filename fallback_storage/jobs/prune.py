@@ -211,6 +211,7 @@ class Pruning:
                 if now is None or now.identity != copy.identity:
                     return False
                 self._home.storage.delete(copy.name)
+                self._overlay.allowance.add(-copy.size)
                 return True
 
         return announced(remove, lambda: affected(copy.name))

@@ -10,7 +10,12 @@ from fallback_storage.chain.batch import BatchResolver
 from fallback_storage.chain.resolver import Resolver
 from fallback_storage.chain.whiteouts import Whiteouts
 from fallback_storage.conf.memo import build_memo
-from fallback_storage.conf.options import build_backends, read_options
+from fallback_storage.conf.options import (
+    build_backends,
+    read_options,
+    refuse_bounds_of,
+)
+from fallback_storage.operations.allowance import Allowance
 from fallback_storage.operations.naming import Namer
 from fallback_storage.operations.overlay import Overlay
 from fallback_storage.operations.read import Reader
@@ -167,11 +172,15 @@ def _build_overlay(options: Options, backends: tuple[Backend, ...]) -> Overlay:
     whiteouts = None
     if options.on_delete == "whiteout" and writable:
         whiteouts = Whiteouts(backends, writable[0])
+    home, total = next(iter(writable), None), options.promote_max_total
+    if home is not None:
+        refuse_bounds_of(home, total, options.promote_min_free)
     return Overlay(
         backends,
         whiteouts,
         promote=options.promote,
         max_size=options.promote_max_size,
+        allowance=Allowance(home, total, options.promote_min_free),
     )
 
 

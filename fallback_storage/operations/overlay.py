@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import File
@@ -27,6 +28,7 @@ from fallback_storage.chain.names import (
 )
 from fallback_storage.exceptions import TornCopyError
 from fallback_storage.operations import staging
+from fallback_storage.operations.allowance import NoRoomError
 from fallback_storage.operations.partial import Claim
 from fallback_storage.operations.rootlock import exclusive
 from fallback_storage.signals import Promotion, promoted, send
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.whiteouts import Whiteouts
+    from fallback_storage.operations.allowance import Allowance
 
     # What looks at a copy, and at ``is_decoded``.
     Check = Callable[..., object]
@@ -50,7 +53,8 @@ class Overlay:
     """What lies over the read-only backends of one chain.
 
     ``whiteouts`` None: deletes are not recorded. ``promote``: copy on the first read;
-    files of more than ``max_size`` bytes are not copied.
+    files of more than ``max_size`` bytes are not copied, nor what is more than the
+    ``allowance`` of the home.
     """
 
     def __init__(
@@ -60,10 +64,12 @@ class Overlay:
         *,
         promote: bool = False,
         max_size: int | None = None,
+        allowance: Allowance,
     ) -> None:
         self._backends = tuple(backends)
         self._promote = promote
         self._max_size = max_size
+        self.allowance = allowance
         self.whiteouts = whiteouts
         writable = [i for i, backend in enumerate(backends) if not backend.read_only]
         self.home_index = writable[0] if writable else len(backends)
@@ -137,7 +143,7 @@ class Overlay:
         A failure to copy is logged, and the read goes on from the source.
         """
         holder = self._backends[index].storage
-        if not self.is_small(_size_of(opened)):
+        if not self.has_room(name, _size_of(opened)):
             return opened, index
         if self._brings_home(name, index, opened if "b" in mode else None):
             with suppress(Exception):  # deleted again, or the home is down
@@ -150,29 +156,37 @@ class Overlay:
         return holder._open(name, mode), index  # type: ignore[attr-defined]
 
     def bring_home(self, name: str, index: int) -> bool:
-        """Copy a file to the home, if it is small; return whether it is there now."""
+        """Copy a file to the home, if it has room; return whether it is there now."""
         size = None
-        if self._max_size is not None:
+        if (self._max_size, self.allowance.max_total) != (None, None):
             with suppress(Exception):
                 holder = self._backends[index]
                 size = holder.ask(holder.storage.size, name)
-        return self.is_small(size) and self._brings_home(name, index, None)
+        return self.has_room(name, size) and self._brings_home(name, index, None)
 
     def keep(self, name: str, index: int, content: Any) -> None:
         """Copy a file whose content, as it is without any coding, was read already."""
-        if self.is_small(_size_of(File(content))):
+        if self.has_room(name, _size_of(File(content))):
             self._brings_home(name, index, content, Form(name, {}, "", as_stored=True))
 
     def _brings_home(
         self, name: str, index: int, source: Any, form: Form | None = None
     ) -> bool:
         begin = time.perf_counter()
+        booked: list[int] = []
+        copied = False
         try:
-            copied = self.copy_up(name, index, source, form)
+            check = partial(self.allowance.book, name, booked)
+            copied = self.copy_up(name, index, source, form, check)
+        except NoRoomError:
+            return False
         except Exception as error:  # noqa: BLE001 - the read is what was asked for
             failure = self._backends[index].name, self.home.name, type(error).__name__
             warner.warn(failure, "%r was not copied from %r to %r: %s", name, *failure)
             return False
+        finally:
+            if not copied:
+                self.allowance.add(-sum(booked))
         if copied and promoted.receivers:
             seconds = time.perf_counter() - begin
             source_name = self._backends[index].name
@@ -299,9 +313,10 @@ class Overlay:
         if deleted:
             raise FileNotFoundError(errno.ENOENT, "deleted while it was copied", name)
 
-    def is_small(self, size: int | None) -> bool:
+    def has_room(self, name: str, size: int | None) -> bool:
         """Whether a file of so many bytes (None: not known) is copied when it is read."""
-        return self._max_size is None or (size is not None and size <= self._max_size)
+        small = self._max_size is None or (size is not None and size <= self._max_size)
+        return small and self.allowance.has_room(name, size)
 
 
 def _location_of(backends: Sequence[Backend]) -> str:

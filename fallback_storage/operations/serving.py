@@ -190,25 +190,27 @@ class Server:
         if is_plain_directory(backend.storage, "open", "_open"):
             opened = walk.call(backend, self._open_local, index, name)
             return None if opened is NOTHING else opened
-        keep = None
-        if self._overlay.promotes(name, index):
-            # Later, and perhaps in another thread: for the tenant of now.
-            context = copy_context()
-
-            def keep(copy: Any) -> None:
-                context.run(self._overlay.keep, name, index, copy)
-
+        keep = self._keeper(name, index)
         if backend.profile.stream is not None:
             streamed = walk.put(backend, backend.lend, backend.profile.stream, name)
             if streamed is not NOTHING:
-                is_small = self._overlay.is_small(streamed.size)
-                return Content(streamed, keep=keep if is_small else None)
+                if keep and not self._overlay.has_room(name, streamed.size):
+                    keep = None
+                return Content(streamed, keep=keep)
             if walk.last is not Outcome.UNSUPPORTED:
                 return None
         opened = walk.ask(backend, "_open", name, "rb")
         if opened is NOTHING:
             return None
         return Content(*_spooled(opened), keep=keep)
+
+    def _keeper(self, name: str, index: int) -> Callable[[Any], object] | None:
+        """Return what copies a file to the home, once it has been read."""
+        if not self._overlay.promotes(name, index):
+            return None
+        # Later, and perhaps in another thread: for the tenant of now.
+        context = copy_context()
+        return lambda copy: context.run(self._overlay.keep, name, index, copy)
 
 
 def _spooled(opened: Any) -> tuple[Streamed, Any]:

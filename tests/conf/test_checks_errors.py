@@ -80,6 +80,14 @@ ERRORS = {
             {"default": chain_of(FAKE, promote_max_size=True)},
             "promote_max_size",
         ),
+        "free": (
+            {"default": chain_of(FAKE, promote_min_free="1G")},
+            "promote_min_free",
+        ),
+        "no-disk": (
+            {"default": chain_of(FAKE, promote_max_total=5)},
+            "promote_max_total",
+        ),
         "entry": (
             {"default": chain_of({**S3, "READ_ONLY": {SECRET}})},
             f"{ENTRY}['READ_ONLY']",

@@ -14,7 +14,10 @@ from fallback_storage.storage import FallbackStorage
 
 CHAIN = "fallback_storage.storage.FallbackStorage"
 DISK = "django.core.files.storage.FileSystemStorage"
-OPTIONS_ARE = "(the options are: backends, cache, on_delete, promote, promote_max_size, strict, urls)"
+OPTIONS_ARE = (
+    "(the options are: backends, cache, on_delete, promote, promote_max_size, "
+    "promote_max_total, promote_min_free, strict, urls)"
+)
 KEYS_ARE = (
     "(the keys are: ABSENT_ON_403, ALIAS, ALWAYS_PROBE, BACKEND, CONCURRENT, "
     "DEADLINE, LAZY_OPEN, LOOK_AGAIN, NAME, OPTIONS, PROFILE, READ_ONLY, RETRY_AFTER)"

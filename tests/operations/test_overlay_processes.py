@@ -214,3 +214,22 @@ def test_what_killed_processes_left_is_swept_when_it_is_old(places, chain, monke
     monkeypatch.setattr(drafts, "ABANDONED", -1)
     chain.save("b.txt", ContentFile(b"b"))
     assert staging_left(places[0]) == []
+
+
+def test_processes_share_the_room_of_a_home(places):
+    """What all have copied is within the bound, exactly; everything was read."""
+    home, production = places
+    content = bytes(1000)
+    names = [f"{n}.bin" for n in range(60)]
+    for name in names:
+        (production / name).write_bytes(content)
+    (home / "own.bin").write_bytes(content)
+    with workers(places, 3, promote_max_total=21_000) as started:
+        for turn in range(len(names)):
+            for number, worker in enumerate(started):
+                worker.tell("read", names[(turn + 20 * number) % len(names)])
+        for worker in started:
+            found = {worker.hear() for _ in names}
+            assert found == {hashlib.sha256(content).hexdigest()}
+    kept = [path for path in home.iterdir() if path.is_file()]
+    assert len(kept) == 21

@@ -26,6 +26,8 @@ def right() -> None:
         on_delete="whiteout",
         promote=True,
         promote_max_size=2**20,
+        promote_max_total=2**30,
+        promote_min_free=None,
     )
     FallbackStorage(("local",), cache=False)
     FallbackStorage(cache="media")
