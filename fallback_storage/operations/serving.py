@@ -11,7 +11,7 @@ import tempfile
 from contextvars import copy_context
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.chain.outcomes import Outcome
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from fallback_storage.chain.resolver import Resolver
     from fallback_storage.operations.overlay import Overlay
 
+# Begins one more download: returns what ends it, or None if there are enough.
+Begin: TypeAlias = "Callable[[], Callable[[], object] | None]"
+# What is called with all of the content, once that has been read.
+Keep: TypeAlias = "Callable[[Any], object] | None"
+
 # Looks for a file whose holder turned out to have lost it.
 TRIES: Final = 3
 
@@ -36,7 +41,7 @@ class Content:
     ``file``: what the bytes are read from, if that is open already; ``path``: where it is,
     if that is a place that others may be told; ``is_first``: in the first local directory
     of the chain. ``keep``: is called with all of the
-    content, once that has been read.
+    content, once that has been read; ``end``: when this is closed.
     """
 
     def __init__(
@@ -44,13 +49,14 @@ class Content:
         streamed: Streamed,
         file: Any = None,
         path: str | None = None,
-        keep: Callable[[Any], object] | None = None,
+        keep: Keep = None,
+        end: Callable[[], object] | None = None,
     ) -> None:
         self.size, self.modified, self.etag, self._read = streamed
         self.file = file
         self.path = path
         self.is_first = True
-        self._keep = keep
+        self._keep, self._end = keep, end
 
     def parts(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes from ``start`` to before ``stop``, then close.
@@ -80,8 +86,12 @@ class Content:
 
     def close(self) -> None:
         """Close the file, if one is open."""
-        if self.file is not None:
-            self.file.close()
+        try:
+            if self.file is not None:
+                self.file.close()
+        finally:
+            if self._end is not None:
+                self._end()
 
 
 class _Copy:
@@ -113,6 +123,10 @@ class _Copy:
 
 class TooManyQuestions(Exception):
     """Raised where one more name would have to be asked of backends that are far away."""
+
+
+class TooManyDownloads(Exception):
+    """Raised where one more file would have to be fetched from a backend."""
 
 
 class Server:
@@ -147,17 +161,20 @@ class Server:
             raise walk.error()
         return walk.holder
 
-    def content(self, name: str, may_ask: Callable[[], bool]) -> Content | None:
+    def content(
+        self, name: str, may_ask: Callable[[], bool], begin: Begin
+    ) -> Content | None:
         """Return what is to be served under a name, or None: see ``holder``.
 
-        Raises what the backends raise.
+        Raises what the backends raise, and ``TooManyDownloads`` if all of a file has to
+        be fetched for that, and ``begin`` says that it may not.
         """
         for _ in range(TRIES):
             index = self.holder(name, may_ask)
             if index is None:
                 return None
             walk = Walk("open", name)
-            content = self._open(walk, index)
+            content = self._open(walk, index, begin)
             if content is not None:
                 return content
             if walk.failed or walk.last is Outcome.UNSUPPORTED:
@@ -185,7 +202,7 @@ class Server:
         content.is_first = all(each.look is None for each in self._backends[:index])
         return content
 
-    def _open(self, walk: Walk, index: int) -> Content | None:
+    def _open(self, walk: Walk, index: int, begin: Begin) -> Content | None:
         backend, name = self._backends[index], walk.name
         if is_plain_directory(backend.storage, "open", "_open"):
             opened = walk.call(backend, self._open_local, index, name)
@@ -199,12 +216,25 @@ class Server:
                 return Content(streamed, keep=keep)
             if walk.last is not Outcome.UNSUPPORTED:
                 return None
-        opened = walk.ask(backend, "_open", name, "rb")
-        if opened is NOTHING:
-            return None
-        return Content(*_spooled(opened), keep=keep)
+        return self._fetch(walk, backend, begin, keep)
 
-    def _keeper(self, name: str, index: int) -> Callable[[Any], object] | None:
+    def _fetch(
+        self, walk: Walk, backend: Backend, begin: Begin, keep: Keep
+    ) -> Content | None:
+        end = begin()
+        if end is None:
+            raise TooManyDownloads
+        try:
+            opened = walk.ask(backend, "_open", walk.name, "rb")
+            if opened is not NOTHING:
+                return Content(*_spooled(opened), keep=keep, end=end)
+        except BaseException:
+            end()
+            raise
+        end()
+        return None
+
+    def _keeper(self, name: str, index: int) -> Keep:
         """Return what copies a file to the home, once it has been read."""
         if not self._overlay.promotes(name, index):
             return None

@@ -8,6 +8,7 @@ a sandbox.
 from __future__ import annotations
 
 import mimetypes
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
@@ -38,11 +39,12 @@ from fallback_storage.views.placeholder import placeholder
 from fallback_storage.views.ranges import UnsatisfiableError, wanted_range
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-    from fallback_storage.operations.serving import Content, Server
-    from fallback_storage.views.limits import Limits
+    from fallback_storage.operations.serving import Begin, Content, Server
 
 # Seconds after which to ask again.
 RETRY_AFTER: Final = 10
@@ -118,11 +120,13 @@ def _serve(request: HttpRequest, name: str, chosen: MediaOptions) -> HttpRespons
         url = server.url(name, limits.may_ask)
         if url is not None and not _is_here(request, url):
             return HttpResponseRedirect(url)
-    content = server.content(name, limits.may_ask)
+    # (Under ASGI all views wait in one thread.)
+    begin = partial(limits.begin, 0 if isinstance(request, ASGIRequest) else PATIENCE)
+    content = server.content(name, limits.may_ask, begin)
     if content is None:
         return _nobodys(name, chosen)
     try:
-        response = _respond(request, name, content, chosen, limits)
+        response = _respond(request, name, content, chosen, begin)
     except BaseException:
         content.close()
         raise
@@ -188,7 +192,7 @@ def _respond(
     name: str,
     content: Content,
     chosen: MediaOptions,
-    limits: Limits,
+    begin: Begin,
 ) -> HttpResponseBase:
     headers = _headers_of(name, content)
     if chosen.x_accel_redirect is not None and SANDBOXED in headers:
@@ -212,7 +216,7 @@ def _respond(
         headers["Content-Range"] = f"bytes */{content.size}"
         status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
         return HttpResponse(status=status, headers=headers)
-    return _stream(request, content, wanted, headers, limits)
+    return _stream(request, content, wanted, headers, begin)
 
 
 def _headers_of(name: str, content: Content) -> dict[str, str]:
@@ -270,7 +274,7 @@ def _stream(
     content: Content,
     wanted: tuple[int, int] | None,
     headers: dict[str, str],
-    limits: Limits,
+    begin: Begin,
 ) -> HttpResponseBase:
     start, stop = wanted or (0, content.size)
     headers["Content-Length"] = str(stop - start)
@@ -283,11 +287,12 @@ def _stream(
     is_async = isinstance(request, ASGIRequest)
     if content.path is not None and wanted is None and not is_async:
         return _Whole(content.file, headers=headers)
-    end = None
-    if content.path is None:
-        end = limits.begin(0 if is_async else PATIENCE)
+    ends: list[Callable[[], object]] = [content.close]
+    if content.file is None:
+        end = begin()
         if end is None:
             return _come_again()
-    parts = Parts(content.parts(start, stop), content.close, *([end] if end else []))
+        ends.append(end)
+    parts = Parts(content.parts(start, stop), *ends)
     body: Any = AsyncParts(parts) if is_async else parts
     return StreamingHttpResponse(body, status=status, headers=headers)

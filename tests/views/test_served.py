@@ -12,6 +12,7 @@ from django.test import RequestFactory
 from fakes import RecordingStorage
 
 from fallback_storage import views
+from fallback_storage.views import serve
 
 pytestmark = pytest.mark.usefixtures("closing_ends_no_request")
 
@@ -88,3 +89,22 @@ def test_without_room_for_a_copy_it_is_passed_on(chain, media_root, monkeypatch)
 def test_a_url_that_cannot_be_made_is_no_redirect(chain, production):
     production.fail("url", ValueError())
     assert body(ask("a.jpg", redirect=True)) == CONTENT
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_a_file_is_fetched_in_its_turn(chain, production, monkeypatch, method):
+    """Not before there is room for one more download; nor is one that waits in vain."""
+    monkeypatch.setattr(serve, "PATIENCE", 0)
+    production.files["b.jpg"] = b"b"
+    first = ask("a.jpg", max_remote=1)
+    assert ask("b.jpg", method, max_remote=1).status_code == 503
+    assert production.count("_open") == 1
+    # What is here already needs none.
+    assert body(first) == CONTENT
+    assert body(ask("a.jpg", max_remote=1)) == CONTENT
+    for _ in range(3):
+        assert ask("b.jpg", "head", max_remote=1)["Content-Length"] == "1"
+    production.fail("_open", PermissionError())
+    assert ask("b.jpg", max_remote=1).status_code == 503
+    production.heal()
+    assert body(ask("b.jpg", max_remote=1)) == b"b"
