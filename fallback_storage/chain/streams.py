@@ -103,15 +103,15 @@ def from_azure(storage: Any, name: str) -> Streamed:
 
 def from_site(storage: Any, name: str) -> Streamed:
     """Ask a site over HTTP: by a HEAD, and by a GET when it is read."""
-    size, modified, etag = storage.about(name)
+    about = size, modified, etag = storage.about(name)
 
     def read(start: int, stop: int) -> Iterator[bytes]:
         whole = (start, stop) == (0, size)
         if not whole:
             with suppress(NotImplementedError):
-                yield from storage.stream(name, start, stop)
+                yield from storage.stream(name, start, stop, about)
                 return
-        with closing(storage.stream(name)) as parts:
+        with closing(storage.stream(name, of=about)) as parts:
             yield from parts if whole else _cut(parts, start, stop)
 
     return Streamed(size, modified, etag, read)

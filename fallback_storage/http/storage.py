@@ -7,7 +7,6 @@ import io
 import os
 import tempfile
 from contextlib import closing
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
 from http import HTTPStatus
@@ -18,21 +17,23 @@ from django.core.files.storage import Storage
 from django.utils import timezone
 from django.utils.deconstruct import deconstructible
 from django.utils.encoding import filepath_to_uri
-from django.utils.http import parse_http_date_safe
 
 from fallback_storage.chain.names import clean_name
 from fallback_storage.conf.settings import uses_time_zones
 from fallback_storage.exceptions import OriginError
 from fallback_storage.http import options as checked
 from fallback_storage.http.names import means_another
+from fallback_storage.http.version import modified_in, refuse_another, version_in
 from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+    from datetime import datetime
     from os import PathLike
 
     from fallback_storage.http.origin import Answer, Origin
     from fallback_storage.http.soft import SoftNotFound
+    from fallback_storage.http.version import About
 
 # What may answer that it does not allow HEAD.
 NO_HEAD: Final = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
@@ -141,18 +142,18 @@ class HTTPStorage(Storage):
 
         Raises ``NotImplementedError`` if the site does not tell.
         """
-        moment = _modified_in(self._look(name))
+        moment = modified_in(self._look(name))
         if moment is None:
             raise NotImplementedError("The site does not tell the time of this file.")
         return moment if uses_time_zones() else timezone.make_naive(moment)
 
-    def about(self, name: str) -> tuple[int, datetime | None, str]:
+    def about(self, name: str) -> About:
         """Return size, time of modification (aware, UTC) and ETag, as far as told.
 
         One request. Raises ``NotImplementedError`` if the size is not told.
         """
         answer = self._look(name)
-        return self._size_in(answer, name), _modified_in(answer), _etag_in(answer)
+        return self._size_in(answer, name), *version_in(answer)
 
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
         """Return a file with all of its content; half of it is an error."""
@@ -179,22 +180,32 @@ class HTTPStorage(Storage):
     # What a view reads
 
     def stream(
-        self, name: str, start: int = 0, stop: int | None = None
+        self,
+        name: str,
+        start: int = 0,
+        stop: int | None = None,
+        of: About | None = None,
     ) -> Generator[bytes]:
         """Return an iterator over a file's bytes from ``start`` to before ``stop``.
 
-        The site was asked when this returns. Raises ``NotImplementedError`` if it sends
-        no part of a file. Closing the iterator gives up the rest.
+        ``of``: what ``about`` has said: a file that has come in the place of that one is
+        an ``OriginError``. The site was asked when this returns. Raises
+        ``NotImplementedError`` if it sends no part of a file. Closing the iterator gives
+        up the rest.
         """
         if stop is not None and stop <= start:  # no range says that
             self._look(name)
             return (b"" for _ in range(0))
-        return self._get(name, start, stop)
+        return self._get(name, start, stop, of)
 
     def _get(
-        self, name: str, start: int = 0, stop: int | None = None
+        self,
+        name: str,
+        start: int = 0,
+        stop: int | None = None,
+        of: About | None = None,
     ) -> Generator[bytes]:
-        from fallback_storage.http.body import content_of, length_of_part
+        from fallback_storage.http.body import content_of, length_of, length_of_part
 
         is_part = start > 0 or stop is not None
         last = "" if stop is None else stop - 1
@@ -202,6 +213,8 @@ class HTTPStorage(Storage):
             name, {"Range": f"bytes={start}-{last}"} if is_part else {}
         )
         try:
+            if of is not None:
+                refuse_another((length_of(answer, name), *version_in(answer)), of)
             return content_of(
                 answer,
                 name,
@@ -282,14 +295,3 @@ class HTTPStorage(Storage):
 
 # Where users import it from; the table of profiles knows it by that.
 HTTPStorage.__module__ = "fallback_storage.http"
-
-
-def _modified_in(answer: Answer) -> datetime | None:
-    told = parse_http_date_safe(answer.headers.get("Last-Modified", ""))
-    return None if told is None else datetime.fromtimestamp(told, UTC)
-
-
-def _etag_in(answer: Answer) -> str:
-    """Return the ETag, if it is one for the bytes themselves."""
-    etag = answer.headers.get("ETag", "")
-    return etag if etag.startswith('"') and etag.endswith('"') else ""

@@ -327,6 +327,75 @@ def test_a_part_of_a_site_that_sends_none(chain, site, first, last):
     assert body(response) == FAR[first : last + 1 if last else None]
 
 
+BEFORE = "Tue, 14 Nov 2023 22:13:20 GMT"
+LATER = "Wed, 15 Nov 2023 22:13:20 GMT"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=5-90"}], ids=["all", "part"])
+@pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "none"])
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ({"ETag": '"1"'}, {"ETag": '"2"'}),
+        ({"ETag": 'W/"1"'}, {"ETag": 'W/"2"'}),
+        ({"ETag": None}, {"ETag": None, "Last-Modified": LATER}),
+        ({"ETag": "odd"}, {"ETag": "odd", "Last-Modified": LATER}),
+        ({}, {"more": b"more"}),
+    ],
+    ids=["etag", "weak", "time", "time-odd", "size"],
+)
+def test_a_file_that_is_replaced_after_it_was_asked_for_is_not_spliced(
+    configure, site, media_root, headers, ranges, then, now
+):
+    """Its head is that of the one, its bytes would be those of the other."""
+    configure(promote=True)
+    site.answer = replacing(then, now, ranges=ranges)
+    response = ask("far.jpg", headers=headers)
+    assert response.status_code in {200, 206}
+    with pytest.raises((OSError, EOFError), match=r"has changed|another size"):
+        body(response)
+    assert list(media_root.iterdir()) == []
+
+
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=5-90"}], ids=["all", "part"])
+@pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "none"])
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ({"ETag": '"1"'}, {"ETag": 'W/"1"'}),
+        ({"ETag": 'W/"1"'}, {"ETag": 'W/"1"'}),
+        ({"ETag": '"1"'}, {"ETag": None, "Last-Modified": None}),
+        ({"ETag": None}, {"ETag": '"1"'}),
+    ],
+    ids=["compressed", "weak", "silent", "new"],
+)
+def test_a_file_that_is_the_same_is_served(configure, site, headers, ranges, then, now):
+    """As far as the site says."""
+    configure()
+    site.answer = replacing(then, now, ranges=ranges)
+    response = ask("far.jpg", headers=headers)
+    assert response.get("ETag") == then["ETag"]
+    assert body(response) == (FAR[5:91] if headers else FAR)
+
+
+def replacing(then, now, *, ranges):
+    """A site whose file is another one after the first question."""
+
+    def answer(request):
+        now_or_then = dict(then if request.method == "HEAD" else now)
+        content = FAR + now_or_then.pop("more", b"")
+        said = {"ETag": '"1"', "Last-Modified": BEFORE} | now_or_then
+        asked = request.headers.get("range") if ranges else None
+        if asked is None:
+            return reply(200, content, request=request, **said)
+        start, _, last = asked.removeprefix("bytes=").partition("-")
+        said["Content-Range"] = f"bytes {start}-{last}/{len(content)}"
+        part = content[int(start) : int(last) + 1]
+        return reply(206, part, request=request, **said)
+
+    return answer
+
+
 # Promotion.
 
 
