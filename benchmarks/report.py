@@ -1,4 +1,4 @@
-"""The results as a table, as JSON, and as the README's table."""
+"""The results as a table, as JSON, and as the manual's table."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def from_json(text):
     return content["environment"], content["quick"], results
 
 
-# The README's table
+# The manual's table
 
 HEADINGS = ("what", DIRECT, ON, OFF, ORIGINAL, "target")
 

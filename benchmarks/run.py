@@ -44,7 +44,7 @@ def parse(arguments):
         type=Path,
         nargs="?",
         const=SNAPSHOT,
-        help="measure nothing: print the README's table from a JSON file"
+        help="measure nothing: print the manual's table from a JSON file"
         " (default: benchmarks/snapshot.json)",
     )
     return parser.parse_args(arguments)

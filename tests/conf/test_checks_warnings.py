@@ -26,7 +26,7 @@ from fallback_storage.exceptions import Mistake
 pytest.importorskip("redis")
 pytest.importorskip("storages.backends.s3")
 
-README = (ROOT / "README.rst").read_text(encoding="utf-8")
+MANUAL = (ROOT / "docs" / "checks.rst").read_text(encoding="utf-8")
 
 HERE = f"{__name__}."
 
@@ -355,6 +355,6 @@ def test_every_id_is_tested_and_in_the_manual():
     errors = [mistake.value for mistake in Mistake]
     warnings = {f"fallback_storage.{each}" for each in (*WARNINGS, "W003", "W014")}
     manual = re.findall(
-        r"^\* ``(fallback_storage\.[EW]\d{3})``: ", README, re.MULTILINE
+        r"^\* ``(fallback_storage\.[EW]\d{3})``: ", MANUAL, re.MULTILINE
     )
     assert manual == sorted(errors) + sorted(warnings)

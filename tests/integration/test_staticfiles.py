@@ -1,4 +1,4 @@
-"""collectstatic into a FallbackStorage: what works, and what the README warns of."""
+"""collectstatic into a FallbackStorage: what works, and what the manual warns of."""
 
 from __future__ import annotations
 

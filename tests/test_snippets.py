@@ -1,0 +1,107 @@
+"""What the manual gives to be copied works: every block of Python in README and docs/."""
+
+from __future__ import annotations
+
+import re
+import sys
+from types import ModuleType
+
+import pytest
+from django.core.checks import Error
+from django.dispatch import Signal
+from django.test import override_settings
+from manual import PAGES, README, blocks
+
+from fallback_storage import signals
+from fallback_storage.conf.checks import check_chains
+
+SETTINGS = ("STORAGES", "CACHES", "FALLBACK_STORAGES", "FALLBACK_STORAGE_CACHE")
+# For the aliases that a page takes for granted.
+MEMORY = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+DISK = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+CACHES = {
+    "media": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": "redis://127.0.0.1:1",
+    }
+}
+CHAIN = "fallback_storage.storage.FallbackStorage"
+
+SNIPPETS = [
+    pytest.param(page, code, id=f"{page}-{number}")
+    for page in PAGES
+    for number, code in enumerate(blocks(page))
+]
+
+
+@pytest.fixture(autouse=True)
+def receivers():
+    """Whom a snippet connects is gone after it."""
+    every = [each for each in vars(signals).values() if isinstance(each, Signal)]
+    before = [(each, list(each.receivers)) for each in every]
+    yield
+    for each, connected in before:
+        each.receivers = connected
+        each.sender_receivers_cache.clear()
+
+
+@pytest.fixture
+def readers_modules(request, monkeypatch):
+    """The modules that the page's blocks are: those that begin with ``# mysite/x.py``."""
+    page = request.node.callspec.params["page"]
+    for code in blocks(page):
+        place = re.match(r"# (\w+)/(\w+)\.py\n", code)
+        if place and place[2] not in {"settings", "urls"}:
+            package, module = ModuleType(place[1]), ModuleType(f"{place[1]}.{place[2]}")
+            exec(compile(code, page, "exec"), vars(module))
+            setattr(package, place[2], module)
+            monkeypatch.setitem(sys.modules, package.__name__, package)
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+@pytest.mark.usefixtures("readers_modules")
+@pytest.mark.parametrize(("page", "code"), SNIPPETS)
+def test_it_runs_and_what_it_configures_has_no_mistake(page, code):
+    """``manage.py check`` has no error to tell; for the README's, no warning either."""
+    written = settings_of(run(code, page))
+    if not written:
+        return
+    pytest.importorskip("storages.backends.s3")
+    pytest.importorskip("redis")
+    with override_settings(**written):
+        told = check_chains()
+    if page != README:
+        told = [each for each in told if isinstance(each, Error)]
+    assert told == []
+
+
+def run(code, page):
+    """Run a block, if its libraries are here; return what it defines."""
+    try:
+        compiled = compile(code, page, "exec")
+    except SyntaxError:
+        # Lines of a dict: they stand in one.
+        return eval(compile(f"{{{code}}}", page, "eval"))
+    found = {"__name__": "snippet"}
+    try:
+        exec(compiled, found)
+    except ModuleNotFoundError as missing:
+        pytest.skip(f"{missing.name} is not installed here")
+    return found
+
+
+def settings_of(found):
+    """Return the settings that a block writes, completed to those of a project."""
+    written = {name: found[name] for name in SETTINGS if name in found}
+    storages = {"local": DISK, "production": MEMORY}
+    if "OPTIONS" in found:
+        storages["default"] = {"BACKEND": CHAIN, "OPTIONS": found["OPTIONS"]}
+    elif found.keys() <= storages.keys():
+        storages |= found
+        backends = ["local", {"ALIAS": "production", "READ_ONLY": True}]
+        storages["default"] = {"BACKEND": CHAIN, "OPTIONS": {"backends": backends}}
+    elif "STORAGES" in written:
+        storages |= written["STORAGES"]
+    elif not written:
+        return {}
+    return {"CACHES": CACHES, **written, "STORAGES": storages}
