@@ -1,21 +1,74 @@
-"""CONTRIBUTING says what the code is made of."""
+"""README.rst is right wherever it is read; CONTRIBUTING.rst names what there is."""
 
 from __future__ import annotations
 
+import io
 import re
+import tomllib
 from pathlib import Path
 
+import pytest
+from manual import README, text
 from paths import ROOT
 
 import fallback_storage
 
 PACKAGE = Path(fallback_storage.__file__).parent
-CONTRIBUTING = (ROOT / "CONTRIBUTING.rst").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    """The README as PyPI shows it."""
+    rst = pytest.importorskip("readme_renderer.rst")
+    warnings = io.StringIO()
+    html = rst.render(text(README), warnings)
+    assert warnings.getvalue() == ""
+    assert html is not None
+    return html
+
+
+def test_it_is_short_and_fits_a_terminal():
+    lines = text(README).splitlines()
+    assert len(lines) <= 260
+    assert [line for line in lines if len(line) > 100] == []
+
+
+def test_every_link_and_picture_is_right_on_every_site(rendered):
+    """What begins with no address is looked for beside the page, where it is not."""
+    metadata = tomllib.loads(text("pyproject.toml"))["project"]["urls"]
+    home = metadata["Homepage"]
+    raw = home.replace("//github.com", "//raw.githubusercontent.com")
+    found = re.findall(r'(?:href|src)="([^"]+)"', rendered)
+    assert metadata["Documentation"] in found
+    for address in found:
+        file = re.fullmatch(rf"(?:{home}/blob|{raw})/main/(.+)", address)
+        if file:
+            assert (ROOT / file[1]).is_file(), address
+        else:
+            assert address.startswith(("#", "http://localhost")), address
+
+
+def test_its_figures_are_those_of_the_manual():
+    """Without the ratios."""
+    measured = {row[0]: row for row in table("docs/figures.rst", 6)}
+    shown = table(README, 4)
+    assert len(shown) == 1 + 8
+    for what, *figures in shown:
+        _, directly, on, _, original, _ = measured[what]
+        told = [re.sub(r" \(\S+ x\)", "", each) for each in (directly, on, original)]
+        assert figures == told
+
+
+def table(page, columns):
+    """Return the rows of a page's simple tables with so many columns."""
+    rows = [re.split(r"\s{2,}", line) for line in text(page).splitlines()]
+    return [row for row in rows if len(row) == columns and row[0].strip("=")]
 
 
 def test_the_tree_is_that_of_the_package():
     """CONTRIBUTING names every module, in the line of its room."""
-    tree = CONTRIBUTING.split("\nThe rooms\n", 1)[1].split("\nWords\n", 1)[0]
+    contributing = text("CONTRIBUTING.rst")
+    tree = contributing.split("\nThe rooms\n", 1)[1].split("\nWords\n", 1)[0]
     rooms = dict(re.findall(r"^    ([\w/]+/)((?:.|\n {5,})*)", tree, re.MULTILINE))
     for module in PACKAGE.rglob("*.py"):
         place = module.relative_to(PACKAGE)

@@ -29,7 +29,7 @@ CHAIN = "fallback_storage.storage.FallbackStorage"
 
 SNIPPETS = [
     pytest.param(page, code, id=f"{page}-{number}")
-    for page in PAGES
+    for page in [README, *PAGES]
     for number, code in enumerate(blocks(page))
 ]
 
