@@ -66,14 +66,7 @@ def media_root(settings, tmp_path):
     return root
 
 
-def pytest_collection_finish(session):
-    """Let the collector pass over what stays: each of its rounds was 0.3 s of a test."""
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_sessionfinish(session):
-    gc.unfreeze()
     session.config.stash[LEFT] = _sockets_left_behind()
     _remove_media_root()
 

@@ -41,6 +41,7 @@ def no_collector():
     gc.disable()
     yield
     gc.enable()
+    gc.unfreeze()
 
 
 def test_a_stream_that_nobody_began_makes_room(narrow, no_collector):
