@@ -130,7 +130,7 @@ class FallbackStorage(Storage):
         urls: Urls = "holder",
         **unknown: Never,
     ) -> None:
-        refuse_unknown_options(unknown)
+        refuse_unknown_options(unknown, backends)
         given = {
             "backends": backends,
             "cache": cache,

@@ -50,6 +50,7 @@ class Profile:
     fetches its bytes where it gives others; ``save_with_headers``: saves with that.
     ``first_byte``: gets no more than that of a file, where reading it loads all of it.
     ``has_time_outs``: whether its client's time-outs were chosen; asks no server.
+    ``needs``: an option without which it can reach nothing, and the setting for it.
     ``stream``: opens a file that is read as it arrives (``streams``).
     ``unlike_listed``: of a file that it opened, whether it is decoded when it is read, and
     whether what a listing shows for its MD5 is none.
@@ -76,6 +77,7 @@ class Profile:
     listdir: Callable[[Any, str], dialects.Listing] | None = None
     answers_always: tuple[str, ...] = ()
     not_found: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     ask_again: Callable[[Any, str], bool] | None = None
     ask_for_directory: Callable[[Any, str], bool] | None = None
     has_place: Callable[[Any], bool] | None = None
@@ -117,7 +119,13 @@ PLAIN = (FunctionType, MemberDescriptorType)
 # warns of a class is kept for all of its subclasses: a method that calls that of the
 # class is as lazy as it.)
 METHODS: Mapping[str, tuple[str, ...]] = {
-    "has_time_outs": ("connection", "client", "service_client", "_get_service_client"),
+    "has_time_outs": (
+        "connection",
+        "client",
+        "service_client",
+        "_get_service_client",
+        "_connect",
+    ),
     "headers_of": ("_open",),
     "is_directory": ("exists", "_resolve"),
     "listdir": ("listdir",),
@@ -140,6 +148,7 @@ _AZURE = Profile(
     listdir=dialects.walk_blobs,
     has_place=dialects.has_container,
     has_time_outs=timeouts.of_azure,
+    needs=("azure_container", "AZURE_CONTAINER"),
     stream=streams.from_azure,
     headers_of=kept.azure_headers,
     save_with_headers=kept.save_to_azure,
@@ -246,6 +255,7 @@ PROFILES: Mapping[str, Profile] = {
         whole=True,
         has_place=dialects.has_google_bucket,
         has_time_outs=timeouts.of_google,
+        needs=("bucket_name", "GS_BUCKET_NAME"),
         stream=streams.from_google,
         headers_of=kept.google_headers,
         save_with_headers=kept.save_to_google,
@@ -261,6 +271,7 @@ PROFILES: Mapping[str, Profile] = {
         has_place=dialects.has_bucket,
         first_byte=dialects.get_by_s3storage,
         has_time_outs=timeouts.of_s3storage,
+        needs=("bucket_name", "AWS_STORAGE_BUCKET_NAME"),
         stream=streams.from_s3storage,
         headers_of=kept.s3storage_headers,
         save_with_headers=kept.save_to_s3storage,
@@ -272,6 +283,8 @@ PROFILES: Mapping[str, Profile] = {
         wants_bytes=True,
         lazy_open=True,
         loses_writes=True,
+        has_time_outs=timeouts.of_sftp,
+        needs=("host", "SFTP_STORAGE_HOST"),
         thread_safe=False,
         thread_safe_methods=_OF_NAMES,
     ),

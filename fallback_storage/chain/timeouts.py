@@ -31,6 +31,11 @@ def of_azure(storage: Any) -> bool:
     return chosen and storage.connection_string is None
 
 
+def of_sftp(storage: Any) -> bool:
+    """Look at the ``params`` of SFTPStorage, with which its client connects."""
+    return "timeout" in storage.params
+
+
 def of_google(storage: Any) -> bool:
     """GoogleCloudStorage (1.14) has no option for it; a subclass can make the client."""
     return False

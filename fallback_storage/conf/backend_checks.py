@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def check_backends(backends: Sequence[Backend]) -> Iterator[CheckMessage]:
     """Yield warnings of storages that work."""
     yield from _check_repetition(backends)
+    for backend in backends:
+        yield from _check_place(backend)
     waiting = [repr(each.name) for each in backends if each.has_time_outs is False]
     if waiting:
         yield CheckWarning(
@@ -27,6 +29,19 @@ def check_backends(backends: Sequence[Backend]) -> Iterator[CheckMessage]:
             hint="Give it shorter ones, and few retries: docs/outages.rst has the lines "
             "to copy.",
             id="fallback_storage.W018",
+        )
+
+
+def _check_place(backend: Backend) -> Iterator[CheckMessage]:
+    if not backend.profile.needs or backend.place_varies:
+        return
+    option, *settings = backend.profile.needs
+    if not getattr(backend.storage, option, None):
+        also = "".join(f", or set {name}" for name in settings)
+        yield CheckWarning(
+            f"The backend {backend.name!r} has no {option}: whatever it is asked fails.",
+            hint=f"Write {option!r} into its OPTIONS{also}.",
+            id="fallback_storage.W019",
         )
 
 

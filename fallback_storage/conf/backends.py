@@ -217,7 +217,7 @@ def _mistakes_in_alias(alias: str, where: str) -> Iterator[ConfigurationError]:
             Mistake.UNKNOWN_ALIAS,
             where,
             f"names the alias {quoted(alias)}, which STORAGES does not have.",
-            suggestion(alias, aliases(), "the aliases are"),
+            suggestion(alias, aliases(), "aliases"),
         )
 
 

@@ -124,7 +124,7 @@ def _conflicts(value: Mapping[str, Any], where: str) -> Iterator[ConfigurationEr
             Mistake.UNKNOWN_CACHE,
             where,
             f"names the alias {quoted(alias)}, which CACHES does not have.",
-            suggestion(alias, caches.settings, "the aliases are"),
+            suggestion(alias, caches.settings, "aliases"),
         )
     elif cache_backend(alias) not in REDIS_BACKENDS:
         for key in [key for key in ("NEAR", "CLIENT") if value.get(key)]:

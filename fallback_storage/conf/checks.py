@@ -18,7 +18,7 @@ from fallback_storage.conf.backends import build_call
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache
 from fallback_storage.conf.memo import mistakes_in_memo
 from fallback_storage.conf.memo_checks import check_memo, check_places, check_sharing
-from fallback_storage.conf.messages import quoted
+from fallback_storage.conf.messages import nearest, quoted
 from fallback_storage.conf.options import (
     build_backends,
     configured_chains,
@@ -28,13 +28,14 @@ from fallback_storage.conf.options import (
     refuse_bounds_of,
 )
 from fallback_storage.conf.settings import (
+    BACKENDS_SETTING,
     CACHE_SETTING,
     CHAIN_CLASS,
     aliases,
     cache_setting,
     class_of,
     is_like_a_chain,
-    misspelled_settings,
+    names_of_settings,
 )
 from fallback_storage.exceptions import ConfigurationError
 
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
 
 # What a place in the settings begins with; any other is a place within a backend.
 SETTINGS = ("STORAGES[", "CACHES[", "FALLBACK_STORAGE")
+
+SETTING_NAMES = (BACKENDS_SETTING, CACHE_SETTING)
+# What does not look like one of them, and means it.
+MEANT = dict.fromkeys(
+    ("FALLBACK_BACKENDS", "FALLBACK_STORAGE_BACKENDS"), BACKENDS_SETTING
+)
 
 STATIC_FILES = "STORAGES['staticfiles']"
 
@@ -211,7 +218,11 @@ def _placed(mistake: ConfigurationError, where: str) -> ConfigurationError:
 
 def _check_spelling() -> Iterator[tuple[str, CheckMessage]]:
     """Yield warnings of what nobody reads, and the place of each."""
-    for name, meant in misspelled_settings().items():
+    for name in names_of_settings():
+        word = name.removeprefix("DJANGO_")
+        meant = MEANT.get(word) or nearest(word, SETTING_NAMES, cutoff=0.9)
+        if meant is None or name in SETTING_NAMES:
+            continue
         yield (
             name,
             CheckWarning(

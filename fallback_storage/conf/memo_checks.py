@@ -16,6 +16,8 @@ from fallback_storage.cache.stores.alias import (
 )
 from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.fingerprint import is_shareable
+from fallback_storage.chain.profiles import class_path
+from fallback_storage.conf.settings import class_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,10 +29,10 @@ DJANGOS = "django.core.cache.backends"
 TIME_OUTS = ("connect_timeout", "timeout")
 
 # Those that throw entries away at a number of their own: 300, if none is given.
-CULLING_BACKENDS = (
+CULLING_BACKENDS = {
     f"{DJANGOS}.db.DatabaseCache",
     f"{DJANGOS}.filebased.FileBasedCache",
-)
+}
 
 VARY_HINT = (
     "Give {where} the key 'VARY': the dotted path of a function without arguments that "
@@ -40,19 +42,19 @@ VARY_HINT = (
 
 def check_memo(spec: CacheSpec) -> Iterator[CheckMessage]:
     """Yield warnings of a memo that works."""
-    backend, params = cache_backend(spec.alias), cache_params(spec.alias)
+    kinds, params = _kinds(spec), cache_params(spec.alias)
     options = params.get("OPTIONS")
     options = options if isinstance(options, dict) else {}
     is_bounded = "max_entries" in params or "MAX_ENTRIES" in options
     missing = [key for key in TIME_OUTS if options.get(key) is None]
     place = f"{spec.where}: CACHES[{spec.alias!r}]"
-    if backend == DUMMY_BACKEND:
+    if DUMMY_BACKEND in kinds:
         yield CheckWarning(
             f"{place} is a DummyCache: nothing is remembered.",
             hint="Name another alias, or write False if that is what you want.",
             id="fallback_storage.W006",
         )
-    elif backend == LOCMEM_BACKEND:
+    elif LOCMEM_BACKEND in kinds:
         yield CheckWarning(
             f"{place} is a LocMemCache: every process has its own, and one worker's "
             "writes are not seen by the others.",
@@ -60,7 +62,7 @@ def check_memo(spec: CacheSpec) -> Iterator[CheckMessage]:
             "without Django's cache in between is faster.",
             id="fallback_storage.W007",
         )
-    elif backend in CULLING_BACKENDS and not is_bounded:
+    elif kinds & CULLING_BACKENDS and not is_bounded:
         yield CheckWarning(
             f"{place} keeps 300 entries, and a name takes two: most of what is "
             "remembered is thrown away.",
@@ -68,7 +70,7 @@ def check_memo(spec: CacheSpec) -> Iterator[CheckMessage]:
             "{'MAX_ENTRIES': ...}: at least twice the number of names.",
             id="fallback_storage.W008",
         )
-    elif backend == PYMEMCACHE_BACKEND and missing:
+    elif PYMEMCACHE_BACKEND in kinds and missing:
         yield CheckWarning(
             f"{place} has no {' and no '.join(missing)}: while the server hangs, so "
             "does every request.",
@@ -91,6 +93,14 @@ def check_memo(spec: CacheSpec) -> Iterator[CheckMessage]:
             hint="Write a NEGATIVE_TTL of a few seconds, no more than TTL.",
             id="fallback_storage.W011",
         )
+
+
+def _kinds(spec: CacheSpec) -> set[str]:
+    """Return the paths of the cache's class and of its bases."""
+    return {
+        class_path(base)
+        for base in getattr(class_of(cache_backend(spec.alias)), "__mro__", ())
+    }
 
 
 def check_places(
@@ -118,7 +128,7 @@ def check_sharing(
     spec: CacheSpec, backends: Sequence[Backend]
 ) -> Iterator[CheckMessage]:
     """Yield a warning if a memo is meant to be shared, and the chain cannot be."""
-    lonely_cache = cache_backend(spec.alias) in {DUMMY_BACKEND, LOCMEM_BACKEND}
+    lonely_cache = _kinds(spec) & {DUMMY_BACKEND, LOCMEM_BACKEND}
     if lonely_cache or not spec.is_shared:
         return
     alone = [repr(backend.name) for backend in backends if not is_shareable(backend)]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 SEPARATORS = re.compile(r"[/:@?&=;,\s]+")
+SEPARATORS_OF_WORDS = re.compile(r"[\W_]+")
 
 # Of values: up to how many characters they are common words, or syllables.
 SHORT = 7
@@ -42,13 +43,20 @@ def shown(value: object) -> str:
     return f"a value of type {type(value).__name__}"
 
 
-def suggestion(word: str, choices: Collection[str], listing: str) -> str:
-    """Say what could have been meant, and what there is."""
-    close = difflib.get_close_matches(word, choices, n=1)
-    if not close:
-        close = [choice for choice in choices if choice.lower() == word.lower()]
-    meant = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{meant}({listing}: {', '.join(sorted(choices)) or 'none'})"
+def suggestion(word: str, choices: Collection[str], kind: str) -> str:
+    """Say what could have been meant, and which names of a ``kind`` there are."""
+    close = nearest(word, choices)
+    meant = f"Did you mean {close!r}? " if close else ""
+    there = f"Write one of the {kind}: {', '.join(sorted(choices))}."
+    return meant + (there if choices else f"There are no {kind}.")
+
+
+def nearest(word: str, choices: Collection[str], cutoff: float = 0.6) -> str | None:
+    """Return what a word looks like, whatever its case and its separators are."""
+    plain = {SEPARATORS_OF_WORDS.sub("", each).lower(): each for each in choices}
+    word = SEPARATORS_OF_WORDS.sub("", word).lower()
+    found = difflib.get_close_matches(word, plain, n=1, cutoff=cutoff)
+    return plain[found[0]] if found else None
 
 
 def _texts(value: object, *, credential: bool = False) -> Iterator[tuple[str, bool]]:

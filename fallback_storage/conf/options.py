@@ -86,9 +86,17 @@ class Options:
     urls: str
 
 
-def refuse_unknown_options(options: Mapping[str, Any]) -> None:
+def refuse_unknown_options(options: Mapping[str, Any], backends: object) -> None:
     """Raise ``ConfigurationError`` for options that ``FallbackStorage`` has not."""
-    rules.refuse(rules.unknown(options, DEFAULTS, CHAIN_CLASS, "option"))
+    if options:
+        rules.refuse(_unknown({**options, "backends": backends}))
+
+
+def _unknown(options: Mapping[str, Any]) -> Iterator[ConfigurationError]:
+    places = _places(options)
+    for key in options:
+        where = places.get(key, CHAIN_CLASS)
+        yield from rules.unknown([key], DEFAULTS, where, "option")
 
 
 def without_defaults(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,9 +112,10 @@ def read_options(storage_class: type, given: Mapping[str, Any]) -> Options:
     """
     rules.refuse(mistakes_in(storage_class, given))
     options = _completed(storage_class, given)
+    places = _places(options)
     return Options(
-        backends=read_backends(*_chain_and_place(options["backends"])),
-        cache=read_cache(*_cache_and_place(options["cache"])),
+        backends=read_backends(*_chain_and_place(options, places)),
+        cache=read_cache(*_cache_and_place(options, places)),
         **{key: options[key] for key in VALUES},
     )
 
@@ -116,9 +125,10 @@ def mistakes_in(
 ) -> Iterator[ConfigurationError]:
     """Yield all that is wrong with what ``read_options`` is given."""
     options = _completed(storage_class, given)
-    misspelled = [*rules.unknown(options, DEFAULTS, CHAIN_CLASS, "option")]
+    misspelled = [*_unknown(options)]
     yield from misspelled
-    chain, where = _chain_and_place(options["backends"])
+    places = _places(options)
+    chain, where = _chain_and_place(options, places)
     if chain is not None:
         yield from mistakes_in_backends(chain, where)
     elif not misspelled:  # then it is not missing
@@ -129,22 +139,30 @@ def mistakes_in(
             f"Set {BACKENDS_SETTING} to a list of storages, or give "
             "STORAGES['default'] the OPTIONS {'backends': [...]}.",
         )
-    yield from rules.broken(options, VALUES)
-    yield from mistakes_in_cache(*_cache_and_place(options["cache"]))
+    for key in VALUES:
+        where = places.get(key, "")
+        yield from rules.broken({key: options[key]}, VALUES, where)
+    yield from mistakes_in_cache(*_cache_and_place(options, places))
 
 
 def _completed(storage_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**DEFAULTS, **_options_of_alias(storage_class, given), **given}
 
 
-def _chain_and_place(given: object) -> tuple[object, str]:
-    if given is None:
+def _chain_and_place(
+    options: Mapping[str, Any], places: Mapping[str, str]
+) -> tuple[object, str]:
+    if options["backends"] is None:
         return backends_setting(), BACKENDS_SETTING
-    return given, _place_of(given) or "backends"
+    return options["backends"], _within(places, "backends")
 
 
-def _cache_and_place(given: object) -> tuple[object, str]:
-    return (cache_setting(), CACHE_SETTING) if given is None else (given, "cache")
+def _cache_and_place(
+    options: Mapping[str, Any], places: Mapping[str, str]
+) -> tuple[object, str]:
+    if options["cache"] is None:
+        return cache_setting(), CACHE_SETTING
+    return options["cache"], _within(places, "cache")
 
 
 def build_backends(options: Options, owner: object) -> tuple[Backend, ...]:
@@ -218,9 +236,19 @@ def malformed_chains() -> Iterator[ConfigurationError]:
             yield from mistakes_in_entry({"ALIAS": alias}, BACKENDS_SETTING)
 
 
-def _place_of(value: object) -> str | None:
-    """Return where in ``STORAGES`` this very list stands, for messages."""
-    for alias, params in aliases().items():
-        if options_of(params).get("backends") is value:
-            return f"STORAGES[{alias!r}]['OPTIONS']['backends']"
-    return None
+def _places(options: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return which OPTIONS of ``STORAGES`` have these very values, for messages.
+
+    By key; those that were given in code are left out.
+    """
+    return {
+        key: f"STORAGES[{alias!r}]['OPTIONS']"
+        for alias, params in aliases().items()
+        if (written := options_of(params)).get("backends") is options["backends"]
+        for key in options.keys() & written.keys()
+        if written[key] is options[key]
+    }
+
+
+def _within(places: Mapping[str, str], key: str) -> str:
+    return f"{places[key]}[{key!r}]" if key in places else key

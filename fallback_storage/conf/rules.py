@@ -47,14 +47,14 @@ WHOLE_NUMBER = Rule(is_a(int), "Write a whole number.")
 
 
 def unknown(
-    given: Mapping[Any, Any], known: Collection[str], where: str, kind: str = "key"
+    given: Iterable[Any], known: Collection[str], where: str, kind: str = "key"
 ) -> Iterator[ConfigurationError]:
     """Yield a mistake for every key that is not known; ``kind``: "key" or "option"."""
     mistake = Mistake.UNKNOWN_KEY if kind == "key" else Mistake.UNKNOWN_OPTION
     for key in given:
         if key not in known:
             found = f"has the unknown {kind} {key!r}."
-            instead = suggestion(str(key), known, f"the {kind}s are")
+            instead = suggestion(str(key), known, f"{kind}s")
             yield ConfigurationError(mistake, where, found, instead)
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,15 +42,9 @@ def cache_setting() -> Any:
     return getattr(settings, CACHE_SETTING, None)
 
 
-def misspelled_settings() -> dict[str, str]:
-    """Return the settings that look like one of ours, and which that is."""
-    ours = (BACKENDS_SETTING, CACHE_SETTING)
-    found = {}
-    for name in dir(settings):
-        meant = difflib.get_close_matches(name, ours, n=1, cutoff=0.85)
-        if meant and name not in ours:
-            found[name] = meant[0]
-    return found
+def names_of_settings() -> list[str]:
+    """Return the names of all settings that there are."""
+    return dir(settings)
 
 
 def aliases() -> Mapping[str, Mapping[str, Any]]:
@@ -94,9 +87,7 @@ def class_of(path: object) -> type | None:
 
 def is_like_a_chain(path: object) -> bool:
     """Whether a path says FallbackStorage, or names something of this package."""
-    package, _, name = CHAIN_CLASS.partition(".")
-    parts = path.split(".") if isinstance(path, str) else [""]
-    return parts[0] == package or parts[-1] == name.rpartition(".")[2]
+    return "fallbackstorage" in str(path).replace("_", "").lower()
 
 
 def chain_class_of(path: object) -> type | None:

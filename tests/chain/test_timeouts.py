@@ -9,7 +9,7 @@ from django.core.files.storage import FileSystemStorage, storages
 from manual import block
 
 from fallback_storage.chain.profiles import profile_of
-from fallback_storage.chain.timeouts import of_azure
+from fallback_storage.chain.timeouts import of_azure, of_sftp
 
 s3 = pytest.importorskip("storages.backends.s3")
 config = pytest.importorskip("botocore.config")
@@ -55,6 +55,13 @@ def test_azure(attributes, chosen):
     """A connection string leaves them without effect."""
     assert of_azure(SimpleNamespace(connection_string=None, **attributes)) is chosen
     assert not of_azure(SimpleNamespace(connection_string="x", **attributes))
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_sftp(chosen):
+    """What it connects with."""
+    params = {"timeout": 2} if chosen else {}
+    assert of_sftp(SimpleNamespace(params=params)) is chosen
 
 
 def test_others():

@@ -179,6 +179,6 @@ def test_the_command_shows_the_message_and_the_hint():
         "['backends'][0]: names the alias 'locl', which STORAGES does not have."
     ) in text
     assert (
-        "HINT: Did you mean 'local'? (the aliases are: default, local, staticfiles)"
+        "HINT: Did you mean 'local'? Write one of the aliases: default, local, staticfiles."
         in text
     )

@@ -63,22 +63,28 @@ class Own(FallbackStorage):
 
 NO_CLIENT = 5
 
+OPTIONS = "STORAGES['default']['OPTIONS']"
+CACHE = f"{OPTIONS}['cache']"
+
 # id -> cases: STORAGES, and where the message says that it is
 
 ERRORS = {
     Mistake.UNKNOWN_OPTION: {
-        "typo": ({"default": {"BACKEND": CHAIN, "OPTIONS": {"backend": []}}}, CHAIN),
+        "typo": ({"default": {"BACKEND": CHAIN, "OPTIONS": {"backend": []}}}, OPTIONS),
     },
     Mistake.UNKNOWN_KEY: {
         "entry": ({"default": chain_of({**S3, "READONLY": True})}, ENTRY),
-        "cache": (memo({"TTLS": SECRET}), "cache"),
+        "cache": (memo({"TTLS": SECRET}), CACHE),
     },
     Mistake.WRONG_VALUE: {
-        "option": ({"default": chain_of(S3, FAKE, on_delete=[SECRET])}, "on_delete"),
-        "bool": ({"default": chain_of(FAKE, promote=1)}, "promote"),
+        "option": (
+            {"default": chain_of(S3, FAKE, on_delete=[SECRET])},
+            f"{OPTIONS}['on_delete']",
+        ),
+        "bool": ({"default": chain_of(FAKE, promote=1)}, f"{OPTIONS}['promote']"),
         "size": (
             {"default": chain_of(FAKE, promote_max_size=True)},
-            "promote_max_size",
+            f"{OPTIONS}['promote_max_size']",
         ),
         "free": (
             {"default": chain_of(FAKE, promote_min_free="1G")},
@@ -97,9 +103,9 @@ ERRORS = {
             f"{ENTRY}['OPTIONS']",
         ),
         "name": ({"default": chain_of({**S3, "NAME": ""})}, ENTRY),
-        "cache-type": (memo({"TTL": [SECRET]}), "cache['TTL']"),
-        "cache-range": (memo({"MAX_ENTRIES": 0}), "cache['MAX_ENTRIES']"),
-        "infinity": (memo({"TTL": float("inf")}), "cache['TTL']"),
+        "cache-type": (memo({"TTL": [SECRET]}), f"{CACHE}['TTL']"),
+        "cache-range": (memo({"MAX_ENTRIES": 0}), f"{CACHE}['MAX_ENTRIES']"),
+        "infinity": (memo({"TTL": float("inf")}), f"{CACHE}['TTL']"),
     },
     Mistake.NO_CHAIN: {
         "none": ({"default": {"BACKEND": CHAIN}}, "FALLBACK_STORAGES"),
@@ -199,36 +205,39 @@ ERRORS = {
         ),
     },
     Mistake.NO_CACHE: {
-        "true": (memo(True), "cache"),
-        "list": (memo([SECRET]), "cache"),
+        "true": (memo(True), CACHE),
+        "list": (memo([SECRET]), CACHE),
     },
     Mistake.ALIAS_AND_STORE: {
-        "both": (memo({"ALIAS": "redis", "STORE": SECRET}), "cache"),
+        "both": (memo({"ALIAS": "redis", "STORE": SECRET}), CACHE),
     },
-    Mistake.UNKNOWN_CACHE: {"typo": (memo("rediss"), "cache")},
+    Mistake.UNKNOWN_CACHE: {"typo": (memo("rediss"), CACHE)},
     Mistake.NEEDS_REDIS_ALIAS: {
-        "near": (memo({"ALIAS": "locmem", "NEAR": True}), "cache['NEAR']"),
-        "client": (memo({"CLIENT": "x.y"}), "cache['CLIENT']"),
+        "near": (memo({"ALIAS": "locmem", "NEAR": True}), f"{CACHE}['NEAR']"),
+        "client": (memo({"CLIENT": "x.y"}), f"{CACHE}['CLIENT']"),
     },
     Mistake.BAD_STORE: {
-        "missing": (memo({"STORE": "no.Such"}), "cache['STORE']"),
-        "class": (memo({"STORE": f"{HERE}NoStorage"}), "cache['STORE']"),
-        "abstract": (memo({"STORE": f"{HERE}Unfinished"}), "cache['STORE']"),
+        "missing": (memo({"STORE": "no.Such"}), f"{CACHE}['STORE']"),
+        "class": (memo({"STORE": f"{HERE}NoStorage"}), f"{CACHE}['STORE']"),
+        "abstract": (memo({"STORE": f"{HERE}Unfinished"}), f"{CACHE}['STORE']"),
     },
     Mistake.BAD_CLIENT: {
-        "missing": (memo({"ALIAS": "redis", "CLIENT": "no.such"}), "cache['CLIENT']"),
+        "missing": (
+            memo({"ALIAS": "redis", "CLIENT": "no.such"}),
+            f"{CACHE}['CLIENT']",
+        ),
         "number": (
             memo({"ALIAS": "redis", "CLIENT": f"{HERE}NO_CLIENT"}),
-            "cache['CLIENT']",
+            f"{CACHE}['CLIENT']",
         ),
         "near": (
             memo({"ALIAS": "redis", "CLIENT": "x.y", "NEAR": True}),
-            "cache['CLIENT']",
+            f"{CACHE}['CLIENT']",
         ),
     },
     Mistake.BAD_VARY: {
-        "missing": (memo({"VARY": "no.such"}), "cache['VARY']"),
-        "number": (memo({"VARY": f"{HERE}NO_CLIENT"}), "cache['VARY']"),
+        "missing": (memo({"VARY": "no.such"}), f"{CACHE}['VARY']"),
+        "number": (memo({"VARY": f"{HERE}NO_CLIENT"}), f"{CACHE}['VARY']"),
     },
     Mistake.NO_WHITEOUTS: {
         "by-profile": (
@@ -432,6 +441,33 @@ def test_every_key_of_a_dict_is_looked_at():
     assert [message.id[-4:] for message in found(client_and_near)] == ["E019"] * 2
     twice = chain_of(S3, S3, S3)
     assert [message.id[-4:] for message in found({"default": twice})] == ["E011"] * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "meant"),
+    [
+        ("entry", "READONLY", "READ_ONLY"),
+        ("entry", "read_only", "READ_ONLY"),
+        ("entry", "readonly", "READ_ONLY"),
+        ("entry", "read-only", "READ_ONLY"),
+        ("entry", "Alias", "ALIAS"),
+        ("entry", "options", "OPTIONS"),
+        ("option", "BACKENDS", "backends"),
+        ("option", "backend", "backends"),
+        ("option", "onDelete", "on_delete"),
+        ("cache", "negativettl", "NEGATIVE_TTL"),
+        ("cache", "alias", "ALIAS"),
+    ],
+)
+def test_a_natural_spelling_leads_to_the_right_one(kind, written, meant):
+    """Whatever its case, and with what other separators."""
+    storages = {
+        "entry": lambda: chain_of({**S3, written: True}),
+        "option": lambda: chain_of(FAKE, **{written: True}),
+        "cache": lambda: chain_of(FAKE, cache={written: 1}),
+    }[kind]()
+    (message,) = found({"default": storages})
+    assert message.hint.startswith(f"Did you mean {meant!r}? Write one of the ")
 
 
 def test_a_misspelled_option_is_not_a_missing_chain():

@@ -25,6 +25,7 @@ from fallback_storage.exceptions import Mistake
 
 pytest.importorskip("redis")
 pytest.importorskip("storages.backends.s3")
+config = pytest.importorskip("botocore.config")
 
 MANUAL = (ROOT / "docs" / "checks.rst").read_text(encoding="utf-8")
 
@@ -50,6 +51,10 @@ BUCKET = {
     "READ_ONLY": True,
 }
 
+QUICK = config.Config(connect_timeout=1, read_timeout=1)
+NEEDS = {"NEEDS": ["bucket_name"]}
+VARIES = {**NEEDS, "PLACE_VARIES": True}
+
 WARNINGS = {
     "W001": {"two": ({"default": chain_of(FAKE, FAKE)}, "'RecordingStorage-2'")},
     "W002": {
@@ -71,14 +76,17 @@ WARNINGS = {
             "plural": "fallback_storage.storages.FallbackStorage",
             "distribution": "django_fallback_storage.storage.FallbackStorage",
             "class": "fallback_storage.storage.FallBackStorage",
+            "django": "django.core.files.storage.FallbackStorage",
+            "both": "django_fallback_storage.FallBackStorage",
         }.items()
     },
-    "W006": {"alias": (memo("dummy"), "cache: CACHES['dummy'] is a DummyCache")},
+    "W006": {"alias": (memo("dummy"), "['cache']: CACHES['dummy'] is a DummyCache")},
     "W007": {
-        "alias": (memo("locmem"), "cache: CACHES['locmem'] is a LocMemCache"),
+        "alias": (memo("locmem"), "['cache']: CACHES['locmem'] is a LocMemCache"),
+        "subclass": (memo("own-memory"), "CACHES['own-memory'] is a LocMemCache"),
         "memory": (
             {"default": chain_of(MEMORY, cache={"ALIAS": "locmem", "TTL": 9})},
-            "cache: CACHES['locmem'] is a LocMemCache",
+            "['cache']: CACHES['locmem'] is a LocMemCache",
         ),
     },
     "W008": {
@@ -92,7 +100,7 @@ WARNINGS = {
     "W010": {
         "memory": (
             {"default": chain_of({"BACKEND": MEMORY, "NAME": "m"}, cache="redis")},
-            "though cache names what can be: the files of 'm' ",
+            "['cache'] names what can be: the files of 'm' ",
         ),
         "within": (
             {"default": chain_of("inner", cache="redis"), "inner": chain_of(MEMORY)},
@@ -185,7 +193,10 @@ WARNINGS = {
         ),
     },
     "W017": {
-        "alias": (memo("by-tenant"), "cache: CACHES['by-tenant'] has a KEY_FUNCTION: ")
+        "alias": (
+            memo("by-tenant"),
+            "['cache']: CACHES['by-tenant'] has a KEY_FUNCTION: ",
+        )
     },
     "W013": {
         "first": ({"staticfiles": chain_of(FAKE, S3)}, "collectstatic"),
@@ -200,6 +211,20 @@ WARNINGS = {
         "all": ({"staticfiles": chain_of(FAKE, S3, on_delete="all")}, "collectstatic"),
     },
     "W018": {"s3": ({"default": chain_of(FAKE, BUCKET)}, "The time-outs of 's3' are ")},
+    "W019": {
+        "s3": (
+            {
+                "default": chain_of(
+                    FAKE, {**BUCKET, "OPTIONS": {"client_config": QUICK}}
+                )
+            },
+            "The backend 's3' has no bucket_name: whatever it is asked fails.",
+        ),
+        "profile": (
+            {"default": chain_of({**S3, "READ_ONLY": False, "PROFILE": NEEDS})},
+            "The backend 's3' has no bucket_name",
+        ),
+    },
 }
 
 
@@ -261,6 +286,10 @@ def test_an_overlay_without_a_writable_backend(options, found_id, words):
         ("FALLBACK_STORAGE_CASHE", "FALLBACK_STORAGE_CACHE"),
         ("FALLBACK_STORAGE", "FALLBACK_STORAGES"),
         ("FALLBACK_STORAGES_CACHE", "FALLBACK_STORAGE_CACHE"),
+        ("FALLBACKSTORAGES", "FALLBACK_STORAGES"),
+        ("FALL_BACK_STORAGES", "FALLBACK_STORAGES"),
+        ("DJANGO_FALLBACK_STORAGES", "FALLBACK_STORAGES"),
+        ("FALLBACK_STORAGE_BACKENDS", "FALLBACK_STORAGES"),
     ],
 )
 def test_a_misspelled_setting(name, meant):
@@ -288,6 +317,11 @@ def test_settings_of_others_are_not_misspelled():
         {"default": chain_of(TENANTS, cache={"VARY": "tenants.whose"})},
         {"default": chain_of(TENANTS, cache=False)},
         {"default": chain_of(W, S3)},
+        {
+            "default": chain_of(
+                {**S3, "READ_ONLY": False, "PROFILE": VARIES}, cache=False
+            )
+        },
         {"default": chain_of(W, S3, on_delete="whiteout", promote=True)},
         {"default": chain_of(S3, W, on_delete="whiteout")},
         {"default": chain_of(S3, W, W, promote=True)},

@@ -230,7 +230,7 @@ MISTAKES = {
         "mediaa",
         (
             "{}: names the alias 'mediaa', which CACHES does not have. Did you mean "
-            "'media'? (the aliases are: default, dummy, media, recording, redis)"
+            "'media'? Write one of the aliases: default, dummy, media, recording, redis."
         ),
     ),
     "both": (
@@ -267,8 +267,8 @@ MISTAKES = {
     "key": (
         {"TTLS": 1},
         (
-            "{}: has the unknown key 'TTLS'. Did you mean 'TTL'? (the keys are: ALIAS, "
-            "CLIENT, GRACE, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, VARY)"
+            "{}: has the unknown key 'TTLS'. Did you mean 'TTL'? Write one of the keys: ALIAS, "
+            "CLIENT, GRACE, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, VARY."
         ),
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -15,17 +16,17 @@ from fallback_storage.storage import FallbackStorage
 CHAIN = "fallback_storage.storage.FallbackStorage"
 DISK = "django.core.files.storage.FileSystemStorage"
 OPTIONS_ARE = (
-    "(the options are: backends, cache, on_delete, promote, promote_max_size, "
-    "promote_max_total, promote_min_free, strict, urls)"
+    "Write one of the options: backends, cache, on_delete, promote, promote_max_size, "
+    "promote_max_total, promote_min_free, strict, urls."
 )
 KEYS_ARE = (
-    "(the keys are: ABSENT_ON_403, ALIAS, ALWAYS_PROBE, BACKEND, CONCURRENT, "
-    "DEADLINE, LAZY_OPEN, LOOK_AGAIN, NAME, OPTIONS, PROFILE, READ_ONLY, RETRY_AFTER)"
+    "Write one of the keys: ABSENT_ON_403, ALIAS, ALWAYS_PROBE, BACKEND, CONCURRENT, "
+    "DEADLINE, LAZY_OPEN, LOOK_AGAIN, NAME, OPTIONS, PROFILE, READ_ONLY, RETRY_AFTER."
 )
-ALIASES_ARE = "(the aliases are: default, local, production, staticfiles)"
+ALIASES_ARE = "Write one of the aliases: default, local, production, staticfiles."
 CACHE_KEYS_ARE = (
-    "(the keys are: ALIAS, CLIENT, GRACE, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, "
-    "VARY)"
+    "Write one of the keys: ALIAS, CLIENT, GRACE, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, "
+    "VARY."
 )
 WRITE_A_LIST = (
     'Write a list of backends, for example ["local", {"ALIAS": "production", '
@@ -280,17 +281,20 @@ def test_a_mistake_is_found_at_construction(mistake):
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_in_storages_is_found_at_the_first_use(settings, mistake):
-    """The same message; where the list itself is wrong, it says which alias's."""
+    """The same message; what was given as an argument has its place in STORAGES."""
     options, message = MISTAKES[mistake]
     settings.STORAGES = {
         **settings.STORAGES,
         "default": {"BACKEND": CHAIN, "OPTIONS": options},
     }
-    place = "STORAGES['default']['OPTIONS']['backends']"
-    if message.startswith("backends"):
-        message = place + message.removeprefix("backends")
+    place = "STORAGES['default']['OPTIONS']"
+    option = re.match(r"\w+(?=[:\[])", message)
+    if message.startswith(f"{CHAIN}: "):
+        message = place + message.removeprefix(CHAIN)
+    elif option:
+        message = f"{place}['{option[0]}']{message[option.end() :]}"
     # The settings list the second entry by its own place.
-    message = message.replace("like backends", f"like {place}")
+    message = message.replace("like backends", f"like {place}['backends']")
     assert error_of(lambda: default_storage.exists("x")) == message
 
 
@@ -316,7 +320,7 @@ def test_a_mistake_in_an_alias_is_found_by_whoever_uses_it(settings):
         "default": {"BACKEND": CHAIN, "OPTIONS": options},
     }
     assert error_of(lambda: FallbackStorage().exists("x")) == (
-        f"{CHAIN}: has the unknown option 'on_deleted'. Did you mean 'on_delete'? "
+        "STORAGES['default']['OPTIONS']: has the unknown option 'on_deleted'. Did you mean 'on_delete'? "
         f"{OPTIONS_ARE}"
     )
 

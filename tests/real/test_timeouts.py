@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from inspect import signature
 
 import pytest
 from django.core.files.storage import storages
@@ -10,6 +11,7 @@ from manual import block
 
 from fallback_storage.chain.profiles import profile_of
 from fallback_storage.chain.reachability import is_unreachable
+from fallback_storage.storage import FallbackStorage
 
 
 def test_azure(settings):
@@ -35,6 +37,18 @@ def test_azure_has_them_not_with_a_connection_string():
     assert not profile_of(storage).has_time_outs(storage)
     found = storage.client._pipeline._transport._transport.connection_config
     assert (found.timeout, found.read_timeout) != (2, 10)
+
+
+def test_sftp(settings):
+    """The client connects with what the lines say; a chain of it knows."""
+    paramiko = pytest.importorskip("paramiko")
+    settings.STORAGES = {**settings.STORAGES, "production": block("SFTP = {")["SFTP"]}
+    storage = storages["production"]
+    assert profile_of(storage).has_time_outs(storage)
+    (backend,) = FallbackStorage(["production"]).backends
+    assert backend.has_time_outs is True
+    names = signature(paramiko.SSHClient.connect).parameters
+    assert {"timeout", "banner_timeout"} <= set(names) >= set(storage.params)
 
 
 def test_google(monkeypatch):

@@ -24,6 +24,10 @@ S3 = {"BACKEND": FAKE, "OPTIONS": {"label": SECRET}, "NAME": "s3", "READ_ONLY": 
 ENTRY = "STORAGES['default']['OPTIONS']['backends'][0]"
 
 
+class OwnMemory(LocMemCache):
+    """One of the process's own, under another name."""
+
+
 class RefusingCache(LocMemCache):
     """Cannot be built."""
 
@@ -34,6 +38,7 @@ class RefusingCache(LocMemCache):
 CACHES = {
     "default": {"BACKEND": f"{CACHE}.locmem.LocMemCache"},
     "locmem": {"BACKEND": f"{CACHE}.locmem.LocMemCache", "LOCATION": SECRET},
+    "own-memory": {"BACKEND": "checked.OwnMemory", "LOCATION": SECRET},
     "dummy": {"BACKEND": f"{CACHE}.dummy.DummyCache"},
     "refusing": {"BACKEND": "checked.RefusingCache", "OPTIONS": {"key": SECRET}},
     "missing": {"BACKEND": "no_such_module.Cache", "LOCATION": SECRET},
