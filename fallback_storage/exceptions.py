@@ -104,7 +104,9 @@ class FileNotInAnyBackendError(FallbackStorageError, FileNotFoundError):
     """
 
     def __init__(self, operation: str, name: str, trail: Sequence[Attempt]) -> None:
-        super().__init__(errno.ENOENT, "No storage backend holds this file", name)
+        asked = ", ".join(dict.fromkeys(attempt.backend for attempt in trail))
+        text = f"No storage backend holds this file (asked: {asked or 'none'})"
+        super().__init__(errno.ENOENT, text, name)
         self.operation, self.trail = operation, tuple(trail)
 
 
@@ -145,7 +147,8 @@ class ContradictoryAnswerError(FallbackStorageError, OSError):
     def __init__(self, backend: str, operation: str, name: str) -> None:
         super().__init__(
             f"{operation}({name!r}): the backend {backend!r} found no such file, and then "
-            "said that it is there."
+            "said that it is there. If it was saved in between, try again; else say what "
+            "its storage does, in the entry's PROFILE."
         )
         self.backend, self.operation, self.name = backend, operation, name
 
@@ -158,7 +161,8 @@ class MissingPlaceError(FallbackStorageError, OSError):
 
     def __init__(self, backend: str) -> None:
         super().__init__(
-            f"The bucket, or container, of the backend {backend!r} is not there."
+            f"The bucket, or container, of the backend {backend!r} is not there, as far "
+            "as its credentials show. Create it, or correct its name in the OPTIONS."
         )
         self.backend = backend
 
@@ -214,7 +218,10 @@ class TornCopyError(FallbackStorageError, OSError):
 
     def __init__(self, name: str, expected: int | None, found: int) -> None:
         super().__init__(
-            errno.EIO, f"the copy has {found} bytes, the file has {expected}", name
+            errno.EIO,
+            f"the copy has {found} bytes, the file has {expected}: it was broken off, or "
+            "written to meanwhile; try again",
+            name,
         )
         self.expected, self.found = expected, found
 
@@ -223,7 +230,8 @@ class CorruptCopyError(FallbackStorageError, OSError):
     """Raised when a copy has other content than what was copied."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(errno.EIO, "the copy has not the file's checksum", name)
+        text = "the copy has not the file's checksum, or it was written to: try again"
+        super().__init__(errno.EIO, text, name)
 
 
 class PartialCopyError(FallbackStorageError, OSError):
@@ -254,7 +262,7 @@ class EncodedFileError(FallbackStorageError, OSError):
         super().__init__(
             errno.EIO,
             f"stored with the Content-Encoding {coding!r}, which the home does not keep "
-            "and this package cannot undo",
+            "and this package cannot undo; it can still be read where it is",
             name,
         )
         self.coding = coding
@@ -267,7 +275,8 @@ class NameBlockedError(FallbackStorageError, FileExistsError):
     """
 
     def __init__(self, name: str, place: str, what: str) -> None:
-        super().__init__(errno.EEXIST, f"{place!r} is {what} there", name)
+        text = f"{place!r} is {what} there: rename it, here or where it comes from"
+        super().__init__(errno.EEXIST, text, name)
         self.place, self.what = place, what
 
 

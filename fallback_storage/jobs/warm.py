@@ -120,7 +120,9 @@ def warm(
     if backend is not None and backend not in names:
         raise ValueError(f"No backend is named {backend!r}, but: {', '.join(names)}.")
     if not engine.memo.remembers:
-        raise MemoUnavailableError("This storage has no memo (cache=False, or TTL 0).")
+        raise MemoUnavailableError(
+            "This storage has no memo (cache=False, or TTL 0): give it a shared cache."
+        )
     warmer = _Warmer(engine, {names.index(each) for each in listed if each in names})
     directory, after = clean_name(directory), clean_name(after) if after else ""
     for index, name in enumerate(names):
@@ -277,7 +279,9 @@ def take_marker(memo: Memo) -> Lease:
         lease = memo.look_up(EVERY)[1]
         if lease is not None:
             return lease
-    raise MemoUnavailableError("The cache that the memo is kept in does not answer.")
+    raise MemoUnavailableError(
+        "The cache that the memo is kept in does not answer: see what ping says of it."
+    )
 
 
 class _Pace:

@@ -40,7 +40,10 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
     """List, or remove."""
     whiteouts = engine_of(storage).overlay.whiteouts
     if whiteouts is None:
-        raise CommandError("on_delete is not 'whiteout', or no backend is writable.")
+        raise CommandError(
+            "Nothing is hidden in this chain: its on_delete is not 'whiteout', or no "
+            "backend is writable."
+        )
     if options["action"] != "remove":
         prefix = options["prefix"]
         names = [name for name in storage.hidden() if name.startswith(prefix)]

@@ -187,6 +187,7 @@ class Namer:
         known: Learnt,
     ) -> str:
         alternative = alternative or self.rule("get_alternative_name")
+        asked = name
         directory, filename = posixpath.split(name)
         extension = "".join(pathlib.PurePath(filename).suffixes)
         root = filename.removesuffix(extension)
@@ -214,7 +215,7 @@ class Namer:
                     known.made.add(name)
                 return name
         suspect = "is_name_available()" if is_free else "exists() of the backends"
-        raise NoAvailableNameError(name, NAME_TRIES, suspect)
+        raise NoAvailableNameError(asked, NAME_TRIES, suspect)
 
     def find(self, name: str) -> Walk:
         """Ask the backends themselves who holds a name; the last one asked does."""

@@ -319,6 +319,7 @@ def _save(
 def _save_whole(
     storage: Any, another_name: Callable[[str], str], name: str, content: Any
 ) -> str:
+    asked = name
     with staging.staged(storage, content, name) as path:
         replace = getattr(storage, "_allow_overwrite", False)
         for _ in range(NAME_TRIES):
@@ -330,7 +331,7 @@ def _save_whole(
                 name = another_name(name)
             else:
                 return name
-    raise NoAvailableNameError(name, NAME_TRIES, "get_available_name()")
+    raise NoAvailableNameError(asked, NAME_TRIES, "get_available_name()")
 
 
 def _open(backend: Backend, name: str, mode: str) -> AnyFile:

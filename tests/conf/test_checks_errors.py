@@ -88,7 +88,7 @@ ERRORS = {
         ),
         "free": (
             {"default": chain_of(FAKE, promote_min_free="1G")},
-            "promote_min_free",
+            f"{OPTIONS}['promote_min_free']",
         ),
         "no-disk": (
             {"default": chain_of(FAKE, promote_max_total=5)},

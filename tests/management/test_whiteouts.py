@@ -101,7 +101,9 @@ def test_a_storage_that_makes_none(settings, home, production, args, on_delete):
     configure(settings, writable(home), read_only(production), on_delete=on_delete)
     done = run("whiteouts", *args)
     assert (done.status, done.out) == (1, "")
-    assert "on_delete is not 'whiteout'" in done.err
+    assert (
+        "Nothing is hidden in this chain: its on_delete is not 'whiteout'" in done.err
+    )
     assert home.count() == production.count() == 0
 
 

@@ -131,7 +131,9 @@ class DjangoCacheStore(TokenStore):
         generation = values.get(generation_key)
         if not django_entries.is_token(generation):
             # As a client answers that ignores its errors, or waits to connect again.
-            raise CacheLosesWritesError("The cache does not show a generation.")
+            raise CacheLosesWritesError(
+                "The cache does not show what was written: a generation."
+            )
         stamp_keys = [stamp_key for stamp_key, _ in keys.values()]
         # Set instead of added, many cost one round trip. To write a new stamp is safe
         # at any time (another process that came first loses its fill and no more), but

@@ -100,7 +100,9 @@ class TokenStore(PlacedStore):
                     before[key] = there
             if not unsure:
                 return
-        raise CacheLosesWritesError("The cache does not show an invalidation.")
+        raise CacheLosesWritesError(
+            "The cache does not show what was written: an invalidation."
+        )
 
 
 def _set_all(cache: BaseCache, values: dict[str, str], seconds: float) -> None:
