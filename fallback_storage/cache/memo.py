@@ -72,7 +72,7 @@ class Memo:
         self._chain_length = chain_length
         self._ttl = ttl
         self._negative_ttl = negative_ttl
-        self._lasting = lasting
+        self.lasting = lasting
         self._counters = Counters(
             "hits", "negative_hits", "misses", "fills", "late_fills"
         )
@@ -145,9 +145,9 @@ class Memo:
         For callers who have asked them: name -> index, of those for which it is known.
         """
         found: dict[str, int] = {}
-        for part in _parts(names) if self._lasting else ():
+        for part in _parts(names):
             for name, code in self.store.look_up_held(part).items():
-                if index_of(code) in self._lasting:
+                if index_of(code) in self.lasting:
                     found[name] = index_of(code)
         return found
 

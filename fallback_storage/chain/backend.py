@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
     from fallback_storage.chain.look import Glance, Look
+    from fallback_storage.chain.outcomes import Attempt
     from fallback_storage.chain.policy import Policy
     from fallback_storage.chain.reach import Reach
 
@@ -177,6 +178,18 @@ class Backend(Calls):
             else:
                 self._reach = reach
         return reach
+
+    def refusal(self, *, live: bool) -> Attempt | None:
+        """Return a trail's line where a question would not be asked now; else None.
+
+        None as well where only the question can tell.
+        """
+        reach = self._reach
+        if reach is None or reach.breaker.is_sound or self._inner:
+            return None
+        if (self._looks_freely and not live) or not hasattr(self.storage, "exists"):
+            return None
+        return reach.refusal(self)
 
     def ask(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return the answer to a question; see ``Reach.ask``."""

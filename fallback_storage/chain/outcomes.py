@@ -51,7 +51,7 @@ class Attempt(NamedTuple):
     def __str__(self) -> str:
         # The type alone: the text of an exception can hold an endpoint or a bucket.
         reason = f" ({type(self.exception).__name__})" if self.exception else ""
-        return f"{self.backend}: {self.outcome.value}{reason}"
+        return f"{self.backend}: {self.outcome}{reason}"
 
     def __repr__(self) -> str:
         return f"<{self}{', remembered' if self.remembered else ''}>"

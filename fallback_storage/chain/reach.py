@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain.fingerprint import identity
-from fallback_storage.chain.outcomes import RAISE_AT_ONCE, Outcome, http_status
+from fallback_storage.chain.outcomes import RAISE_AT_ONCE, Attempt, Outcome, http_status
 from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.exceptions import BackendUnavailable
 from fallback_storage.signals import breaker_closed, breaker_opened, send
@@ -49,6 +49,9 @@ RETRY_AFTER: Final = 10.0
 # Seconds up to which the pause doubles while a backend stays away; and after which a
 # call that tries, and has no deadline, is no longer waited for.
 LONGEST_PAUSE: Final = 60.0
+
+# Seconds in which all are told the same of a backend that is left alone.
+SAME_REFUSAL: Final = 1.0
 
 # The share of a pause by which it may be longer.
 JITTER: Final = 0.1
@@ -80,6 +83,9 @@ class Reach:
         self._workers = Workers(THREADS) if deadline else None
         self._opens = retry_after > 0
         self._cause = ""
+        self._clock = clock
+        # Until when, and what, is told without a look at the breaker.
+        self._refused: tuple[float, Attempt] | None = None
         self.breaker = Breaker(
             clock,
             pause=retry_after,
@@ -124,6 +130,8 @@ class Reach:
         Raises ``BackendUnavailable`` if ``backend`` is left alone now.
         """
         breaker = self.breaker
+        if not breaker.is_sound and breaker.rests:
+            raise self._unavailable(backend)  # a page asks for hundreds of names
         ticket = breaker.ticket
         try:
             if not breaker.is_sound:
@@ -145,6 +153,23 @@ class Reach:
                     raise
         return answer
 
+    def refusal(self, backend: Backend) -> Attempt | None:
+        """Return a trail's line of ``backend`` if it is left alone now; None: it is not.
+
+        One for all who ask within a second: a page asks for hundreds of names. So its
+        exception is for being read; who raises it makes one of his own.
+        """
+        refused, now = self._refused, self._clock()
+        if refused and now < refused[0] and refused[1].backend == backend.name:
+            return refused[1]
+        if not self.breaker.rests:
+            return None
+        error = self._unavailable(backend)
+        attempt = Attempt(backend.name, Outcome.FAILED, error)
+        # (Nothing is kept past the moment at which one may try.)
+        self._refused = now + min(SAME_REFUSAL, error.retry_in or 0.0), attempt
+        return attempt
+
     def stats(self) -> dict[str, Any]:
         """Return the breaker's state, and in how many seconds the next call may try."""
         return {"breaker": self.breaker.state, "retry_in": self.breaker.retry_in}
@@ -152,10 +177,12 @@ class Reach:
     def _admit(self, backend: Backend) -> int:
         ticket = self.breaker.admit()
         if ticket is None:
-            raise BackendUnavailable(
-                backend.name, self._cause, retry_in=self.breaker.retry_in
-            )
+            raise self._unavailable(backend)
         return ticket
+
+    def _unavailable(self, backend: Backend) -> BackendUnavailable:
+        cause = self._cause or "busy"
+        return BackendUnavailable(backend.name, cause, retry_in=self.breaker.retry_in)
 
     def _in_time(self, function: Callable[[], Any]) -> Any:
         if self._workers is None:
@@ -180,11 +207,9 @@ class Reach:
         if isinstance(error, Late):
             self._note_failure(backend, ticket, self._too_late, at_once=True)
             return self._late(backend, retry_in=self.breaker.retry_in)
-        cause = self._cause or "busy"
         if isinstance(error, Dropped) and error.stuck:
-            cause = "no call is answered"
-            self._note_failure(backend, ticket, cause, at_once=True)
-        return BackendUnavailable(backend.name, cause, retry_in=self.breaker.retry_in)
+            self._note_failure(backend, ticket, "no call is answered", at_once=True)
+        return self._unavailable(backend)
 
     @property
     def _too_late(self) -> str:
@@ -220,9 +245,10 @@ class Reach:
     def _note_failure(
         self, backend: Backend, ticket: int, cause: str, *, at_once: bool = False
     ) -> None:
+        self._cause = cause
+        self._refused = None
         if not self._opens:
             return
-        self._cause = cause
         if self.breaker.failed(ticket, at_once=at_once):
             if self._workers is not None:
                 self._workers.room.drop()

@@ -67,7 +67,8 @@ def is_unreachable(error: BaseException | None) -> bool:
     one that it was made of. Not a 403, a bucket that is not there, or an error of the
     program.
     """
-    return any(_says_so(each) for each in _chain(error))
+    # (What says so itself is what an outage has most of.)
+    return isinstance(error, ConnectionError) or any(map(_says_so, _chain(error)))
 
 
 def _says_so(error: BaseException) -> bool:

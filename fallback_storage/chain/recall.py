@@ -114,13 +114,14 @@ class Recall:
 
         Of walks that found no holder, and met such a backend.
         """
-        silent = {
-            walk.name: walk
-            for walk in walks
-            if walk.failed and walk.holder is None and any(map(_is_silent, walk.trail))
-        }
-        names = [name for name in silent if memo_key(name) is not None]
-        for name, index in self._memo.look_up_held(names).items() if names else ():
+        silent = {}
+        for walk in walks if self._memo.lasting else ():
+            if walk.failed and walk.holder is None and memo_key(walk.name) is not None:
+                # (Of others the memo says nothing.)
+                for index in self._memo.lasting:
+                    if index < len(walk.trail) and _is_silent(walk.trail[index]):
+                        silent[walk.name] = walk
+        for name, index in self._memo.look_up_held(silent).items() if silent else ():
             if _stand_in(silent[name], index, self._live):
                 self.counters.add("grace_hits")
 
@@ -198,8 +199,7 @@ class Recall:
 
 
 def _is_silent(attempt: Attempt) -> bool:
-    failed = attempt.outcome is Outcome.FAILED
-    return failed and is_unreachable(attempt.exception)
+    return attempt.outcome is Outcome.FAILED and is_unreachable(attempt.exception)
 
 
 def _stand_in(walk: Walk, holder: int, live: Collection[int]) -> bool:

@@ -6,6 +6,7 @@ The only place that decides which exception a failed walk raises.
 from __future__ import annotations
 
 import time
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.chain.names import memo_key
@@ -21,7 +22,7 @@ from fallback_storage.signals import Failure, backend_failed, send
 from fallback_storage.utils.logs import warner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from fallback_storage.chain.backend import Backend
 
@@ -52,6 +53,7 @@ NOTHING: Final = _Nothing()
 
 _HELD = frozenset({Outcome.HELD})
 _THERE = frozenset({Outcome.HELD, Outcome.TAKEN})
+_SILENT = frozenset({Outcome.FAILED, Outcome.UNSUPPORTED})
 
 
 class Walk:
@@ -154,6 +156,9 @@ class Walk:
 
     def probe(self, backend: Backend) -> Outcome:
         """Ask the backend whether it holds the name."""
+        refused = backend.refusal(live=self._live)
+        if refused is not None:
+            return self._end(backend, refused)
         try:
             ask = backend.question(live=self._live, names=self.ends is _THERE)
         except AttributeError:
@@ -207,13 +212,20 @@ class Walk:
         error: Exception | None,
         seconds: float,
     ) -> Outcome:
-        if outcome is not Outcome.FAILED and error is not None:
+        if error is not None and (
+            outcome is not Outcome.FAILED or isinstance(error, BackendUnavailable)
+        ):
             # Its frames would keep this walk alive until the garbage collector
-            # comes; "not there" needs no traceback.
-            error = error.with_traceback(None)
-        self.note(backend, outcome, error, seconds)
+            # comes; "not there", or "left alone", needs no traceback.
+            error.__traceback__ = None
+        attempt = Attempt(backend.name, outcome, error, False, seconds)
+        return self._end(backend, attempt)
+
+    def _end(self, backend: Backend, attempt: Attempt) -> Outcome:
+        name, outcome, error, _, seconds = attempt
+        self.add(attempt)
         if outcome is Outcome.FAILED and error and backend_failed.receivers:
-            failure = Failure(backend.name, self.operation, self.name, error, seconds)
+            failure = Failure(name, self.operation, self.name, error, seconds)
             send(backend_failed, backend.owner, failure=failure)
         return outcome
 
@@ -279,8 +291,7 @@ class Walk:
     @property
     def unanswered(self) -> bool:
         """Whether no backend answered: each failed, or does not implement this."""
-        silent = {Outcome.FAILED, Outcome.UNSUPPORTED}
-        return all(attempt.outcome in silent for attempt in self.trail)
+        return all(attempt.outcome in _SILENT for attempt in self.trail)
 
     def take_failures(self, other: Walk) -> None:
         """Count the failures of another walk over the chain as failures of this one.
@@ -294,14 +305,18 @@ class Walk:
     def log_failures(self, consequence: str) -> None:
         """Warn of the failures that the answer does not show."""
         if self.failed:
-            # No name of a file's content, no text of an exception: types alone.
-            failures = ", ".join(map(str, _failures(self.trail)))
+            # No name of a file's content, no text of an exception: types alone. Put
+            # into words only if somebody reads them.
+            kind: list[object] = [self.operation, consequence]
+            for each in self.trail:
+                if each.outcome is Outcome.FAILED:
+                    kind += each.backend, type(each.exception)
             warner.warn(
-                (self.operation, failures, consequence),
+                tuple(kind),
                 "%s(%r): %s; %s",
                 self.operation,
                 self.name,
-                failures,
+                _Failures(tuple(self.trail)),
                 consequence,
             )
 
@@ -311,7 +326,7 @@ class Walk:
         Never ``FileNotFoundError`` while a backend failed: one failure is that
         failure, several are ``AllBackendsFailed``.
         """
-        failures = [attempt.exception for attempt in _failures(self.trail)]
+        failures = [_own(attempt.exception) for attempt in _failures(self.trail)]
         if len(failures) == 1:
             return failures[0] or AssertionError("a failure has an exception")
         if failures:
@@ -335,6 +350,23 @@ class Walk:
                 f"No backend implements {self.operation}() (asked: {asked})."
             )
         return FileNotInAnyBackendError(self.operation, self.name, self.trail)
+
+
+class _Failures:
+    """Those of a trail, which become words when they are written to the log."""
+
+    __slots__ = ("_trail",)
+
+    def __init__(self, trail: Sequence[Attempt]) -> None:
+        self._trail = trail
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, _failures(self._trail)))
+
+
+def _own(error: Exception | None) -> Exception | None:
+    """Return an error to raise; that of ``Reach.refusal`` is in other trails as well."""
+    return copy(error) if type(error) is BackendUnavailable else error
 
 
 def _failures(trail: Iterable[Attempt]) -> list[Attempt]:

@@ -79,10 +79,16 @@ class Breaker:
     @property
     def retry_in(self) -> float | None:
         """Return in how many seconds a call may try, 0 if one does; None: all may call."""
-        with self._lock:
-            if self._open_until is None:
-                return None
-            return max(0.0, self._open_until - self._clock())
+        open_until = self._open_until
+        return None if open_until is None else max(0.0, open_until - self._clock())
+
+    @property
+    def rests(self) -> bool:
+        """Whether no call may go ahead just now; read without the lock."""
+        open_until = self._open_until
+        return open_until is not None and self._clock() < max(
+            open_until, self._trial_until
+        )
 
     def admit(self) -> int | None:
         """Return the ticket of a call that may go ahead; None: it may not.

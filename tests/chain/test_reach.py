@@ -17,6 +17,7 @@ from silent import SilentStorage, silent
 
 from fallback_storage import signals
 from fallback_storage.chain import backend, reach
+from fallback_storage.chain.outcomes import Attempt, Outcome
 from fallback_storage.exceptions import BackendUnavailable
 from fallback_storage.storage import FallbackStorage
 
@@ -442,6 +443,61 @@ def test_a_chain_of_its_own_makes_no_outage(chain_of):
     assert outer.exists("there")
     assert breaker_of(outer, 0) == "closed"
     assert breaker_of(inner, 0) == "open"
+
+
+def test_while_it_is_left_alone_nothing_is_made_for_a_name(
+    mirror, production, clock, monkeypatch, caplog
+):
+    """One error for all who ask within a second; no words, where nobody reads them."""
+    mirror.exists("first")
+    production.hang()
+    assert not mirror.exists("a")
+    caplog.set_level(logging.WARNING, "fallback_storage")
+    made = []
+    init, told = BackendUnavailable.__init__, []
+    monkeypatch.setattr(
+        BackendUnavailable,
+        "__init__",
+        lambda error, *args, **more: (made.append(args), init(error, *args, **more))[1],
+    )
+    monkeypatch.setattr(Attempt, "__str__", lambda attempt: told.append(attempt) or "")
+    assert not any(mirror.exists(name) for name in NAMES)
+    assert len(made) == 1
+    assert not told
+    clock.tick(1)
+    assert mirror.resolve("a").trail[1].exception.retry_in == 9
+    assert len(made) == 2
+
+
+def test_who_raises_it_has_an_error_of_his_own(chain_of):
+    """Traces of other threads' calls would be added to one that is shared."""
+    chain = chain_of(silent())
+    [production] = (each.storage for each in chain.backends)
+    production.hang()
+    with pytest.raises(BackendUnavailable):
+        chain.exists("a")
+    raised = []
+    for _ in range(2):
+        with pytest.raises(BackendUnavailable) as caught:
+            chain.exists("a")
+        raised.append(caught.value)
+    assert raised[0] is not raised[1]
+    assert str(raised[0]) == str(raised[1])
+
+
+def test_a_storage_without_exists_lacks_it_also_when_it_is_away(chain_of):
+    """So the chain's answer is the same before and in an outage."""
+
+    class Opener:
+        def _open(self, name, mode):
+            raise ConnectionError
+
+    chain = chain_of({"BACKEND": "fakes.RecordingStorage"}, Opener)
+    for _ in range(4):
+        with pytest.raises(ConnectionError):
+            chain.open("a")
+    assert breaker_of(chain) == "open"
+    assert chain.resolve("a").trail[1].outcome is Outcome.UNSUPPORTED
 
 
 def test_the_same_backend_is_left_alone_by_all(clock):

@@ -126,10 +126,11 @@ class LocalStore(Store):
             oldest = (self._clock() - self.grace) * 1000
             found = {}
             for name in names:
-                for entries in (self._over, self._known):  # what is younger last
-                    packed = entries.get(name, 0)
-                    if is_held(packed) and packed >> CODE_BITS > oldest:
-                        found[name] = packed & CODE_MASK
+                packed = self._known.get(name, 0)
+                if not is_held(packed):
+                    packed = self._over.get(name, 0)  # what is older
+                if is_held(packed) and packed >> CODE_BITS > oldest:
+                    found[name] = packed & CODE_MASK
             return found
 
     def fill(self, name: str, lease: object, code: int, ttl: float) -> bool:
