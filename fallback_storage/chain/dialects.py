@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import posixpath
 import sys
+from copy import copy
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -181,6 +183,23 @@ def get_by_django_s3_storage(storage: Any, name: str) -> Any:
     """Get a byte with the client of django-s3-storage."""
     wanted = storage._object_params(name)  # noqa: SLF001
     return storage.s3_connection.get_object(**wanted, Range="bytes=0-0")["Body"]
+
+
+def open_by_django_s3_storage(
+    storage: Any, ask: Callable[..., Any], name: str, mode: str
+) -> Any:
+    """Open as django-s3-storage (0.15) does, which reads what its GET answers."""
+
+    def get_object(**wanted: Any) -> Any:
+        # The client is that of the thread which asks.
+        return ask(lambda: storage.s3_connection.get_object(**wanted))
+
+    asking = copy(storage)
+    connection = SimpleNamespace(get_object=get_object)
+    asking._connections = SimpleNamespace(s3_connection=connection)  # noqa: SLF001
+    opened = asking._open(name, mode)
+    opened._storage = storage  # noqa: SLF001
+    return opened
 
 
 def get_by_minio(storage: Any, name: str) -> Any:

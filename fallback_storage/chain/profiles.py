@@ -27,8 +27,9 @@ class Profile:
     ``in_database``, ``in_process``: its content lives in the database, in this process.
     ``lazy_open``: ``open`` succeeds for files that are not there. ``lists_flat``: it can
     be asked for all keys that begin with a text (``flat_listing``). ``reads_at_open``:
-    the call of ``open`` reads all of the file. ``whole``: it never shows a part of a
-    file, and its server checks what arrives.
+    the call of ``open`` reads all of the file; ``open_by`` does the same, and has the
+    question that comes first asked by a function (so that it can be waited for).
+    ``whole``: it never shows a part of a file, and its server checks what arrives.
 
     ``loses_writes``: what it opens for writing does not keep all that is written to it.
     ``wants_bytes``: it stores no text, or not all of it; text is given to it in UTF-8.
@@ -81,6 +82,7 @@ class Profile:
     ask_again: Callable[[Any, str], bool] | None = None
     ask_for_directory: Callable[[Any, str], bool] | None = None
     has_place: Callable[[Any], bool] | None = None
+    open_by: Callable[[Any, Callable[..., Any], str, str], Any] | None = None
     headers_of: Callable[[Any, str, Any], kept.Told] | None = None
     save_with_headers: Callable[[Any, str, Any, Mapping[str, Any]], str] | None = None
     stream: Callable[[Any, str], streams.Streamed] | None = None
@@ -130,6 +132,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "is_directory": ("exists", "_resolve"),
     "listdir": ("listdir",),
     "lists_flat": ("exists", "listdir", "_normalize_name", "get_object_parameters"),
+    "open_by": ("_open", "s3_connection"),
     "place_is_all": ("__init__", "path"),
     "save_with_headers": (
         "_save",
@@ -196,6 +199,7 @@ PROFILES: Mapping[str, Profile] = {
         wants_bytes=True,
         ask_again=dialects.head_object,
         first_byte=dialects.get_by_django_s3_storage,
+        open_by=dialects.open_by_django_s3_storage,
         headers_of=kept.django_s3_storage_headers,
         save_with_headers=kept.save_to_django_s3_storage,
         is_denied=dialects.denies(dialects.get_by_django_s3_storage),

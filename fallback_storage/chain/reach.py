@@ -103,7 +103,7 @@ class Reach:
         alone now; else what the function raises.
         """
         if self._deadline:
-            function = partial(self._in_time, partial(function, *args, **kwargs))
+            function = partial(self.in_time, partial(function, *args, **kwargs))
             return self.call(backend, function)
         return self.call(backend, function, *args, **kwargs)
 
@@ -116,7 +116,7 @@ class Reach:
 
         def list_in_time() -> Any:
             try:
-                return self._in_time(partial(function, *args))
+                return self.in_time(partial(function, *args))
             except Late:
                 raise self._late(backend, retry_in=None) from None
 
@@ -184,7 +184,8 @@ class Reach:
         cause = self._cause or "busy"
         return BackendUnavailable(backend.name, cause, retry_in=self.breaker.retry_in)
 
-    def _in_time(self, function: Callable[[], Any]) -> Any:
+    def in_time(self, function: Callable[[], Any]) -> Any:
+        """Return what a part of a ``call`` returns, which is waited for like a question."""
         if self._workers is None:
             return function()
         # While it is open there is one call at most: the one that tries.

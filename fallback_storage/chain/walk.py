@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.chain.names import memo_key
@@ -118,8 +119,11 @@ class Walk:
         if method in OFFLINE:
             return self._note_call(backend, function, *args, **kwargs)
         reach = backend.reach
-        reads = method == "_open" and backend.profile.reads_at_open
-        way = reach.call if reads or method == "delete" else reach.ask
+        way, profile = reach.ask, backend.profile
+        if method == "delete" or (method == "_open" and profile.reads_at_open):
+            way = reach.call
+            if method == "_open" and profile.open_by:
+                function = partial(backend.lend, profile.open_by, reach.in_time)
         return self._note_call(backend, way, backend, function, *args, **kwargs)
 
     def put(self, backend: Backend, function: Callable[..., Any], *args: Any) -> Any:

@@ -13,8 +13,6 @@ from fallback_storage.storage import FallbackStorage
 LOCAL = "django.core.files.storage.FileSystemStorage"
 # Those that have a deadline (here one shorter than their clients' time-outs); SFTP's and FTP's calls are bounded by their clients.
 BOUNDED = ["s3", "google", "azure", "minio", "django-s3", "webdav"]
-# (django-s3-storage reads the whole file in "open", which nobody can bound.)
-OPENING = [name for name in BOUNDED if name != "django-s3"]
 NAMES = 20
 
 
@@ -59,7 +57,7 @@ def test_it_costs_one_deadline_and_is_over_when_it_is_over(place, chain, clock):
     assert read(chain, new) == b"new"
 
 
-@pytest.mark.parametrize("recipe", OPENING, indirect=True)
+@pytest.mark.parametrize("recipe", BOUNDED, indirect=True)
 def test_reads_go_on_from_a_replica(place, tmp_path, clock):
     """The storage hangs; a local directory below it has the same files."""
     name = place.file("held.bin")
