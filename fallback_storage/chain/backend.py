@@ -276,6 +276,12 @@ class Backend(Calls):
         found, corrected = profile_of(storage), self.policy.profile
         return replace(found, **corrected) if corrected else found
 
+    @cached_property
+    def make_client(self) -> Callable[[], object] | None:
+        """Return what makes the client that each thread has of its own, if it has one."""
+        client = self.profile.client
+        return client and partial(client, self.storage)
+
     @property
     def doubts_absence(self) -> bool:
         """Whether a "no such file" of the storage is not to be believed as it is."""

@@ -8,6 +8,7 @@ taken to keep Django's contract. An entry of a chain overrides its row by ``PROF
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ class Profile:
     ``first_byte``: gets no more than that of a file, where reading it loads all of it.
     ``has_time_outs``: whether its client's time-outs were chosen; asks no server.
     ``needs``: an option without which it can reach nothing, and the setting for it.
+    ``client``: makes the client that each thread has of its own; asks no server.
     ``stream``: opens a file that is read as it arrives (``streams``).
     ``unlike_listed``: of a file that it opened, whether it is decoded when it is read, and
     whether what a listing shows for its MD5 is none.
@@ -90,6 +92,7 @@ class Profile:
     is_denied: Callable[[Any, str, Exception], bool] | None = None
     first_byte: Callable[[Any, str], Any] | None = None
     has_time_outs: Callable[[Any], bool] | None = None
+    client: Callable[[Any], object] | None = None
     permission: str = ""
     thread_safe: bool = True
     thread_safe_methods: tuple[str, ...] = ()
@@ -128,6 +131,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
         "_get_service_client",
         "_connect",
     ),
+    "client": ("connection", "s3_connection"),
     "headers_of": ("_open",),
     "is_directory": ("exists", "_resolve"),
     "listdir": ("listdir",),
@@ -200,6 +204,7 @@ PROFILES: Mapping[str, Profile] = {
         ask_again=dialects.head_object,
         first_byte=dialects.get_by_django_s3_storage,
         open_by=dialects.open_by_django_s3_storage,
+        client=attrgetter("s3_connection"),
         headers_of=kept.django_s3_storage_headers,
         save_with_headers=kept.save_to_django_s3_storage,
         is_denied=dialects.denies(dialects.get_by_django_s3_storage),
@@ -276,6 +281,7 @@ PROFILES: Mapping[str, Profile] = {
         first_byte=dialects.get_by_s3storage,
         has_time_outs=timeouts.of_s3storage,
         needs=("bucket_name", "AWS_STORAGE_BUCKET_NAME"),
+        client=attrgetter("connection"),
         stream=streams.from_s3storage,
         headers_of=kept.s3storage_headers,
         save_with_headers=kept.save_to_s3storage,

@@ -103,7 +103,9 @@ class Reach:
         alone now; else what the function raises.
         """
         if self._deadline:
-            function = partial(self.in_time, partial(function, *args, **kwargs))
+            function = partial(
+                self.in_time, backend, partial(function, *args, **kwargs)
+            )
             return self.call(backend, function)
         return self.call(backend, function, *args, **kwargs)
 
@@ -116,7 +118,7 @@ class Reach:
 
         def list_in_time() -> Any:
             try:
-                return self.in_time(partial(function, *args))
+                return self.in_time(backend, partial(function, *args))
             except Late:
                 raise self._late(backend, retry_in=None) from None
 
@@ -184,14 +186,15 @@ class Reach:
         cause = self._cause or "busy"
         return BackendUnavailable(backend.name, cause, retry_in=self.breaker.retry_in)
 
-    def in_time(self, function: Callable[[], Any]) -> Any:
+    def in_time(self, backend: Backend, function: Callable[[], Any]) -> Any:
         """Return what a part of a ``call`` returns, which is waited for like a question."""
         if self._workers is None:
             return function()
         # While it is open there is one call at most: the one that tries.
         size = THREADS if self.breaker.is_open else THREADS - 1
         try:
-            return ask(self._workers, function, self._deadline, size)
+            make = backend.make_client
+            return ask(self._workers, function, self._deadline, size, make)
         except NoThreads:
             warner.warn(
                 NoThreads,

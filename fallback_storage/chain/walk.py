@@ -123,7 +123,8 @@ class Walk:
         if method == "delete" or (method == "_open" and profile.reads_at_open):
             way = reach.call
             if method == "_open" and profile.open_by:
-                function = partial(backend.lend, profile.open_by, reach.in_time)
+                ask = partial(reach.in_time, backend)
+                function = partial(backend.lend, profile.open_by, ask)
         return self._note_call(backend, way, backend, function, *args, **kwargs)
 
     def put(self, backend: Backend, function: Callable[..., Any], *args: Any) -> Any:

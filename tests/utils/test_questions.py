@@ -263,3 +263,36 @@ def test_an_interrupt_of_the_caller(pool, monkeypatch, moment):
     while not pool.idle:
         threading.Event().wait(0.001)
     assert ask(pool, lambda: "next", size=1) == "next"
+
+
+def test_what_a_thread_prepares_is_not_held_against_the_server(pool, monkeypatch):
+    """It is done first, by the thread that asks, and longer than the question may take."""
+    gate, done = Gate(), []
+
+    def prepare():
+        gate()
+        done.append(threading.get_ident())
+        raise ConnectionError  # as the question will
+
+    def question():
+        return [*done, threading.get_ident()]
+
+    def left(question, begun, seconds):
+        gate.opened.set()
+        return 30
+
+    monkeypatch.setattr(questions._Question, "_left", left)
+    first, second = questions.ask(pool, question, 0.01, 3, prepare)
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("now", "prepared_at", "left"),
+    [(5, None, 5), (9, None, 1), (10, None, 0), (6, 3, 2), (8, 3, 0), (5, 0, 0)],
+)
+def test_how_much_longer_it_is_waited_for(monkeypatch, now, prepared_at, left):
+    """Of a question of five seconds: they begin anew once, at the most."""
+    question = questions._Question(print, None)
+    question._prepared_at = prepared_at
+    monkeypatch.setattr(questions.time, "monotonic", lambda: now)
+    assert question._left(0, 5) == left
