@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.files.storage import storages
+from django.urls import get_script_prefix
 from django.utils.module_loading import import_string
 
 BACKENDS_SETTING = "FALLBACK_STORAGES"
@@ -107,9 +108,14 @@ def is_debug() -> bool:
 
 
 def media_route() -> str | None:
-    """Return the path of ``MEDIA_URL`` as URL patterns have it; None if it has a host."""
+    """Return the path of ``MEDIA_URL`` as URL patterns have it; None if it has a host.
+
+    They begin below the place of the site (``FORCE_SCRIPT_NAME``), which Django writes
+    before a ``MEDIA_URL`` that is relative.
+    """
     url = urlsplit(settings.MEDIA_URL)
-    return None if url.netloc or not url.path.strip("/") else url.path.strip("/") + "/"
+    path = url.path.removeprefix(get_script_prefix()).strip("/")
+    return None if url.netloc or not path else f"{path}/"
 
 
 def has_urls() -> bool:

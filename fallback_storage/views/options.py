@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.conf.rules import (
@@ -19,7 +21,7 @@ from fallback_storage.conf.settings import is_debug
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 WHERE = "the media view"
 
@@ -50,6 +52,15 @@ _PREFIXES = Rule(
 )
 _POSITIVE = Rule(lambda value: value > 0, "Write a number above 0.")
 
+# Apart from the rules: that it is missing concerns who would have got it.
+_READABLE = Rule(
+    lambda value: (
+        not isinstance(value, str)
+        or (os.access(value, os.R_OK) and Path(value).is_file())
+    ),
+    "Write the path of a picture that the server may read, or True.",
+)
+
 RULES: Rules = {
     "storage": (TEXT,),
     "prefixes": (_PREFIXES,),
@@ -76,15 +87,24 @@ def mistakes_in_options(given: Mapping[str, Any]) -> list[ConfigurationError]:
 
 
 def mistakes_in_view(given: Mapping[str, Any]) -> list[ConfigurationError]:
-    """Return what is wrong with them, or with what they publish."""
-    found = mistakes_in_options(given)
-    return found or _mistakes_in_publishing(MediaOptions(**given))
+    """Return what is wrong with them, with what they publish, or what they name."""
+    return [*_mistakes_in_use(given), *mistakes_in_placeholder(given)]
+
+
+def mistakes_in_placeholder(given: Mapping[str, Any]) -> Iterator[ConfigurationError]:
+    """Yield a mistake if there is no such picture."""
+    return broken(given, {"placeholder": (_READABLE,)}, WHERE)
 
 
 def read_options(given: Mapping[str, Any]) -> MediaOptions:
     """Return the options. Raises ``ConfigurationError`` for the first mistake."""
-    refuse(mistakes_in_view(given))
+    refuse(_mistakes_in_use(given))
     return MediaOptions(**given)
+
+
+def _mistakes_in_use(given: Mapping[str, Any]) -> list[ConfigurationError]:
+    found = mistakes_in_options(given)
+    return found or _mistakes_in_publishing(MediaOptions(**given))
 
 
 def _mistakes_in_publishing(options: MediaOptions) -> list[ConfigurationError]:

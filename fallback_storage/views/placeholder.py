@@ -5,6 +5,9 @@ from __future__ import annotations
 import mimetypes
 from pathlib import Path
 
+from fallback_storage.conf.rules import refuse
+from fallback_storage.views.options import mistakes_in_placeholder
+
 # Grey, of any size.
 PICTURE = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3">'
@@ -14,8 +17,12 @@ PICTURE = (
 
 
 def placeholder(path: str | bool) -> tuple[bytes, str]:
-    """Return the bytes and the type of a picture; ``path`` True: the built-in one."""
+    """Return the bytes and the type of a picture; ``path`` True: the built-in one.
+
+    Raises ``ConfigurationError`` if there is none.
+    """
     if not isinstance(path, str):
         return PICTURE, "image/svg+xml"
+    refuse(mistakes_in_placeholder({"placeholder": path}))
     kind, _ = mimetypes.guess_type(path)
     return Path(path).read_bytes(), kind or "application/octet-stream"

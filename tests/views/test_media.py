@@ -14,7 +14,7 @@ from django.core.files.storage import storages
 from django.http import Http404
 from django.middleware.gzip import GZipMiddleware
 from django.test import AsyncRequestFactory, RequestFactory
-from django.urls import include, path
+from django.urls import get_script_prefix, include, path, set_script_prefix
 from interrupts import at_every_moment
 from origins import BODY, origin, reply
 
@@ -559,6 +559,24 @@ def test_a_picture_in_place_of_one_that_nobody_has(chain, tmp_path):
         ask("gone.pdf", placeholder=True)
 
 
+def test_a_placeholder_that_is_missing_is_a_mistake(chain, settings, tmp_path):
+    """Of the configuration; what is there, or is no picture, does not need it."""
+    path_ = tmp_path / "none.png"
+    options = {"placeholder": str(path_), "prefixes": [""]}
+    settings.ROOT_URLCONF = Conf(*urls.media("files/", **options))
+    (found,) = check_media()
+    assert found.id == "fallback_storage.E003"
+    assert "placeholder" in found.msg
+    with pytest.raises(ImproperlyConfigured, match=r"'placeholder'.*may read"):
+        ask("gone.jpg", **options)
+    assert body(ask("a.jpg", **options)) == BODY
+    with pytest.raises(Http404):
+        ask("gone.pdf", **options)
+    path_.write_bytes(b"mine")
+    assert check_media() == []
+    assert body(ask("gone.jpg", **options)) == b"mine"
+
+
 # Nobody makes it a hammer.
 
 
@@ -687,6 +705,21 @@ def test_patterns_for_media_url(chain, settings, client):
         path("x/", include(Conf(*urls.media("files/", prefixes=[""])).urlpatterns))
     )
     assert b"".join(client.get("/x/files/a.jpg").streaming_content) == BODY
+
+
+@pytest.mark.parametrize("url", ["media/", "/sub/media/", "/media/"])
+def test_patterns_of_a_site_below_a_path(chain, settings, client, url):
+    """They begin below that, which Django writes before a relative MEDIA_URL."""
+    settings.FORCE_SCRIPT_NAME = "/sub"
+    before = get_script_prefix()
+    set_script_prefix("/sub/")
+    try:
+        settings.MEDIA_URL = url
+        settings.ROOT_URLCONF = Conf(*urls.media(prefixes=[""]))
+        response = client.get("/media/a.jpg")
+        assert b"".join(response.streaming_content) == BODY
+    finally:
+        set_script_prefix(before)
 
 
 def test_a_check_finds_what_the_first_request_would(chain, settings):
