@@ -31,19 +31,55 @@ def run_killed(function, number):
 
     Returns whether it came to its end, for it made no more calls.
     """
+    left = number
+
+    def count():
+        nonlocal left
+        if not left:
+            signal.raise_signal(signal.SIGKILL)
+        left -= 1
+
+    code = run_counted(function, count)
+    assert code in {0, -signal.SIGKILL}
+    return code == 0
+
+
+def calls_of(function):
+    """Return how many calls a function makes, run in a child to its end."""
+    calls = 0
+    reading, writing = os.pipe()
+
+    def count():
+        nonlocal calls
+        calls += 1
+
+    def counted():
+        function()
+        sys.setprofile(None)
+        os.write(writing, str(calls).encode())
+
+    try:
+        assert run_counted(counted, count) == 0
+        return int(os.read(reading, 100))
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def run_counted(function, count):
+    """Run a function in a child; ``count`` is called there before each of its calls.
+
+    Returns how it ended: 0, or minus the signal.
+    """
     with warnings.catch_warnings():
         # Python 3.12 warns of a fork where other tests have left threads.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if not pid:
-        left = number
 
         def watch(frame, event, argument):
-            nonlocal left
             if event == "c_call" and is_system_call(argument):
-                if not left:
-                    signal.raise_signal(signal.SIGKILL)
-                left -= 1
+                count()
 
         status = 1
         try:
@@ -57,6 +93,4 @@ def run_killed(function, number):
             os.write(2, f"{error!r}\n".encode())
         finally:
             os._exit(status)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert code in {0, -signal.SIGKILL}
-    return code == 0
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
