@@ -37,6 +37,7 @@ from fallback_storage.conf.options import (
     without_defaults,
 )
 from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
+from fallback_storage.operations.awaited import Awaited
 from fallback_storage.operations.engine import build_engine
 from fallback_storage.operations.naming import Learnt
 from fallback_storage.signals import resolved
@@ -76,7 +77,7 @@ class _OfABackend:
 
 
 @deconstructible(path="fallback_storage.storage.FallbackStorage")
-class FallbackStorage(Storage):
+class FallbackStorage(Awaited, Storage):
     """Try several storages in order until one succeeds, and remember which.
 
     Arguments (``None`` means: what the settings say):

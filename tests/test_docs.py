@@ -29,6 +29,7 @@ from fallback_storage.conf.cache import CACHE_KEYS, DEFAULT_GRACE, DEFAULT_MAX_E
 from fallback_storage.conf.options import DEFAULTS, ON_DELETE, VALUES
 from fallback_storage.conf.settings import BACKENDS_SETTING, CACHE_SETTING
 from fallback_storage.management.commands.fallback_storage import SUBCOMMANDS
+from fallback_storage.operations.awaited import Awaited
 from fallback_storage.storage import FallbackStorage
 from fallback_storage.views.options import MediaOptions
 
@@ -137,6 +138,11 @@ def test_every_public_method_is_documented():
         terms(page, "Django's interface") + terms(page, "Beyond Django's interface")
     )
     assert {re.match(r"\w+", name)[0] for name in told} == own
+
+
+def test_every_method_for_async_views_is_documented():
+    for name, _ in inspect.getmembers(Awaited, inspect.iscoroutinefunction):
+        assert f"``{name}" in text("docs/operations.rst")
 
 
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS)
