@@ -30,6 +30,7 @@ from django.views.decorators.http import require_safe
 from fallback_storage.chain.names import clean_name, is_own
 from fallback_storage.conf.media_checks import ATTRIBUTE
 from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.operations.serving import TooManyDownloads
 from fallback_storage.storage import FallbackStorage
 from fallback_storage.utils.logs import warner
 from fallback_storage.views.bodies import AsyncParts, Parts
@@ -291,7 +292,7 @@ def _stream(
     if content.file is None:
         end = begin()
         if end is None:
-            return _come_again()
+            raise TooManyDownloads
         ends.append(end)
     parts = Parts(content.parts(start, stop), *ends)
     body: Any = AsyncParts(parts) if is_async else parts

@@ -22,6 +22,7 @@ from fallback_storage import urls, views
 from fallback_storage.conf.media_checks import check_media
 from fallback_storage.storage import FallbackStorage
 from fallback_storage.utils import room
+from fallback_storage.utils.logs import warner
 from fallback_storage.views import limits
 
 pytestmark = pytest.mark.usefixtures("closing_ends_no_request")
@@ -599,10 +600,12 @@ def test_unknown_names_are_asked_for_so_often_and_no_more(chain, site, media_roo
         ask("gone-1.jpg", **rate)
 
 
-def test_so_many_downloads_at_a_time(chain, site, monkeypatch):
+def test_so_many_downloads_at_a_time(chain, site, monkeypatch, caplog):
+    warner.forget()
     monkeypatch.setattr("fallback_storage.views.serve.PATIENCE", 0.01)
     held = [ask("far.jpg", max_remote=2) for _ in range(2)]
     assert ask("far.jpg", max_remote=2).status_code == 503
+    assert "'far.jpg' is not served: TooManyDownloads" in caplog.text
     assert body(ask("a.jpg", max_remote=2)) == BODY
     held.pop().close()
     assert body(ask("far.jpg", max_remote=2)) == FAR
