@@ -12,12 +12,12 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from forbidding import ForbiddingS3
 from management.running import CHAIN, run
+from manual import text
 from origins import origin
-from pages import text_of
 
 from fallback_storage.chain import reach
 
-PAGE = "broken-pictures.rst"
+PAGE = "docs/broken-pictures.rst"
 CAT = "photos/cat.jpg"
 LOCAL = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
 READ_ONLY = {"ALIAS": "production", "READ_ONLY": True}
@@ -167,8 +167,8 @@ SCENARIOS = {
 
 def shown():
     """Yield what the page shows: a scenario, and its commands with their output."""
-    for name, text in SHOWN.findall(text_of(PAGE)):
-        lines = [line[4:] for line in text.rstrip().splitlines()]
+    for name, block in SHOWN.findall(text(PAGE)):
+        lines = [line[4:] for line in block.rstrip().splitlines()]
         begins = [n for n, line in enumerate(lines) if line.startswith("$ ")]
         ends = [*begins[1:], len(lines)]
         commands = [
@@ -178,11 +178,11 @@ def shown():
         yield name, commands
 
 
-def plain(text, address=""):
+def plain(output, address=""):
     """Return the words of an output, with the page's address, and no times."""
     if address:
-        text = text.replace(address, "https://www.example.com/")
-    return re.sub(r"\d+\.\d\d ms", "T ms", text).split()
+        output = output.replace(address, "https://www.example.com/")
+    return re.sub(r"\d+\.\d\d ms", "T ms", output).split()
 
 
 SHOWN_HERE = list(shown())
@@ -213,7 +213,7 @@ def test_every_scenario_is_shown():
 
 def test_every_command_of_the_page_runs():
     """There is none but those above."""
-    commands = re.findall(r"^ *\$ .*", text_of(PAGE), re.MULTILINE)
+    commands = re.findall(r"^ *\$ .*", text(PAGE), re.MULTILINE)
     assert len(commands) == sum(len(commands) for _, commands in SHOWN_HERE)
     assert all(
         each.startswith("    $ manage.py fallback_storage ") for each in commands

@@ -29,7 +29,7 @@ def recipe():
     def run(title, library):
         if importlib.util.find_spec(library) is None:
             missing(f"Not installed: {library}; pip install --group consumers")
-        (block,) = (b for b in blocks("observability.rst") if b.title == title)
+        (block,) = (b for b in blocks("docs/observability.rst") if b.title == title)
         made.update(block.run())
         return made
 

@@ -13,15 +13,16 @@ from django.core.files.storage import InMemoryStorage, default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import RequestFactory
 from management.running import configure
+from manual import text
 from overlay.parts import read_only, writable
-from pages import blocks, text_of
+from pages import blocks
 from paths import SUPPORT
 from servers import missing
 from sites import KINDS, S3
 
 pytestmark = pytest.mark.consumers
 
-PAGE = "recipes-thumbnails.rst"
+PAGE = "docs/recipes-thumbnails.rst"
 LIBRARIES = {
     "easy-thumbnails": "easy",
     "sorl-thumbnail": "sorl",
@@ -68,7 +69,7 @@ def test_the_costs_are_those_of_the_tests():
     """``asked`` of tests/consumers/test_pages.py, for 50 pictures."""
     pages = (SUPPORT.parent / "consumers" / "test_pages.py").read_text()
     asked = dict(re.findall(r'\("(easy|sorl|imagekit|wagtail)", (\d)\)', pages))
-    table = re.findall(r"^(\S+) +(\d+) .*?(\d+)$", text_of(PAGE), re.MULTILINE)
+    table = re.findall(r"^(\S+) +(\d+) .*?(\d+)$", text(PAGE), re.MULTILINE)
     shown = {name: (int(new), int(later)) for name, new, later in table}
     assert shown == {
         "easy-thumbnails": (50 * int(asked["easy"]), 0),
@@ -95,7 +96,7 @@ def celery(monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_celery(celery, settings, tmp_path, monkeypatch):
     """What a view saved, a task reads and saves beside it."""
-    tasks, views = (b for b in blocks("recipes-sites.rst") if "Celery" in b.title)
+    tasks, views = (b for b in blocks("docs/recipes-sites.rst") if "Celery" in b.title)
     monkeypatch.setitem(sys.modules, "mysite", types.ModuleType("mysite"))
     module = types.ModuleType("mysite.tasks")
     monkeypatch.setitem(sys.modules, "mysite.tasks", module)

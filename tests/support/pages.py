@@ -1,4 +1,4 @@
-"""The pages of docs/, and the blocks in them that are to be copied."""
+"""The blocks of the manual by the section that they are in, and its simple tables."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import re
 import textwrap
 from typing import NamedTuple
 
-from paths import ROOT
+from manual import section, text
 
-DOCS = ROOT / "docs"
 TITLE = re.compile(r"^(\S.*)\n([=-])\2+$", re.MULTILINE)
 DIRECTIVE = re.compile(r"^( *)\.\. code-block:: (\w+)\n\n", re.MULTILINE)
 
 
 class Block(NamedTuple):
-    """``title``: of the section it is in; ``number``: which of that section's blocks."""
+    """``title``: of the section it is in."""
 
     page: str
     title: str
-    number: int
     language: str
     code: str
 
@@ -28,34 +26,18 @@ class Block(NamedTuple):
         return {name: what for name, what in names.items() if name != "__builtins__"}
 
 
-def text_of(page):
-    return (DOCS / page).read_text(encoding="utf-8")
-
-
-def section(page, title):
-    """Return the text of a section, without its title."""
-    text = text_of(page)
-    found = list(TITLE.finditer(text))
-    for this, following in zip(found, [*found[1:], None], strict=True):
-        if this[1] == title:
-            return text[this.end() : following.start() if following else None]
-    raise AssertionError(f"{page} has no section {title!r}")
-
-
 def blocks(page):
     """Return all blocks of code of a page, in order."""
     return [
-        Block(page, title, number, language, code)
-        for _, title in sorted(
-            {(m.start(), m[1]) for m in TITLE.finditer(text_of(page))}
-        )
-        for number, (language, code) in enumerate(_blocks_in(section(page, title)))
+        Block(page, found[1], language, code)
+        for found in TITLE.finditer(text(page))
+        for language, code in _blocks_in(section(page, found[1]))
     ]
 
 
-def _blocks_in(text):
-    for found in DIRECTIVE.finditer(text):
-        lines = text[found.end() :].splitlines()
+def _blocks_in(part):
+    for found in DIRECTIVE.finditer(part):
+        lines = part[found.end() :].splitlines()
         within = found[1] + "    "
         end = (
             n for n, line in enumerate(lines) if line and not line.startswith(within)
@@ -66,11 +48,11 @@ def _blocks_in(text):
         )
 
 
-def rows(text):
-    """Return the rows of the simple tables in a text: the first cell, and the second."""
+def rows(part):
+    """Return the rows of the simple tables in a part: the first cell, and the second."""
     found = []
     width = 0  # of the first column, within a table
-    for line in text.splitlines():
+    for line in part.splitlines():
         if re.fullmatch(r"=+ +=+", line):
             width = line.index(" ")
         elif not line.strip():
