@@ -24,8 +24,8 @@ from fallback_storage import signals
 from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
 from fallback_storage.chain.profiles import DJANGO, HAVE_DEADLINE, PROFILES, Profile
 from fallback_storage.chain.reach import DEADLINE, RETRY_AFTER
-from fallback_storage.conf.backends import KEYS
 from fallback_storage.conf.cache import CACHE_KEYS, DEFAULT_GRACE, DEFAULT_MAX_ENTRIES
+from fallback_storage.conf.entries import KEYS
 from fallback_storage.conf.options import DEFAULTS, ON_DELETE, VALUES
 from fallback_storage.conf.settings import BACKENDS_SETTING, CACHE_SETTING
 from fallback_storage.management.commands.fallback_storage import SUBCOMMANDS

@@ -1,10 +1,9 @@
-"""The entries of a chain: validated and named; their storages, built at first use."""
+"""The backends of a chain: read and named; their storages, built at first use."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import Storage, storages
@@ -12,81 +11,22 @@ from django.utils.functional import LazyObject
 from django.utils.module_loading import import_string
 
 from fallback_storage.chain.policy import Policy
-from fallback_storage.chain.profiles import DJANGO, PROFILES, Profile, profile_of
-from fallback_storage.conf.messages import (
-    lineage,
-    presentable_cause,
-    quoted,
-    shown,
-    suggestion,
+from fallback_storage.chain.profiles import profile_of
+from fallback_storage.conf.entries import (
+    FUNCTION,
+    POLICY_KEYS,
+    PROFILE_KEYS,
+    SHORT_KEYS,
+    is_never_written,
+    mistakes_in_entry,
+    written_out,
 )
-from fallback_storage.conf.rules import (
-    DICT,
-    FLAG,
-    NUMBER,
-    TEXT,
-    Rule,
-    Rules,
-    mistakes_in,
-)
+from fallback_storage.conf.messages import lineage, presentable_cause, shown
 from fallback_storage.conf.settings import aliases, options_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-# A year. (Waiting has a limit of its own, which depends on the system.)
-MAX_SECONDS = 31_536_000
-
-PAUSE = Rule(
-    lambda value: 0 <= value <= MAX_SECONDS,
-    "Write for how many seconds it is left alone when it cannot be reached, 0 for never.",
-)
-DEADLINE = Rule(
-    lambda value: value is None or (NUMBER.holds(value) and 0 <= value <= MAX_SECONDS),
-    "Write for how many seconds an answer is waited for, 0 for no bound.",
-)
-POLICY_KEYS: Rules = {
-    "READ_ONLY": (FLAG,),
-    "ALWAYS_PROBE": (FLAG,),
-    "ABSENT_ON_403": (FLAG,),
-    "LOOK_AGAIN": (FLAG,),
-    "DEADLINE": (DEADLINE,),
-    "RETRY_AFTER": (NUMBER, PAUSE),
-}
-# Of the profile, what is also a key of its own.
-SHORT_KEYS: Rules = {
-    "CONCURRENT": (FLAG,),
-    "LAZY_OPEN": (FLAG,),
-}
-
-FUNCTION = Rule(
-    lambda value: isinstance(value, str) or callable(value),
-    "Write a function, or its dotted path.",
-)
-TEXTS = Rule(
-    lambda value: isinstance(value, list | tuple) and all(map(TEXT.holds, value)),
-    "Write a list of strings.",
-)
-# By the type of what the table of profiles says.
-PROFILE_RULES = {
-    bool: FLAG,
-    str: TEXT,
-    tuple: TEXTS,
-    NoneType: FUNCTION,
-}
-PROFILE_KEYS: Rules = {
-    fact.name.upper(): (PROFILE_RULES[type(fact.default)],) for fact in fields(Profile)
-}
-KEYS: Rules = {
-    "ALIAS": (TEXT,),
-    "BACKEND": (TEXT,),
-    "OPTIONS": (DICT,),
-    "NAME": (TEXT,),
-    "PROFILE": (DICT,),
-    **POLICY_KEYS,
-    **SHORT_KEYS,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,93 +74,6 @@ def mistakes_in_backends(value: object, where: str) -> Iterator[ConfigurationErr
         yield from found or _names_given_twice(_specs(value, where))
 
 
-def mistakes_in_entry(entry: Any, where: str) -> Iterator[ConfigurationError]:
-    """Yield what is wrong with the entry of a chain that stands at ``where``."""
-    # First: asking default_storage for its class would build it.
-    if isinstance(entry, LazyObject):
-        return
-    entry = _written_out(entry)
-    if isinstance(entry, dict):
-        yield from (
-            mistakes_in(entry, KEYS, where)
-            or mistakes_in(
-                entry.get("PROFILE", {}), PROFILE_KEYS, f"{where}['PROFILE']"
-            )
-            or _conflicts(entry, where)
-        )
-    elif not isinstance(entry, Storage) and not callable(entry):
-        yield ConfigurationError(
-            Mistake.NO_ENTRY,
-            where,
-            f"is {shown(entry)}.",
-            "Write an alias of STORAGES, a dotted path, a dict with ALIAS or BACKEND, a "
-            "Storage instance, or a callable without arguments that returns one.",
-        )
-
-
-def _written_out(entry: Any) -> Any:
-    """Return the dict that a text stands for; what is no text stays what it is."""
-    if not isinstance(entry, str):
-        return entry
-    return {"ALIAS" if entry in aliases() or "." not in entry else "BACKEND": entry}
-
-
-def _conflicts(entry: Mapping[str, Any], where: str) -> Iterator[ConfigurationError]:
-    has_alias, has_backend = "ALIAS" in entry, "BACKEND" in entry
-    if has_alias == has_backend:
-        yield ConfigurationError(
-            Mistake.ALIAS_OR_BACKEND,
-            where,
-            f"has {'both ALIAS and' if has_alias else 'neither ALIAS nor'} BACKEND.",
-            "Write ALIAS for a storage that STORAGES defines, or BACKEND (and OPTIONS) "
-            "for one that is defined here.",
-        )
-    elif has_alias and "OPTIONS" in entry:
-        yield ConfigurationError(
-            Mistake.ALIAS_OR_BACKEND,
-            where,
-            "has OPTIONS beside ALIAS.",
-            "Write them in STORAGES, where the alias is defined.",
-        )
-    elif entry.get("NAME") == "":
-        yield ConfigurationError(
-            Mistake.WRONG_VALUE,
-            where,
-            "has an empty NAME.",
-            "Leave NAME out, or fill it.",
-        )
-    elif entry.get("ABSENT_ON_403") and not entry.get(
-        "READ_ONLY", _is_never_written(entry)
-    ):
-        yield ConfigurationError(
-            Mistake.WRONG_VALUE,
-            f"{where}['ABSENT_ON_403']",
-            "is True for a backend that is not READ_ONLY.",
-            "Grant its credentials the permission to list (S3: s3:ListBucket), or write "
-            "READ_ONLY: a save must know which names are taken.",
-        )
-    elif has_alias:
-        yield from _mistakes_in_alias(entry["ALIAS"], where)
-
-
-def _mistakes_in_alias(alias: str, where: str) -> Iterator[ConfigurationError]:
-    described = aliases().get(alias, {})
-    if alias in storages.backends and not isinstance(described.get("BACKEND"), str):
-        yield ConfigurationError(
-            Mistake.MALFORMED_ALIAS,
-            f"STORAGES[{alias!r}]",
-            "does not describe a storage.",
-            "Write a dict with BACKEND, a dotted path, and OPTIONS, a dict.",
-        )
-    elif alias not in aliases():
-        yield ConfigurationError(
-            Mistake.UNKNOWN_ALIAS,
-            where,
-            f"names the alias {quoted(alias)}, which STORAGES does not have.",
-            suggestion(alias, aliases(), "aliases"),
-        )
-
-
 def _names_given_twice(specs: list[BackendSpec]) -> Iterator[ConfigurationError]:
     taken: dict[str, str] = {}
     for spec in (spec for spec in specs if spec.given_name):
@@ -265,7 +118,7 @@ def _spec(entry: Any, where: str) -> BackendSpec:
         lazy = isinstance(entry, LazyObject)
         policy = Policy(None if lazy or profile_of(entry).writable else True)
         return BackendSpec(type(entry).__name__, where, build, policy)
-    entry = _written_out(entry)
+    entry = written_out(entry)
     if not isinstance(entry, dict):
         name = getattr(entry, "__name__", type(entry).__name__)
         return BackendSpec(name, where, partial(build_call, entry, where, {}))
@@ -285,10 +138,7 @@ def _spec(entry: Any, where: str) -> BackendSpec:
         entry.get("NAME", name),
         where,
         build,
-        Policy(
-            **_policy(entry),
-            profile=_profile(entry),
-        ),
+        Policy(**_policy(entry), profile=_profile(entry)),
         (path, options),
         given_name="ALIAS" in entry or "NAME" in entry,
         another=another,
@@ -297,18 +147,11 @@ def _spec(entry: Any, where: str) -> BackendSpec:
 
 def _policy(entry: Mapping[str, Any]) -> dict[str, Any]:
     policy = {key.lower(): entry[key] for key in POLICY_KEYS if key in entry}
-    if _is_never_written(entry):
+    if is_never_written(entry):
         policy.setdefault("read_only", True)
     if "deadline" in policy:
         policy["deadline"] = policy["deadline"] or 0.0  # None is what is known
     return policy
-
-
-def _is_never_written(entry: Mapping[str, Any]) -> bool:
-    """Whether its class takes no writes, as far as that is known by its path."""
-    described = aliases().get(entry.get("ALIAS", ""), entry)
-    path = described.get("BACKEND") if isinstance(described, dict) else None
-    return isinstance(path, str) and not PROFILES.get(path, DJANGO).writable
 
 
 def _profile(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -350,9 +193,9 @@ def build_call(
 
 def _unwrapped(storage: Any) -> Any:
     """Return the storage behind ``default_storage`` and its like."""
-    if isinstance(storage, LazyObject):
+    while isinstance(storage, LazyObject):
         _ = storage.__class__  # sets it up
-        return storage._wrapped  # noqa: SLF001
+        storage = storage._wrapped  # noqa: SLF001
     return storage
 
 

@@ -10,12 +10,9 @@ from django.core.files.storage import storages
 from fallback_storage.chain.backend import Backend
 from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.conf import rules
-from fallback_storage.conf.backends import (
-    mistakes_in_backends,
-    mistakes_in_entry,
-    read_backends,
-)
+from fallback_storage.conf.backends import mistakes_in_backends, read_backends
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache
+from fallback_storage.conf.entries import mistakes_in_entry
 from fallback_storage.conf.settings import (
     BACKENDS_SETTING,
     CACHE_SETTING,
@@ -49,8 +46,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 DELETING = rules.Rule(
-    lambda value: value in ON_DELETE,
-    f"Write one of {', '.join(map(repr, ON_DELETE))}.",
+    lambda value: value in ON_DELETE, f"Write one of {', '.join(map(repr, ON_DELETE))}."
 )
 WHOSE_URLS = rules.Rule(
     lambda value: value in {"holder", "home"}, "Write one of 'holder', 'home'."

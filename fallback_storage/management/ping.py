@@ -30,10 +30,7 @@ ANSWERS = {
     "lists": "listing",
     "reads": "reading",
 }
-TIME_OUTS = {
-    True: "chosen",
-    False: "those of its client (see docs/outages.rst)",
-}
+TIME_OUTS = {True: "chosen", False: "those of its client (see docs/outages.rst)"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

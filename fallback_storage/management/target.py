@@ -118,10 +118,7 @@ def _chain_of(alias: str) -> FallbackStorage | None:
     # What is no class may be a function that returns a chain.
     if found and not issubclass(found, FallbackStorage | LazyObject):
         return None
-    storage: Any = build_alias(alias, f"STORAGES[{alias!r}]")
-    while isinstance(storage, LazyObject):
-        _ = storage.__class__  # sets it up
-        storage = storage._wrapped  # noqa: SLF001
+    storage = build_alias(alias, f"STORAGES[{alias!r}]")
     return storage if isinstance(storage, FallbackStorage) else None
 
 

@@ -7,8 +7,8 @@ from typing import NotRequired, get_args, get_origin, get_type_hints
 import pytest
 from fakes import RecordingStorage
 
-from fallback_storage.conf.backends import KEYS
 from fallback_storage.conf.cache import CACHE_KEYS
+from fallback_storage.conf.entries import KEYS
 from fallback_storage.conf.options import ON_DELETE
 from fallback_storage.conf.types import CacheOptions, Entry, OnDelete
 from fallback_storage.operations.engine import BackendStats, Stats
