@@ -208,7 +208,7 @@ def test_for_how_long_what_is_over_is_kept(settings, cache, seconds):
         assert store._stamp_seconds >= 4 * 300 + seconds
     # Of backends that may be written to only where all processes hear of that.
     everywhere = seconds and cache not in (None, "media")
-    assert memo_of(chain)._lasting == (
+    assert memo_of(chain).lasting == (
         {0, 1} if everywhere else {1} if seconds else set()
     )
 
