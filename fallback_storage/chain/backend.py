@@ -88,8 +88,9 @@ class Backend(Calls):
         self.policy = policy
         self.read_only = bool(policy.read_only)
         self.always_probe = policy.always_probe
-        # Whether its bucket is known to be there, and how often that was asked.
+        # Whether its bucket is known to be there, why nobody knows, how often that was asked.
         self.place_seen = False
+        self.place_error: Exception | None = None
         self.place_asked = 0
         self.place_lock = threading.Lock()
         # False once its server has refused to list.

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 
+from fallback_storage.exceptions import FallbackStorageError
+
 if TYPE_CHECKING:
     from collections.abc import Collection
     from types import FrameType
@@ -70,6 +72,7 @@ NOT_FOUND = frozenset(
     {
         ("azure", "ResourceNotFoundError"),
         ("google", "NotFound"),
+        ("inmemorystorage", "PathDoesNotExist"),
         ("libcloud", "ObjectDoesNotExistError"),
         ("oss2", "NoSuchKey"),
         ("swiftclient", "NoSuchObject"),
@@ -121,6 +124,8 @@ def _raise_interruption_of(exception: Exception) -> None:
 def _says_not_found(exception: Exception) -> bool:
     if isinstance(exception, OSError) and _os_error_says_not_found(exception):
         return True
+    if isinstance(exception, FallbackStorageError):
+        return False  # also where it was made of one that does
     # Wrappers such as django-s3-storage's S3Error keep the client's error as their
     # cause. (A socket or a credentials file that is missing below an OSError of
     # another kind is another matter.)

@@ -226,6 +226,9 @@ PROFILES: Mapping[str, Profile] = {
         permission="access",
         stream=streams.from_site,
     ),
+    "inmemorystorage.storage.InMemoryStorage": Profile(
+        deletes_trees=True, in_process=True, wants_bytes=True
+    ),
     "minio_storage.storage.MinioStorage": Profile(
         wants_bytes=True,
         lazy_open=True,

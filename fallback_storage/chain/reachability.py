@@ -32,6 +32,7 @@ SILENT: Final = frozenset(
         ("requests", "ConnectionError"),
         ("requests", "Timeout"),
         ("requests", "ChunkedEncodingError"),
+        ("ssl", "SSLError"),  # also a certificate that is not believed: no connection
         ("urllib3", "ConnectTimeoutError"),
         ("urllib3", "HTTPError"),
     }

@@ -11,7 +11,12 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.chain.outcomes import Outcome, classify, http_status, is_a
-from fallback_storage.exceptions import ContradictoryAnswerError, MissingPlaceError
+from fallback_storage.chain.reachability import is_unreachable
+from fallback_storage.exceptions import (
+    ContradictoryAnswerError,
+    FallbackStorageError,
+    MissingPlaceError,
+)
 from fallback_storage.utils.logs import warner
 
 if TYPE_CHECKING:
@@ -48,8 +53,10 @@ def look_again(
             question = profile.ask_for_directory if seen is Outcome.FAILED else None
         if question is not None:
             seen, reason = _ask(backend, question, name, error)
-    if seen is Outcome.ABSENT and not _has_place(backend):
-        seen, said, reason = Outcome.FAILED, seen, MissingPlaceError(backend.name)
+    if seen is Outcome.ABSENT:
+        missing = _why_no_place(backend)
+        if missing is not None:
+            seen, said, reason = Outcome.FAILED, seen, missing
     if seen is Outcome.FAILED:
         return _failed(backend, operation, name, said, error=error, reason=reason)
     return seen, error or reason
@@ -73,7 +80,8 @@ def _failed(
         # What was raised says "no such file", and is not to be believed.
         if reason is error:
             reason = ContradictoryAnswerError(backend.name, operation, name)
-        if reason is not None and error is not None:
+        # (Of a client's error a cause that says "not there" would say so, too.)
+        if isinstance(reason, FallbackStorageError) and error is not None:
             reason.__cause__ = error
         error = reason
     return Outcome.FAILED, error
@@ -100,22 +108,30 @@ def _ask(
     return (Outcome.FAILED if error else Outcome.HELD), error
 
 
-def _has_place(backend: Backend) -> bool:
-    """Whether the bucket is there; asked once, by the first answer that is "no"."""
+def _why_no_place(backend: Backend) -> Exception | None:
+    """Return why the bucket may not be there; None: it is.
+
+    Asked once, by the first answer that is "no".
+    """
     question = backend.profile.has_place
     if question is None or backend.place_seen:
-        return True
+        return None
     asked = backend.place_asked
     with backend.place_lock:
         # What another one was told meanwhile is told to all who waited, also if it is no.
         if asked == backend.place_asked:
+            backend.place_error = None
             try:
                 backend.place_seen = backend.ask(backend.lend, question)
             except Exception as error:  # noqa: BLE001 - what it says is the answer
                 # Who may not ask is told so by a place that is there.
                 backend.place_seen = http_status(error) in MAY_NOT_ASK
+                if is_unreachable(error):
+                    backend.place_error = error.with_traceback(None)
             backend.place_asked += 1
-    return backend.place_seen
+        if backend.place_seen:
+            return None
+        return backend.place_error or MissingPlaceError(backend.name)
 
 
 def _is_denied(

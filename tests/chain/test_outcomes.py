@@ -20,6 +20,7 @@ from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from fakes import RecordingStorage
 
 from fallback_storage.chain.outcomes import Attempt, Outcome, classify
+from fallback_storage.exceptions import MissingPlaceError
 from fallback_storage.storage import FallbackStorage
 
 
@@ -81,6 +82,7 @@ ABSENT = {
     "S3 modelled NoSuchKey": modelled_error("NoSuchKey", "NoSuchKey"),
     "google": stand_in("google.api_core.exceptions.NotFound"),
     "azure": stand_in("azure.core.exceptions.ResourceNotFoundError"),
+    "in memory": stand_in("inmemorystorage.storage.PathDoesNotExist"),
     "libcloud": stand_in("libcloud.storage.types.ObjectDoesNotExistError"),
     "minio": stand_in("minio.error.S3Error", code="NoSuchKey"),
     "oss2": stand_in("oss2.exceptions.NoSuchKey"),
@@ -100,6 +102,9 @@ ABSENT = {
 FAILED = {
     "ConnectionError": ConnectionError("m"),
     "TimeoutError": TimeoutError("m"),
+    "one of ours": caused(
+        MissingPlaceError("b"), stand_in("google.api_core.exceptions.NotFound")
+    ),
     "PermissionError": PermissionError(errno.EACCES, "m"),
     "IsADirectoryError": IsADirectoryError(errno.EISDIR, "m"),
     "EIO": OSError(errno.EIO, "m"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ftplib
 import http.client
 import socket
+import ssl
 
 import boto3
 import botocore.exceptions
@@ -50,6 +51,8 @@ def found_while(context):
         http.client.IncompleteRead(b""),
         urllib3.exceptions.ProtocolError(),
         urllib3.exceptions.NewConnectionError(None, ""),
+        ssl.SSLCertVerificationError(),
+        botocore.exceptions.SSLError(endpoint_url="", error=""),
         botocore.exceptions.ReadTimeoutError(endpoint_url=""),
         botocore.exceptions.ConnectTimeoutError(endpoint_url=""),
         botocore.exceptions.ConnectionClosedError(endpoint_url=""),

@@ -255,8 +255,17 @@ def test_who_may_not_ask_for_the_bucket_believes_in_it():
         refused.code = status
         _, chain = bucket(is_there=refused)
         assert chain.resolve("gone").held is False
-    _, chain = bucket(is_there=TimeoutError("slow"))
+    _, chain = bucket(is_there=ValueError())
     assert chain.resolve("gone").held is None
+
+
+@pytest.mark.parametrize("error", [TimeoutError("slow"), ConnectionResetError()])
+def test_a_bucket_that_cannot_be_asked_for_is_not_missing(error):
+    """Who cannot be reached says so: the memo's grace goes by that."""
+    _, chain = bucket(is_there=error)
+    for question in (chain.exists, chain.size, chain.open):
+        with pytest.raises(type(error)):
+            question("gone")
 
 
 def test_who_waits_for_the_answer_about_the_bucket_does_not_ask_again():
