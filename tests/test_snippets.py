@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+import unittest
 from types import ModuleType
 
 import pytest
@@ -56,6 +58,25 @@ def registered():
         if library
         else {}
     )
+
+
+@pytest.mark.parametrize("page", [README, "docs/storages.rst"])
+def test_the_policy_lets_a_mirror_read_and_list(page):
+    """And nothing else."""
+    (policy,) = map(json.loads, blocks(page, "json"))
+    allowed = {each["Action"]: each["Resource"] for each in policy["Statement"]}
+    bucket = allowed["s3:ListBucket"]
+    assert allowed == {"s3:GetObject": f"{bucket}/*", "s3:ListBucket": bucket}
+
+
+def test_the_tests_of_the_manual_pass():
+    """Each with storages of its own."""
+    code, *_ = blocks("docs/testing.rst")
+    tests = run(code, "docs/testing.rst")["UploadTests"]
+    result = unittest.TestResult()
+    with override_settings(STORAGES=settings_of({"production": MEMORY})["STORAGES"]):
+        unittest.defaultTestLoader.loadTestsFromTestCase(tests).run(result)
+    assert (result.testsRun, result.failures, result.errors) == (2, [], [])
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from paths import ROOT
 README = "README.rst"
 PAGES = sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.rst"))
 
-BLOCK = ".. code-block:: python\n\n"
-
 
 def text(page):
     """Return what a page says."""
@@ -46,10 +44,10 @@ def names(lines):
     return re.findall(r"``([^`]+)``", "\n".join(lines))
 
 
-def blocks(page):
-    """Return the Python that is to be copied, block by block."""
+def blocks(page, language="python"):
+    """Return what is to be copied, block by block."""
     found = []
-    for block in text(page).split(BLOCK)[1:]:
+    for block in text(page).split(f".. code-block:: {language}\n\n")[1:]:
         lines = block.splitlines()
         end = next((n for n, x in enumerate(lines) if x and x[0] != " "), len(lines))
         found.append(textwrap.dedent("\n".join(lines[:end])))
