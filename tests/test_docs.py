@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -119,6 +120,13 @@ def test_every_option_of_the_origin_and_of_the_view_is_documented(page, code):
     lines = [re.sub(r" \(.*", "", line) for line in terms(page, "Options")]
     told = names(lines)
     assert sorted([*told, "self"]) == sorted(takes)
+
+
+def test_every_extra_is_documented():
+    """What is installed by a name in brackets."""
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    told = terms("docs/index.rst", "django-fallback-storage")
+    assert sorted(names(told)) == sorted(project["optional-dependencies"])
 
 
 # Methods, commands, signals, checks
