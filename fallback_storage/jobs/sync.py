@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage
 
+from fallback_storage.chain.ask_many import IN_A_ROW
 from fallback_storage.chain.backend import BackendError
-from fallback_storage.chain.exists_many import IN_A_ROW, probe_many
+from fallback_storage.chain.exists_many import probe_many
 from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.listing import is_listed, pages
 from fallback_storage.chain.names import clean_name

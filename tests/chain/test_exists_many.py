@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fallback_storage.chain import exists_many
+from fallback_storage.chain import ask_many, exists_many
+from fallback_storage.chain.ask_many import IN_A_ROW, SAMPLE
 from fallback_storage.chain.backend import THREADS
-from fallback_storage.chain.exists_many import IN_A_ROW, SAMPLE, probe_many
+from fallback_storage.chain.exists_many import probe_many
 from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import Walk
@@ -379,8 +380,8 @@ def test_a_listing_raises_what_must_not_be_passed_over(listed, error):
 @pytest.fixture
 def at_once(monkeypatch):
     """Threads are worth while for anything."""
-    monkeypatch.setattr(exists_many, "NEW_THREAD", 0)
-    monkeypatch.setattr(exists_many, "KEPT_THREAD", 0)
+    monkeypatch.setattr(ask_many, "NEW_THREAD", 0)
+    monkeypatch.setattr(ask_many, "KEPT_THREAD", 0)
 
 
 def test_the_others_are_asked_at_the_same_time(at_once):
@@ -410,7 +411,7 @@ def test_the_others_are_asked_at_the_same_time(at_once):
     ],
 )
 def test_a_thread_is_to_save_more_than_it_costs(seconds, kept, threads):
-    assert exists_many._worth(seconds, kept) == threads
+    assert ask_many._worth(seconds, kept) == threads
 
 
 def test_threads_are_used_again(at_once):

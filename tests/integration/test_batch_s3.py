@@ -11,7 +11,7 @@ from django.core.files.storage import FileSystemStorage, Storage
 from fakes import RecordingStorage
 from real.proxy import FaultyProxy
 
-from fallback_storage.chain import exists_many
+from fallback_storage.chain import ask_many, exists_many
 from fallback_storage.chain.backend import THREADS
 from fallback_storage.chain.exists_many import PAGE_COST, probe_many
 from fallback_storage.chain.listing import PAGE_SIZE
@@ -228,7 +228,7 @@ BATCHES = {
 
 @pytest.mark.parametrize("trouble", ["503", "hangs"])
 @pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize(("count", "requests"), [(100, 1), (20, exists_many.IN_A_ROW)])
+@pytest.mark.parametrize(("count", "requests"), [(100, 1), (20, ask_many.IN_A_ROW)])
 def test_a_batch_in_an_outage(s3, impatient, batch, trouble, count, requests):
     """One listing for many names, three questions for few, and then no more."""
     with FaultyProxy(s3.host, s3.port) as proxy:
@@ -319,7 +319,7 @@ def test_whiteouts_in_a_bucket_are_listed(s3, options, cost):
 
 def test_questions_in_threads_have_clients_of_their_own(s3, options, monkeypatch, cost):
     """Where nothing can be listed, and it would take long."""
-    monkeypatch.setattr(exists_many, "NEW_THREAD", 0)
+    monkeypatch.setattr(ask_many, "NEW_THREAD", 0)
     monkeypatch.setattr(exists_many, "WORTH_LISTING", 10_000)
     names = [f"d/{number}" for number in range(40)]
     put(s3, names[::2])
@@ -350,8 +350,8 @@ class Counted(S3Storage):
 
 def test_a_subclass_makes_its_clients_once(s3, options, monkeypatch, cost):
     """Each takes 80 to 100 ms of CPU, and 8 MB."""
-    monkeypatch.setattr(exists_many, "NEW_THREAD", 0)
-    monkeypatch.setattr(exists_many, "KEPT_THREAD", 0)
+    monkeypatch.setattr(ask_many, "NEW_THREAD", 0)
+    monkeypatch.setattr(ask_many, "KEPT_THREAD", 0)
     made = []
     client = boto3.session.Session.client
 

@@ -22,7 +22,7 @@ from overlay.parts import (
 )
 from synced import FILES, HOMES, content, errors, make, make_home, results
 
-from fallback_storage.chain.exists_many import IN_A_ROW
+from fallback_storage.chain.ask_many import IN_A_ROW
 from fallback_storage.exceptions import (
     CorruptCopyError,
     NameBlockedError,
