@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from functools import partial
+from pathlib import PurePosixPath
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin
@@ -17,6 +18,7 @@ from urllib.parse import urljoin
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.exceptions import NameBlockedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +114,18 @@ def quick_url_of(storage: Any) -> Callable[[str], str] | None:
         return base + name if is_plain(name) else storage.url(name)  # type: ignore[no-any-return]
 
     return url
+
+
+def obstacle(look: Look | None, name: str) -> NameBlockedError | None:
+    """Return what keeps a local directory from having a file of this name, if it does."""
+    if look is None:
+        return None
+    if look(name) is TAKEN:
+        return NameBlockedError(name, name, "a directory or a broken link")
+    for place in map(str, list(PurePosixPath(name).parents)[:-1]):
+        if look(place) is HELD:
+            return NameBlockedError(name, place, "a file")
+    return None
 
 
 def _is_sure(storage: Any) -> bool:

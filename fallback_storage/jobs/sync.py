@@ -14,7 +14,6 @@ import threading
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
@@ -25,10 +24,11 @@ from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.exists_many import probe_many
 from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.listing import is_listed, pages
+from fallback_storage.chain.look import obstacle
 from fallback_storage.chain.names import clean_name
 from fallback_storage.chain.outcomes import Outcome, classify
 from fallback_storage.chain.reachability import is_unreachable
-from fallback_storage.exceptions import NameBlockedError, PartialCopyError
+from fallback_storage.exceptions import PartialCopyError
 from fallback_storage.jobs.compare import differ, shown, size_in, tells_sizes_at_once
 from fallback_storage.jobs.copy import Copier
 from fallback_storage.utils.spread import spread
@@ -117,9 +117,7 @@ class _Run:
         self._backends = storage.backends
         self._home = self._overlay.home
         self._below = range(self._overlay.home_index + 1, len(self._backends))
-        self._dry_run = dry_run
-        self._verify = verify
-        self._repair = repair
+        self._dry_run, self._verify, self._repair = dry_run, verify, repair
         self._stop = threading.Event()
         self._unreached: list[Step] = []
         self._copier = Copier(self._overlay, self._stop)
@@ -221,7 +219,7 @@ class _Run:
             if excuse is None:
                 is_home = backend is self._home
                 full = is_home and getattr(error, "errno", None) in HOPELESS
-                error = (is_home and self._obstacle(name)) or error
+                error = (is_home and obstacle(self._home.look, name)) or error
                 return _failed(name, backend, error, final=full)
             result = excuse
         return Step(name, result, source.name, task.shows.size)
@@ -271,18 +269,6 @@ class _Run:
             return Result.COPIED
         copied = self._copier.copy(source, task.index, task.shows, part)
         return Result.COPIED if copied else Result.PRESENT
-
-    def _obstacle(self, name: str) -> NameBlockedError | None:
-        """Return what is in the place of a copy, in a local directory."""
-        look = self._home.look
-        if look is None:
-            return None
-        if look(name) is Outcome.TAKEN:
-            return NameBlockedError(name, name, "a directory or a broken link")
-        for place in map(str, list(PurePosixPath(name).parents)[:-1]):
-            if look(place) is Outcome.HELD:
-                return NameBlockedError(name, place, "a file")
-        return None
 
     def _excuse(self, task: _Task, error: Exception) -> Result | None:
         """Return what has become of the name meanwhile, if that is why; None: it failed."""

@@ -292,10 +292,8 @@ class _Pace:
 
     def parts(self, names: Sequence[str]) -> Iterator[Sequence[str]]:
         """Yield all names in parts; how long the caller is busy with one is noted."""
-        begin = 0
-        while begin < len(names):
-            part = names[begin : begin + self._size]
-            begin += len(part)
+        while names:
+            part, names = names[: self._size], names[self._size :]
             start = time.perf_counter()
             yield part
             seconds = time.perf_counter() - start
