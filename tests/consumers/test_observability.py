@@ -111,7 +111,7 @@ def test_prometheus(recipe, chain, production, clock):
 @pytest.fixture(scope="module")
 def exported():
     """What is exported: spans, and a reader of metrics. There is one provider ever."""
-    if importlib.util.find_spec("opentelemetry.sdk") is None:
+    if importlib.util.find_spec("opentelemetry") is None:
         missing("Not installed: opentelemetry-sdk; pip install --group consumers")
     from opentelemetry import metrics, trace
     from opentelemetry.sdk.metrics import MeterProvider
