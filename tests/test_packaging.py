@@ -1,21 +1,35 @@
-"""What is installed, and what is shipped."""
+"""What is installed, and what is shipped.
+
+The corners of tox run all of this, with the oldest and the newest Python and Django: who
+installs here installs there.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.resources
 import json
+import os
+import re
 import subprocess
 import sys
 import tarfile
 import tomllib
+import venv
 from pathlib import Path
 
+import django
 import pytest
+from servers import missing
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "django-fallback-storage"
-OPTIONAL = ("boto3", "botocore", "debug_toolbar", "django_redis", "redis", "storages")
+OPTIONAL = (
+    *("boto3", "botocore", "cachetools", "debug_toolbar", "django_redis", "redis"),
+    *("storages", "urllib3"),
+)
+# The rooms that import one of them, and are imported by nobody else.
+LACKING = {"http": "urllib3", "panels": "debug_toolbar"}
 
 
 @pytest.fixture(scope="module")
@@ -90,16 +104,23 @@ def test_optional_libraries_are_not_imported():
     assert done.stdout.split() == []
 
 
-@pytest.mark.slow
-def test_the_sdist_holds_no_stray_folders(tmp_path, project):
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The sdist and the wheel, built once."""
     pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("built")
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path],
+        [sys.executable, "-m", "hatchling", "build", "-d", folder],
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
-    (archive,) = tmp_path.iterdir()
+    return {path.suffix: path for path in folder.iterdir()}
+
+
+@pytest.mark.slow
+def test_the_sdist_holds_no_stray_folders(built, project):
+    archive = built[".gz"]
     with tarfile.open(archive) as tar:
         names = [Path(*Path(name).parts[1:]) for name in tar.getnames()]
     tops = {name.parts[0] for name in names}
@@ -134,3 +155,151 @@ def test_the_sdist_holds_no_stray_folders(tmp_path, project):
     for name in names:
         assert not {"__pycache__", ".venv", "site-packages"} & set(name.parts), name
     assert archive.name.endswith(f"-{project['version']}.tar.gz")
+
+
+# In an environment of its own
+
+SITE = """
+import importlib, importlib.metadata, importlib.util, json, pkgutil, sys
+import django
+from django.conf import settings
+
+disk = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+chain = "fallback_storage.storage.FallbackStorage"
+redis = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://"}
+settings.configure(
+    CACHES={"default": redis},
+    INSTALLED_APPS=["fallback_storage"],
+    MEDIA_ROOT=sys.argv[1],
+    SECRET_KEY="x",
+    STORAGES={
+        "default": {"BACKEND": chain, "OPTIONS": {"backends": ["local"]}},
+        "local": disk,
+        "staticfiles": disk,
+    },
+)
+django.setup()
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+import fallback_storage
+from fallback_storage.http import HTTPStorage
+from fallback_storage.storage import FallbackStorage
+
+call_command("check", fail_level="WARNING", stdout=sys.stderr)
+default_storage.save("a.txt", ContentFile(b"x"))
+call_command("fallback_storage", "resolve", "a.txt", stdout=sys.stderr)
+lacking = {}
+for module in pkgutil.walk_packages(fallback_storage.__path__, "fallback_storage."):
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        lacking[module.name] = error.name
+told = []
+for use in (
+    lambda: HTTPStorage("https://example.com/media/"),
+    lambda: FallbackStorage(["local"], cache="default").exists("a.txt"),
+):
+    try:
+        use()
+    except ImproperlyConfigured as error:
+        told.append(str(error))
+optional = [name for name in sys.argv[2:] if importlib.util.find_spec(name)]
+metadata = importlib.metadata.metadata("django-fallback-storage").json
+print(json.dumps([fallback_storage.__file__, optional, lacking, told, metadata]))
+"""
+
+
+@pytest.fixture(scope="module")
+def install(tmp_path_factory):
+    """What installs into an environment that has Django alone, and runs a site there."""
+    pytest.importorskip("pip")
+    folder = tmp_path_factory.mktemp("site")
+    venv.create(folder / "venv")
+    python = folder / "venv" / "bin" / "python"
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "DJANGO", "COVERAGE"))
+    }
+
+    def call(*command):
+        done = subprocess.run(
+            [*map(str, command)],
+            cwd=folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def pip_install(*given):
+        pip = sys.executable, "-m", "pip", "--python", python, "install", "-q"
+        call(*pip, "--no-compile", *given)
+
+    def install(archive):
+        pip_install("--no-deps", "--force-reinstall", archive)
+        found = call(python, "-I", "-c", SITE, folder / archive.name, *OPTIONAL)
+        return python, json.loads(found)
+
+    try:
+        pip_install(f"django=={django.__version__}")
+    except AssertionError as error:
+        missing(f"No package index: {error}")
+    return install
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [".whl", ".gz"])
+def test_it_works_where_nothing_else_is_installed(built, install, project, kind):
+    """From the wheel, and from the sdist as pip builds it; with Django alone."""
+    python, (place, optional, lacking, told, metadata) = install(built[kind])
+    assert Path(place).is_relative_to(python.parents[1])
+    assert optional == []
+    assert {module.split(".")[1]: name for module, name in lacking.items()} == LACKING
+    for extra, said in zip(("http", "redis"), told, strict=True):
+        assert f"{NAME}[{extra}]" in said
+    assert metadata["requires_python"] == project["requires-python"]
+    assert metadata["description_content_type"] == "text/x-rst"
+    assert metadata["description"].strip() == (ROOT / "README.rst").read_text().strip()
+    assert metadata["license_expression"] == "MIT"
+    assert metadata["license_file"] in ("LICENSE", ["LICENSE"])  # by Python
+    assert metadata["author"] == project["authors"][0]["name"]
+    assert sorted(metadata["provides_extra"]) == sorted(
+        project["optional-dependencies"]
+    )
+    assert set(metadata["project_url"]) == {
+        f"{name}, {address}" for name, address in project["urls"].items()
+    }
+    assert {"Homepage", "Documentation", "Changelog", "Issues"} <= set(project["urls"])
+    assert metadata["classifier"] == project["classifiers"]
+
+
+def test_the_classifiers_are_what_is_tested(project):
+    """Each Python and each Django of tox.ini, and no other."""
+    tox = (ROOT / "tox.ini").read_text().split("[testenv]")[0]
+    tested = re.findall(r"^    py3(\d+)-django\{?([\d,]+)", tox, re.MULTILINE)
+    pythons = {f"3.{minor}" for minor, _ in tested}
+    djangos = {
+        f"{version[0]}.{version[1]}"
+        for _, versions in tested
+        for version in versions.split(",")
+    }
+    said = {
+        kind: {
+            each.removeprefix(kind)
+            for each in project["classifiers"]
+            if re.fullmatch(rf"{kind}\d+\.\d+", each)
+        }
+        for kind in ("Programming Language :: Python :: ", "Framework :: Django :: ")
+    }
+    assert [*said.values()] == [pythons, djangos]
+    assert project["requires-python"] == f">={min(pythons, key=_number)}"
+    assert project["dependencies"] == [f"django>={min(djangos, key=_number)}"]
+
+
+def _number(version):
+    return [*map(int, version.split("."))]
