@@ -232,7 +232,7 @@ class Reader:
         above = [*local, False].index(False)  # of these the memo knows
         refused, taken = False, None
         if above:
-            located = self._resolver.locate(name, above, "path")
+            located = self._resolver.locate(name, above, "path", grace=True)
             asked.take_failures(located)
             holder = located.holder
             taken = located.taken

@@ -273,6 +273,30 @@ def test_no_file_is_opened_or_measured_by_it(local, s3, clock):
     assert chain.stats()["grace_hits"] == 0
 
 
+def test_the_path_in_a_mount_that_is_away(local, tmp_path, clock):
+    """Is that of before; nobody looks whether the file is there."""
+
+    class Mount(FileSystemStorage):
+        is_away = False
+
+        def exists(self, name):
+            if self.is_away:
+                raise TimeoutError
+            return super().exists(name)
+
+    mount = Mount(tmp_path / "mount")
+    mount.save("a.jpg", ContentFile(b"x"))
+    entries = [entry(local, "local"), entry(mount, "mount", READ_ONLY=True)]
+    chain = FallbackStorage(entries)
+    assert chain.path("a.jpg") == mount.path("a.jpg")
+    clock.tick(301)
+    mount.is_away = True
+    assert chain.path("a.jpg") == mount.path("a.jpg")
+    assert chain.stats()["grace_hits"] == 1
+    with pytest.raises(TimeoutError):
+        chain.path("unknown.jpg")
+
+
 def test_it_decides_no_name(local, s3, clock):
     """Whether a name is free is asked, and never remembered."""
     chain = mirror(local, s3)
