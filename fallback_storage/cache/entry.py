@@ -11,17 +11,20 @@ known to hold it. All backends above are known not to::
 Integers of a few digits are cheap to keep, to compare and to write as ASCII into a
 shared cache, and reading one can execute nothing, unlike a pickle.
 
-In a shared cache *facts* of the file may follow a code: a comma and some ASCII. Who does
-not know them passes over them. One is known: who held the file when an older entry said
-so (``Held``), which is worth something while that backend cannot be reached::
+*Facts* of the file may follow a code: in a shared cache a comma and some ASCII. Who does
+not know them passes over them. Known are size and time of modification (``chain.facts``),
+which never come without the code that they were kept with (``Noted``); and who held
+the file when an older entry said so (``Held``), which is worth something while that
+backend cannot be reached::
 
-    2,h3-1764280000000      "from 1 on", and until that moment it was "held by 1"
+    3,20480,1764280000000000    "held by 1", and what its size and time are
+    2,h3-1764280000000          "from 1 on", and until that moment it was "held by 1"
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 NOWHERE: Final = 0
 MAX_CHAIN: Final = 1 << 14
@@ -31,6 +34,32 @@ HIDDEN: Final = MAX_CHAIN << 1
 # dot and no colon, for these end it, and no space.)
 WRITTEN: Final = r"([0-9]{1,5})(?:,([!-\-/-9;-~]*))?"
 FORMERLY: Final = re.compile(r"(?:^|,)h([0-9]{1,5})-([0-9]{1,15})(?:,|$)")
+
+
+class Noted(int):
+    """The code of who holds a file, and facts of that, as they are written.
+
+    As a number it is the code. A store that keeps no more than that loses nothing but
+    the facts. (Text: half the memory of what it says, and read by few.)
+    """
+
+    facts: str
+
+    def __new__(cls, code: int, facts: str = "") -> Self:
+        """Return the code with these facts."""
+        self = super().__new__(cls, code)
+        self.facts = facts
+        return self
+
+
+def noted(code: int, facts: str | None) -> int:
+    """Return a code with facts, if there are any, and it names who holds the file."""
+    return Noted(code, facts) if facts and is_held(code) else code
+
+
+def facts_of(code: int | None) -> str:
+    """Return the facts that were kept with a code; none: nothing."""
+    return code.facts if type(code) is Noted else ""
 
 
 class Held(NamedTuple):
@@ -77,8 +106,11 @@ def may_follow(code: int, held_code: int) -> bool:
 
 def write(code: int, before: Held | None) -> str:
     """Return what is written where something else may have been known before."""
+    facts = facts_of(code)
+    if facts:
+        return f"{code:d},{facts}"
     if before is None or not may_follow(code, before.code):
-        return str(code)
+        return f"{code:d}"
     return f"{code},h{before.code}-{before.end}"
 
 

@@ -49,8 +49,8 @@ class Memo:
     ``ttl`` and ``negative_ttl`` are seconds: of what is known, and of "no backend
     holds it". Zero remembers nothing of that kind. ``lasting``: the backends of which
     "held by" is believed longer than that, while they cannot be reached (the store's
-    ``grace``). ``depth``: see ``invalidation``. ``vary``: what tells tenants apart;
-    ``store`` keeps them apart by it.
+    ``grace``). ``facts``: whether sizes and times are remembered as well. ``depth``: see
+    ``invalidation``. ``vary``: what tells tenants apart; ``store`` keeps them apart by it.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Memo:
         negative_ttl: float = DEFAULT_NEGATIVE_TTL,
         *,
         lasting: Collection[int] = (),
+        facts: bool = False,
         clock: Callable[[], float] = time.monotonic,
         tally: Tally | None = None,
         depth: Callable[[], int] = lambda: 0,
@@ -68,6 +69,7 @@ class Memo:
     ) -> None:
         self.store = store
         self.vary = vary
+        self.facts = facts
         self.remembers = ttl > 0
         self._chain_length = chain_length
         self._ttl = ttl

@@ -20,6 +20,7 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from fallback_storage.chain import facts
 from fallback_storage.chain.ask_many import ask
 from fallback_storage.chain.flat_listing import flat_pages, lists_flat
 from fallback_storage.chain.listing import PAGE_SIZE
@@ -149,10 +150,16 @@ def _list_group(
     """List what begins with ``start``; false if that was given up as too costly."""
     cost = 0.0
     too_costly = False
+    keeps_facts = facts.are_kept_of(backend)
     try:
         for page, seconds in _timed(flat_pages(backend, start, own=True)):
             backend.count(seconds)
-            held = [listed.name for listed in page if listed.name in pending]
+            held = []
+            for listed in page:
+                if listed.name in pending:
+                    held.append(listed.name)
+                    if keeps_facts:
+                        pending[listed.name].facts = listed.facts
             _decide(backend, pending, held, Outcome.HELD, seconds)
             cost += PAGE_COST
             # How far it came, if it is in order. That is not relied on: a name is

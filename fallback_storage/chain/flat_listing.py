@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import threading
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from fallback_storage.chain import facts
 from fallback_storage.chain.dialects import s3storage_parameters
 from fallback_storage.chain.names import is_name, is_passed_over
 
@@ -24,21 +26,34 @@ if TYPE_CHECKING:
 MD5: Final = re.compile("[0-9a-f]{32}")
 
 BEFORE_PARSE: Final = "before-parse.s3.ListObjectsV2"
-DATE: Final = re.compile(rb"<LastModified>[^<]*</LastModified>")
+# Seconds, as ``get_modified_time`` tells, which gets the date from a header.
+DATE: Final = re.compile(rb"<LastModified>([0-9T:-]{19})(?:\.[0-9]*)?Z</LastModified>")
 _thread = threading.local()
 
 
 class Listed(NamedTuple):
-    """One file of a listing; ``size`` and ``md5`` where the listing tells them.
+    """One file of a listing; ``size``, ``md5`` and ``date`` where the listing tells them.
 
-    Both are of what is stored, which can be a compressed form of the file. ``md5``: the
+    Size and MD5 are of what is stored, which can be a compressed form of the file.
+    ``md5``: the
     hexadecimal digest, as S3 shows it for objects that were uploaded in one part. With
     keys of the customer's or of KMS, S3 shows something else that looks the same.
+    ``date``: of its modification, UTC, in the words of ISO 8601.
     """
 
     name: str
     size: int | None = None
     md5: str | None = None
+    date: str = ""
+
+    @property
+    def facts(self) -> str:
+        """What ``size`` and ``get_modified_time`` would say of it (``chain.facts``)."""
+        try:
+            modified = datetime.fromisoformat(f"{self.date}+00:00")
+        except ValueError:
+            modified = None
+        return facts.write(self.size, modified)
 
 
 def lists_flat(backend: Backend) -> bool:
@@ -85,38 +100,52 @@ def bare_pages(
     storage: Any = backend.storage
     root = storage._normalize_name("")  # noqa: SLF001 - lists_flat() knows whose it is
     client = storage.connection.meta.client
-    client.meta.events.register(BEFORE_PARSE, _leave_out_dates, BEFORE_PARSE)
+    client.meta.events.register(BEFORE_PARSE, _take_out_dates, BEFORE_PARSE)
     request = {"Bucket": storage.bucket_name, "Prefix": root + start}
     if after:
         request["StartAfter"] = root + after
     responses = iter(client.get_paginator("list_objects_v2").paginate(**request))
-    while (response := _without_dates(responses)) is not None:
+    while (found := _with_dates(responses)) is not None:
         page = []
-        for item in response.get("Contents", ()):
+        for item, date in found:
             name = item["Key"].removeprefix(root)
             if is_name(name, own=own):
-                page.append(Listed(name, item.get("Size"), _md5(item.get("ETag"))))
+                md5 = _md5(item.get("ETag"))
+                page.append(Listed(name, item.get("Size"), md5, date))
             elif passed_over and is_passed_over(name):
                 passed_over(name)
         if page:
             yield page
 
 
-def _without_dates(responses: Iterator[Any]) -> Any:
-    _thread.needs_no_dates = True
+def _with_dates(responses: Iterator[Any]) -> list[tuple[Any, str]] | None:
+    """Return what the next response lists, each with its date, as it is written."""
+    dates: list[bytes] = []
+    _thread.dates = dates
     try:
-        return next(responses, None)
+        response = next(responses, None)
     finally:
-        _thread.needs_no_dates = False
+        _thread.dates = None
+    if response is None:
+        return None
+    contents = response.get("Contents", ())
+    if len(dates) != len(contents):
+        # One at least is written in another way. (Or boto3 did not tell.)
+        dates = [b""] * len(contents)
+    return [(item, date.decode()) for item, date in zip(contents, dates, strict=True)]
 
 
-def _leave_out_dates(response_dict: dict[str, Any], **kwargs: Any) -> None:
+def _take_out_dates(response_dict: dict[str, Any], **kwargs: Any) -> None:
     """Take the dates out of an answer, which boto3 needs most of its time to parse.
 
-    Told by boto3 of every listing that the client reads, which may be others' as well.
+    Told by boto3 of every listing that the client reads, which may be others' as well;
+    and again of an answer that had to be asked for again.
     """
-    if getattr(_thread, "needs_no_dates", False):
-        response_dict["body"] = DATE.sub(b"", response_dict["body"])
+    dates = getattr(_thread, "dates", None)
+    if dates is not None:
+        parts = DATE.split(response_dict["body"])
+        dates[:] = parts[1::2]
+        response_dict["body"] = b"".join(parts[::2])
 
 
 def _md5(etag: str | None) -> str | None:

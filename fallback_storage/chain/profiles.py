@@ -40,7 +40,8 @@ class Profile:
     does not: true for a file that is there, false for none, else an exception; and
     ``ask_for_directory``, where a listing failed. ``listdir``: what lists a directory
     where the class's own does not keep the contract. ``keeps_whiteouts``: files of any
-    name can be saved under it, and listed.
+    name can be saved under it, and listed. ``keeps_facts``: it is far away, and its
+    ``size`` and ``get_modified_time`` tell what its server says, or raise.
     ``has_place``: asks whether its bucket is there, where a missing one is told as a
     missing file.
     ``is_denied``: whether a 403 means that the server does not want to tell, of a file
@@ -66,6 +67,7 @@ class Profile:
     deletes_trees: bool = False
     in_database: bool = False
     in_process: bool = False
+    keeps_facts: bool = False
     lazy_open: bool = False
     lists_flat: bool = False
     loses_writes: bool = False
@@ -134,6 +136,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "client": ("connection", "s3_connection"),
     "headers_of": ("_open",),
     "is_directory": ("exists", "_resolve"),
+    "keeps_facts": ("size", "get_modified_time"),
     "listdir": ("listdir",),
     "lists_flat": ("exists", "listdir", "_normalize_name", "get_object_parameters"),
     "open_by": ("_open", "s3_connection"),
@@ -150,6 +153,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 _AZURE = Profile(
     wants_bytes=True,
     concurrent=True,
+    keeps_facts=True,
     lazy_open=True,
     whole=True,
     listdir=dialects.walk_blobs,
@@ -181,7 +185,11 @@ _OF_NAMES = (
 # (Some of them compute it in ``path``.)
 _OF_TENANTS = Profile(place_varies=True)
 _DROPBOX = Profile(
-    deletes_trees=True, lazy_open=True, loses_writes=True, wants_bytes=True
+    deletes_trees=True,
+    keeps_facts=True,
+    lazy_open=True,
+    loses_writes=True,
+    wants_bytes=True,
 )
 
 PROFILES: Mapping[str, Profile] = {
@@ -199,6 +207,7 @@ PROFILES: Mapping[str, Profile] = {
     "django_tenants.files.storage.TenantFileSystemStorage": _OF_TENANTS,
     "django_tenants.files.storages.TenantFileSystemStorage": _OF_TENANTS,
     "django_s3_storage.storage.S3Storage": Profile(
+        keeps_facts=True,
         reads_at_open=True,
         wants_bytes=True,
         ask_again=dialects.head_object,
@@ -212,6 +221,7 @@ PROFILES: Mapping[str, Profile] = {
         whole=True,
     ),
     "django_storage_webdav.storage.WebDavStorage": Profile(
+        keeps_facts=True,
         wants_bytes=True,
         loses_writes=True,
         listdir=dialects.collection,
@@ -219,6 +229,7 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "fallback_storage.http.HTTPStorage": Profile(
         concurrent=True,
+        keeps_facts=True,
         reads_at_open=True,
         whole=True,
         writable=False,
@@ -230,6 +241,7 @@ PROFILES: Mapping[str, Profile] = {
         deletes_trees=True, in_process=True, wants_bytes=True
     ),
     "minio_storage.storage.MinioStorage": Profile(
+        keeps_facts=True,
         wants_bytes=True,
         lazy_open=True,
         loses_writes=True,
@@ -264,6 +276,7 @@ PROFILES: Mapping[str, Profile] = {
     "storages.backends.gcloud.GoogleCloudStorage": Profile(
         wants_bytes=True,
         concurrent=True,
+        keeps_facts=True,
         whole=True,
         has_place=dialects.has_google_bucket,
         has_time_outs=timeouts.of_google,
@@ -278,6 +291,7 @@ PROFILES: Mapping[str, Profile] = {
     "storages.backends.s3.S3Storage": Profile(
         wants_bytes=True,
         concurrent=True,
+        keeps_facts=True,
         lists_flat=True,
         whole=True,
         has_place=dialects.has_bucket,
@@ -294,6 +308,7 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "storages.backends.sftpstorage.SFTPStorage": Profile(
         wants_bytes=True,
+        keeps_facts=True,
         lazy_open=True,
         loses_writes=True,
         has_time_outs=timeouts.of_sftp,

@@ -16,10 +16,20 @@ remembered, or told to a chain around this one, which might.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fallback_storage.cache.counters import Counters
-from fallback_storage.cache.entry import HIDDEN, NOWHERE, Known, from_, held
+from fallback_storage.cache.entry import (
+    HIDDEN,
+    NOWHERE,
+    Known,
+    Noted,
+    facts_of,
+    from_,
+    held,
+    noted,
+)
+from fallback_storage.chain import facts
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Attempt, Outcome
 from fallback_storage.chain.reachability import is_unreachable
@@ -56,6 +66,8 @@ class Recall:
 
     def know(self, code: int | None) -> Known:
         """Return what a code says; None is nothing."""
+        if type(code) is Noted:
+            return Known(code, len(self._backends), self._live)
         # There are as many as backends, twice.
         known = self._known.get(code)
         if known is None:
@@ -147,6 +159,30 @@ class Recall:
             return True
         return not self._backends[index].tells_files
 
+    # Size and time
+
+    def keeps_facts(self, index: int | None) -> bool:
+        """Whether sizes and times of a backend's files are remembered."""
+        return (
+            self._memo.facts
+            and index is not None
+            and facts.are_kept_of(self._backends[index])
+        )
+
+    def fact(self, known: Known, method: str) -> Any:
+        """Return what is remembered that the holder answers to a method; None: nothing."""
+        if not (facts_of(known.code) and self.keeps_facts(known.holder)):
+            return None
+        return facts.read(facts_of(known.code), method)
+
+    def misses_fact(self, known: Known, method: str) -> bool:
+        """Whether an answer of the holder could be remembered, and is not."""
+        return (
+            method in facts.METHODS
+            and self.keeps_facts(known.holder)
+            and self.fact(known, method) is None
+        )
+
     # What is remembered?
 
     def fill(
@@ -156,7 +192,11 @@ class Recall:
         code = self.code_for(walk, index, stop, known)
         if code is None:
             return False
-        if code != known.code and not self._memo.fill(walk.name, lease, code):
+        has_news = code != known.code or facts_of(code) not in {
+            "",
+            facts_of(known.code),
+        }
+        if has_news and not self._memo.fill(walk.name, lease, code):
             return False
         return self.know(code).suffices(stop)
 
@@ -183,7 +223,8 @@ class Recall:
         if index is None or walk.last is Outcome.TAKEN:
             return self._code_without_holder(walk, stop, known)
         if index not in self._live:
-            return held(index)
+            kept = walk.facts and self.keeps_facts(index)
+            return noted(held(index), walk.facts) if kept else held(index)
         return from_(index) if index > 0 and known.code is None else None
 
     def _code_without_holder(self, walk: Walk, stop: int, known: Known) -> int | None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from fallback_storage import signals
 from fallback_storage.cache.counters import Counters
-from fallback_storage.cache.entry import HIDDEN
+from fallback_storage.cache.entry import HIDDEN, facts_of
+from fallback_storage.chain import facts
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Outcome, Resolution, Source
 from fallback_storage.chain.recall import Recall
@@ -175,7 +176,9 @@ class Resolver:
 
     def look_again(self, name: str) -> Outcome:
         """Return whether a file is there, for a chain whose memo says so: no request."""
-        known, _ = self.recall.unseen(name)
+        known = self.recall.ahead(name)
+        if known.holder is None:
+            known, _ = self.recall.unseen(name)
         if known.holder is not None:
             there = self.recall.is_there(name, known)
             return Outcome.HELD if there else Outcome.ABSENT
@@ -231,13 +234,15 @@ class Resolver:
     ) -> tuple[Any, int]:
         """Return what ``method(name, *args)`` of the holder returns, and its index.
 
-        Goes to the memoised holder, else asks the backends in order. Raises what
-        ``Walk.error`` says if none succeeds.
+        As far as it is remembered (``chain.facts``); else goes to the memoised holder, else
+        asks the backends in order. Raises what ``Walk.error`` says if none succeeds.
         """
         key = memo_key(name)
         recall = self.recall
         known, lease = recall.know(None) if key is None else recall.ahead(key), None
-        if key is not None and known.holder is None:
+        if key is not None and (
+            known.holder is None or recall.misses_fact(known, method)
+        ):
             known, lease = recall.unseen(key)
         walk = Walk(operation, name)
         answer, index, lost = self._ask_in_order(walk, method, known, args)
@@ -247,6 +252,9 @@ class Resolver:
             walk = Walk(operation, name)
             answer, index, _ = self._ask_in_order(walk, method, known, args)
         if key is not None:
+            if method in facts.METHODS:
+                before = facts_of(known.code) if index == known.holder else ""
+                walk.facts = facts.add(before, method, answer)
             recall.fill(walk, index, len(self._backends), known, lease)
         if signals.resolved.receivers:
             self.tell(operation, walk)
@@ -275,6 +283,10 @@ class Resolver:
                 walk.note(backend, Outcome.HIDDEN)
                 continue
             certain = walk.certain
+            answer = self.recall.fact(known, method) if index == known.holder else None
+            if answer is not None:
+                walk.recall(backend, Outcome.HELD)
+                return self._weigh(walk, answer, index, lacking)
             answer = self._ask_holder(walk, backend, method, args)
             if walk.last is Outcome.UNSUPPORTED and method != "_open":
                 walk.certain = certain

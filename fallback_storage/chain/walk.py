@@ -69,6 +69,7 @@ class Walk:
     and not the answer that the file is absent. ``live``: no memo may answer, also none
     of a chain within the chain, and what has the name holds it. ``names``: what has the
     name need not be a file; who asks for no more must not wait for other backends.
+    ``facts``: of the holder's file, as far as they came along (``chain.facts``).
     """
 
     __slots__ = (
@@ -76,6 +77,7 @@ class Walk:
         "_writes",
         "certain",
         "ends",
+        "facts",
         "failed",
         "hidden",
         "name",
@@ -97,6 +99,7 @@ class Walk:
         self.trail: list[Attempt] = []
         self.certain = True
         self.failed = self.hidden = False
+        self.facts = ""
         self._writes = writes
         self._live = live
         # The answers after which no other backend need be asked. (What means a

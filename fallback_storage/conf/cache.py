@@ -43,6 +43,7 @@ CACHE_KEYS: rules.Rules = {
     "MAX_ENTRIES": (rules.WHOLE_NUMBER, NAMES),
     "NEAR": (rules.FLAG,),
     "VARY": (rules.TEXT,),
+    "FACTS": (rules.FLAG,),
 }
 
 
@@ -54,7 +55,7 @@ class CacheSpec:
     redis-py for it; ``store``: dotted path of a store class; neither: process memory.
     ``near``: process memory in front of a Redis alias. ``ttl``, ``negative_ttl`` and
     ``grace`` are seconds; without ``grace``, what suits the cache (``seconds_of_grace``).
-    ``vary``: dotted path of what tells tenants apart.
+    ``vary``: dotted path of what tells tenants apart. ``facts``: sizes and times, too.
     """
 
     where: str
@@ -67,6 +68,7 @@ class CacheSpec:
     near: bool = False
     grace: float | None = None
     vary: str | None = None
+    facts: bool = True
 
     @property
     def is_shared(self) -> bool:

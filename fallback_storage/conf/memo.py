@@ -74,7 +74,7 @@ class _SharedStores:
         """Return what publishes in the store of a chain. Contacts nothing."""
         from fallback_storage.cache.stores.guarded import GuardedStore
 
-        bare = replace(spec, ttl=0, negative_ttl=0)
+        bare = replace(spec, ttl=0, negative_ttl=0, facts=True)
         key = (bare, _stamp_seconds(spec), chain, clock)
         with forks.build_lock():
             tally = self._tallies.get(key)
@@ -169,6 +169,7 @@ def build_memo(
         ttl=spec.ttl,
         negative_ttl=spec.negative_ttl,
         lasting=lasting,
+        facts=spec.facts,
         clock=clock,
         tally=tally,
         depth=lambda: max(backend.depth for backend in backends),

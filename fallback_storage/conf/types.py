@@ -41,6 +41,7 @@ class CacheOptions(TypedDict, total=False):
     NEAR: bool
     GRACE: float
     VARY: str
+    FACTS: bool
 
 
 Backends: TypeAlias = Sequence[str | Entry | Storage | Callable[[], Storage]]

@@ -17,10 +17,11 @@ fill. If he did so before 3, he had invalidated the marker before that, but afte
 since his change came after 2: step 5 sees another marker.
 
 Then the page is read again. Now the leases are older than the listing, as the protocol
-wants, and of the names that are still listed are filled; no marker is needed. So a page
-is read twice at the most, however much is written meanwhile. (A walk by ``listdir``
-reads a directory long before its last page is filled. So the marker is that of the
-whole listing, and a page that is read again begins a new listing.)
+wants, and what that shows is filled, of the names that are listed still: sizes and dates
+are never those of the first. No marker is needed, so a page is read twice at the most,
+however much is written meanwhile. (A walk by ``listdir`` reads a directory long before
+its last page is filled. So the marker is that of the whole listing, and a page that is
+read again begins a new listing.)
 
 **What is known is renewed**, so that it does not end before the next run. What replaces
 an entry may get no older than that, since it may rest on it. So between 2 and 3 the
@@ -42,6 +43,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fallback_storage.cache.entry import held, noted
 from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.chain.listing import pages
 from fallback_storage.chain.names import clean_name
@@ -150,9 +152,8 @@ class _Warmer:
         listing = _Listing(backend, directory, after, self._memo)
         while page := listing.read():
             self._counts["names"] += len(page)
-            names = [listed.name for listed in page]
             # A link that leads nowhere is listed like a file.
-            files = [name for name in names if not backend.is_taken(name)]
+            files = [each for each in page if not backend.is_taken(each.name)]
             self._fill(index, listing, files)
             yield self._progress(backend, listing.after)
         self._listed.add(index)
@@ -160,19 +161,29 @@ class _Warmer:
     def _progress(self, backend: Backend, after: str) -> Progress:
         return Progress(backend.name, after, trouble=self._trouble, **self._counts)
 
-    def _fill(self, index: int, listing: _Listing, names: Sequence[str]) -> None:
-        found = self._look_up(index, names)
+    def _fill(self, index: int, listing: _Listing, page: Sequence[Listed]) -> None:
+        found = self._look_up(index, [listed.name for listed in page])
         if not found:
             return
         codes = self._codes(index, {name: what for name, (what, _) in found.items()})
         if not listing.is_current():
-            still = {listed.name for listed in listing.read_again()}
-            codes = {name: code for name, code in codes.items() if name in still}
-            self._counts["names"] += len(still) - len(names)
+            again = listing.read_again()
+            self._counts["names"] += len(again) - len(page)
+            page = again
+        codes = {
+            listed.name: self._with_facts(index, codes[listed.name], listed)
+            for listed in page
+            if listed.name in codes
+        }
         for part in self._pace.parts(list(codes)):
             self._counts["filled"] += self._memo.fill_many(
                 {name: (found[name][1], codes[name]) for name in part}
             )
+
+    def _with_facts(self, index: int, code: int, listed: Listed) -> int:
+        # (What one above holds is another file.)
+        known = code == held(index) and self._recall.keeps_facts(index)
+        return noted(code, listed.facts) if known else code
 
     def _look_up(self, index: int, names: Sequence[str]) -> _Found:
         """Return what is known of the names that are to be filled."""

@@ -268,7 +268,7 @@ MISTAKES = {
         {"TTLS": 1},
         (
             "{}: has the unknown key 'TTLS'. Did you mean 'TTL'? Write one of the keys: ALIAS, "
-            "CLIENT, GRACE, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, VARY."
+            "CLIENT, FACTS, GRACE, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, VARY."
         ),
     ),
 }

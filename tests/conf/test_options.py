@@ -25,8 +25,8 @@ KEYS_ARE = (
 )
 ALIASES_ARE = "Write one of the aliases: default, local, production, staticfiles."
 CACHE_KEYS_ARE = (
-    "Write one of the keys: ALIAS, CLIENT, GRACE, MAX_ENTRIES, NEAR, NEGATIVE_TTL, STORE, TTL, "
-    "VARY."
+    "Write one of the keys: ALIAS, CLIENT, FACTS, GRACE, MAX_ENTRIES, NEAR, NEGATIVE_TTL, "
+    "STORE, TTL, VARY."
 )
 WRITE_A_LIST = (
     'Write a list of backends, for example ["local", {"ALIAS": "production", '

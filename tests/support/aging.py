@@ -29,5 +29,5 @@ def age_redis(client, seconds):
     for key in client.scan_iter(_type="string"):
         said, colon, token = client.get(key).rpartition(b":")
         left = client.pttl(key) - passed
-        value = re.sub(rb"[0-9]{13}", earlier, said) + colon + token
+        value = re.sub(rb"(?<![0-9])[0-9]{13}(?![0-9])", earlier, said) + colon + token
         client.set(key, value, px=left) if left > 0 else client.delete(key)

@@ -45,13 +45,18 @@ class Chain(FallbackStorage):
     clock = ManualClock()
 
 
+def remembered(storage, name="production"):
+    """A backend of whose files sizes and times are kept as well."""
+    return {**read_only(storage, name), "PROFILE": {"KEEPS_FACTS": True}}
+
+
 def mirror(root):
     """A local directory, in which deletes are noted, over production's bucket."""
     home = FileSystemStorage(root / "home", base_url="/home/")
     production = RecordingStorage(
         "production", dict.fromkeys(("d/below.txt", "d/gone.txt"), b"below")
     )
-    entries = [writable(home), read_only(production)]
+    entries = [writable(home), remembered(production)]
     return entries, {"on_delete": "whiteout", "promote": True}, home
 
 
@@ -67,7 +72,7 @@ def nested(root):
     entries, options, home = mirror(root)
     inner = Chain(entries, **options)
     third = RecordingStorage("third", {"d/third.txt": b"below"})
-    return [writable(inner), read_only(third, "third")], {"promote": True}, home
+    return [writable(inner), remembered(third, "third")], {"promote": True}, home
 
 
 CHAINS = {"mirror": mirror, "buckets": buckets, "nested": nested}
@@ -177,7 +182,7 @@ class World:
     def unlike_oracle(self):
         for chain in (self.chain, self.other):
             for name in (*NAMES, "d"):
-                for ask in (exists, url, *([content] if name != "d" else ())):
+                for ask in (exists, url, *([size, content] if name != "d" else ())):
                     truth, answer = ask(self.oracle, name), ask(chain, name)
                     if answer != truth:
                         which = "chain" if chain is self.chain else "other"
@@ -262,6 +267,7 @@ OPERATIONS = {
     "exists": lambda world: [world.chain.exists(name) for name in ("d/x", *NAMES)],
     "url": lambda world: [world.chain.url(name) for name in ("d/x", *NAMES)],
     "size": lambda world: world.chain.size(HERE),
+    "size-below": lambda world: [size(world.chain, BELOW) for _ in range(2)],
     "path": lambda world: world.chain.path(HERE),
     "path-promote": lambda world: world.chain.path(BELOW),
     "listdir": lambda world: world.chain.listdir("d"),
@@ -294,6 +300,10 @@ def exists(chain, name):
 
 def url(chain, name):
     return answer(chain.url, name)
+
+
+def size(chain, name):
+    return answer(chain.size, name), answer(chain.get_modified_time, name)
 
 
 def content(chain, name):

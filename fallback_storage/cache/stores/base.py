@@ -39,7 +39,10 @@ SINCE = "since"
 
 
 class Store(ABC):
-    """Keeps codes (``fallback_storage.cache.entry``) by canonical file name."""
+    """Keeps codes (``fallback_storage.cache.entry``) by canonical file name.
+
+    With their facts (``entry.Noted``), or without: never with those of another fill.
+    """
 
     # Whether ``peek`` ever answers: the store, or its nearest tier, is in process.
     has_peek: bool = False

@@ -16,7 +16,7 @@ import re
 import secrets
 from typing import NamedTuple
 
-from fallback_storage.cache.entry import WRITTEN, Held, read_held, write
+from fallback_storage.cache.entry import WRITTEN, Held, noted, read_held, write
 from fallback_storage.cache.entry import lasts as entry_lasts
 
 TOKEN_BYTES = 8
@@ -74,7 +74,8 @@ def read(value: object, tokens: str) -> Entry | None:
     if match is None or match[1] != tokens:
         return None
     code, deadline = int(match[3]), int(match[2])
-    return Entry(code, deadline, read_held(code, deadline, match[4]))
+    held = read_held(code, deadline, match[4])
+    return Entry(noted(code, match[4]), deadline, held)
 
 
 def lasts(text: str) -> bool:

@@ -11,7 +11,13 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fallback_storage.cache.entry import NOWHERE, is_held, may_follow
+from fallback_storage.cache.entry import (
+    NOWHERE,
+    facts_of,
+    is_held,
+    may_follow,
+    noted,
+)
 from fallback_storage.cache.stores.base import EVERY, Store
 from fallback_storage.utils import forks
 
@@ -25,7 +31,8 @@ if TYPE_CHECKING:
 STRIPES = 256
 
 # An entry is one integer, milliseconds of expiry above the code: half the memory of a
-# tuple. 16 bits hold any code of a chain of up to ``entry.MAX_CHAIN`` backends.
+# tuple. 16 bits hold any code of a chain of up to ``entry.MAX_CHAIN`` backends. Facts go
+# with the integer, so what becomes of it becomes of them.
 CODE_BITS = 16
 CODE_MASK = (1 << CODE_BITS) - 1
 
@@ -113,10 +120,11 @@ class LocalStore(Store):
             if packed >> CODE_BITS > now:
                 _use(entries, name)
                 # What completes an entry rests on it, also when it has gone by then.
-                return packed & CODE_MASK, (lease, packed >> CODE_BITS)
+                code = noted(packed & CODE_MASK, facts_of(packed))
+                return code, (lease, packed >> CODE_BITS)
             entries.pop(name, None)
             if self.grace and is_held(packed):
-                self._over[name] = packed
+                self._over[name] = int(packed)
                 if lease != self._stripes[_stripe(name)]:  # as in ``_fill``
                     self._over.pop(name, None)
         return None, lease
@@ -163,7 +171,7 @@ class LocalStore(Store):
             self._over.pop(name, None)
         is_negative = code == NOWHERE
         entries = self._absent if is_negative else self._known
-        entries[name] = expiry << CODE_BITS | code
+        entries[name] = noted(expiry << CODE_BITS | code, facts_of(code))
         _fit(entries, self._bounds[is_negative])
         if self._over:
             _fit(self._over, self._bounds[False] - len(self._known))

@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from fallback_storage.cache.entry import HIDDEN, NOWHERE, is_held
+from fallback_storage.cache.entry import HIDDEN, NOWHERE, facts_of, is_held
 from fallback_storage.cache.stores.base import PlacedStore
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.near_listener import Listener
@@ -38,7 +38,7 @@ from fallback_storage.cache.stores.redis_tracking import HEARTBEAT
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
 
 def near_store(far: RedisStore, local: LocalStore, chain: str) -> NearStore:
@@ -99,6 +99,15 @@ class NearStore(PlacedStore):
         return self._local.peek(name) if here else None
 
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Any]]:
+        return self._look_up(names, _is_complete)
+
+    def look_up_one(self, name: str) -> tuple[int | None, Any]:
+        # Who is content with a code finds it by ``peek``; who asks goes on to facts.
+        return self._look_up((name,), _has_facts)[name]
+
+    def _look_up(
+        self, names: Collection[str], suffices: Callable[[int | None], bool]
+    ) -> Mapping[str, tuple[int | None, Any]]:
         # A hit of this tier comes without a far lease.
         tracker = self._tracker
         near = self._local.look_up(names)
@@ -110,7 +119,7 @@ class NearStore(PlacedStore):
         found: dict[str, tuple[int | None, Any]] = {}
         missing = []
         for name, (code, _) in near.items():
-            if _is_complete(code):
+            if suffices(code):
                 found[name] = code, None
             else:
                 # Nothing, or half of an answer: who completes it needs a far lease.
@@ -178,3 +187,9 @@ class NearStore(PlacedStore):
 
 def _is_complete(code: int | None) -> bool:
     return code is not None and (code in {NOWHERE, HIDDEN} or is_held(code))
+
+
+def _has_facts(code: int | None) -> bool:
+    # Of who holds a file there is more to be known, while a part is left out.
+    is_whole = "" not in facts_of(code).split(",")
+    return _is_complete(code) and (code in {NOWHERE, HIDDEN} or is_whole)

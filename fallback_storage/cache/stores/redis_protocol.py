@@ -127,8 +127,10 @@ def read(value: Any) -> tuple[int | None, bytes | None, float]:
     match = VALUE.fullmatch(raw)
     if match is None:
         return None, None, 0
-    code, _, end = match.groups()
-    return (None, raw, math.inf) if code is None else (int(code), raw, int(end))
+    code, facts, end = match.groups()
+    if code is None:
+        return None, raw, math.inf
+    return entry.noted(int(code), (facts or b"").decode()), raw, int(end)
 
 
 def read_answer(answer: Any) -> tuple[int | None, bytes | None]:

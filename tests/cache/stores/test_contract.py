@@ -17,7 +17,14 @@ import pytest
 from aging import age_redis
 from caches import DroppingCache, RecordingCache
 
-from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
+from fallback_storage.cache.entry import (
+    HIDDEN,
+    NOWHERE,
+    facts_of,
+    from_,
+    held,
+    noted,
+)
 from fallback_storage.cache.stores.base import SINCE, Store
 from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 from fallback_storage.cache.stores.guarded import GuardedStore
@@ -254,6 +261,40 @@ def test_a_miss_gives_a_lease_that_fills(subject):
     kept = subject.fill(code=held(1))
     assert kept or subject.kind.forgets
     assert subject.knows(code=held(1))
+
+
+def test_facts_come_with_their_code_or_not_at_all(subject):
+    """They are learned one after the other, and end with what they were filled with."""
+
+    def learn(code):
+        found, lease = subject.store.look_up_one("a")
+        kept = subject.store.fill("a", lease, code, 60.0)
+        assert kept or subject.kind.forgets or found is not None
+        return lease
+
+    def known():
+        found = {
+            subject.store.look_up(["a"])["a"][0],
+            subject.store.look_up_one("a")[0],
+        }
+        assert found <= {code, None} if subject.kind.forgets else found == {code}
+        return {facts_of(each) for each in found}
+
+    code, allowed = SECOND, set()
+    for facts in ("", "5,", "5,7", "18,7"):
+        late = learn(noted(code, facts))
+        allowed = {facts, ""} if subject.kind.forgets else {facts}
+        assert known() <= allowed
+        subject.store.peek("a")
+        assert type(subject.store.look_up_held(["a"]).get("a", code)) is int
+        if facts == "5,7":  # near, a hit has no lease
+            subject.store.invalidate(["a"])
+            assert subject.refuses(late, code=noted(code, "5,7"))
+    subject.store.invalidate(["a"])
+    assert subject.knows_nothing()
+    code = FIRST
+    learn(code)
+    assert known() <= {""}
 
 
 @pytest.mark.parametrize("code", [NOWHERE, held(0), from_(1), held(1), held(500)])

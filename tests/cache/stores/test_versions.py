@@ -86,12 +86,20 @@ def test_entries_of_other_releases_in_redis(on_valkey, prefix, value):
     assert client.get(key) == value
 
 
-FACTS = [",20480,1732713000000000", ",20480,-1", ",", ",x/y;z"]
+FACTS = [
+    ",20480,1732713000000000",
+    ",20480,",
+    ",,5",
+    ",1,2,3",
+    ",20480,-1",
+    ",",
+    ",x/y;z",
+]
 
 
 @pytest.mark.parametrize("facts", FACTS)
 def test_facts_behind_a_code_in_a_django_cache(locmem, facts):
-    """There is a place for them in this version: who knows none passes over them."""
+    """There is a place for them in this version: who does not know them passes over them."""
     _, lease = locmem.look_up_one("a")
     now = time.time() * 1000
     for text, found in ((facts, held(1)), (f"{facts}.1", None), (f"{facts} ", None)):
