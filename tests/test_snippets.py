@@ -6,7 +6,6 @@ import json
 import re
 import sys
 import unittest
-from types import ModuleType
 
 import pytest
 from django.core.checks import Error
@@ -80,20 +79,20 @@ def test_the_tests_of_the_manual_pass():
 
 
 @pytest.fixture
-def readers_modules(request, monkeypatch):
+def readers_modules(request, monkeypatch, tmp_path):
     """The modules that the page's blocks are: those that begin with ``# mysite/x.py``."""
-    page = request.node.callspec.params["page"]
-    for code in blocks(page):
+    for code in blocks(request.node.callspec.params["page"]):
         place = re.match(r"# (\w+)/(\w+)\.py\n", code)
         if place and place[2] not in {"settings", "urls"}:
-            package, module = ModuleType(place[1]), ModuleType(f"{place[1]}.{place[2]}")
-            try:
-                exec(compile(code, page, "exec"), vars(module))
-            except ModuleNotFoundError:
-                continue  # whatever needs it is not tried either
-            setattr(package, place[2], module)
-            monkeypatch.setitem(sys.modules, package.__name__, package)
-            monkeypatch.setitem(sys.modules, module.__name__, module)
+            package = tmp_path / place[1]
+            package.mkdir(exist_ok=True)
+            (package / "__init__.py").touch()
+            (package / f"{place[2]}.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    packages = {package.name for package in tmp_path.iterdir()}
+    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
+        del sys.modules[name]
 
 
 @pytest.mark.usefixtures("readers_modules")
