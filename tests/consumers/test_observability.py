@@ -15,7 +15,7 @@ from pages import blocks
 from servers import missing
 
 from fallback_storage import signals
-from fallback_storage.chain import exists_many, reach
+from fallback_storage.chain import ask_many, reach
 from fallback_storage.storage import FallbackStorage
 
 pytestmark = pytest.mark.consumers
@@ -146,7 +146,7 @@ def points(reader):
 @pytest.fixture
 def threads(monkeypatch, production):
     """Let the last two questions of a batch meet: two threads ask them."""
-    monkeypatch.setattr(exists_many, "_worth", lambda seconds, kept: 2)
+    monkeypatch.setattr(ask_many, "_worth", lambda seconds, kept: 2)
     barrier = threading.Barrier(2)
     last = {"7.jpg", "8.jpg"}
     production.before("exists", lambda name: name in last and barrier.wait(20))
