@@ -135,9 +135,9 @@ class Allowance:
 
         That is for one who asks to do; meanwhile the others go on with what is noted.
         """
-        now = self._now()
         with exclusive(home):
-            found = _read(home)
+            # (Read within, else who waits is earlier than what was noted meanwhile.)
+            now, found = self._now(), _read(home)
             if found is None:
                 return None
             counted, total = found

@@ -17,7 +17,7 @@ from overlay.parts import content_of, read_only, staging_left, writable
 from overlay.sources import CONTENT, NAME, Source
 
 from fallback_storage.jobs.prune import Pruning, Result
-from fallback_storage.operations import allowance
+from fallback_storage.operations import allowance, rootlock
 from fallback_storage.storage import FallbackStorage
 
 SIZE = 1000
@@ -212,3 +212,19 @@ def test_threads_share_the_room(home, source):
     for thread in threads:
         thread.join()
     assert total_of(home) == 5 * SIZE
+
+
+def test_who_waits_for_another_does_not_count_again(home, counts):
+    """What is noted meanwhile is not of the future."""
+    moments = iter(range(100))
+    chain = make(home, Source(), promote_max_total=5 * SIZE)
+    room = chain._get_engine().overlay.allowance
+    room._now = lambda: float(next(moments))
+    assert room.has_room("x", 1)
+    with rootlock.exclusive(home):
+        waiting = threading.Thread(target=room.has_room, args=("y", 1))
+        waiting.start()
+        waiting.join(0.1)  # it may have come to the lock
+        allowance._write(home, float(next(moments)), 0)
+    waiting.join()
+    assert len(counts) == 1

@@ -53,6 +53,8 @@ def _chain(site, settings, media_root, monkeypatch):
         },
         "staticfiles": {"BACKEND": LOCAL},
     }
+    # Threads that come first would each build one, with a memo of its own.
+    assert storages["default"].backends
     key = "default", MAX_REMOTE, PER_SECOND
     made = limits.Limits(MAX_REMOTE, PER_SECOND, clock=lambda: 0.0)
     monkeypatch.setitem(limits._limits, key, made)
