@@ -132,13 +132,13 @@ def test_nothing_is_stale_when_the_server_evicts(crew, client, capsys):
 
     def press():
         pipeline = client.pipeline(transaction=False)
-        for _ in range(200):
+        for _ in range(500):
             pipeline.set(f"junk-{next(numbers)}", "x" * 1000)
         pipeline.execute(raise_on_error=False)
 
     client.config_resetstat()
     client.config_set("maxmemory-policy", "allkeys-random")
-    client.config_set("maxmemory", client.info("memory")["used_memory"] + 300_000)
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + 1_000_000)
     try:
         history = crew.run(press)
         evicted = client.info("stats")["evicted_keys"]
