@@ -18,7 +18,8 @@ from fallback_storage import signals
 from fallback_storage.chain import ask_many, reach
 from fallback_storage.storage import FallbackStorage
 
-pytestmark = pytest.mark.consumers
+# Fast, but the libraries are in one environment only.
+pytestmark = [pytest.mark.consumers, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from paths import SUPPORT
 from servers import missing
 from sites import KINDS, S3
 
-pytestmark = pytest.mark.consumers
+# Fast, but the libraries are in one environment only.
+pytestmark = [pytest.mark.consumers, pytest.mark.slow]
 
 PAGE = "docs/recipes-thumbnails.rst"
 LIBRARIES = {
