@@ -35,9 +35,9 @@ class Listed(NamedTuple):
     """One file of a listing; ``size``, ``md5`` and ``date`` where the listing tells them.
 
     Size and MD5 are of what is stored, which can be a compressed form of the file.
-    ``md5``: the
-    hexadecimal digest, as S3 shows it for objects that were uploaded in one part. With
-    keys of the customer's or of KMS, S3 shows something else that looks the same.
+    ``md5``: the hexadecimal digest, as S3 shows it for objects that were uploaded in one
+    part. With keys of the customer's or of KMS, S3 shows something else that looks the
+    same.
     ``date``: of its modification, UTC, in the words of ISO 8601.
     """
 
