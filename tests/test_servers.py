@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import threading
 import urllib.parse
 from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
 from servers import (
+    HOST,
+    CountingProxy,
     MemcachedServer,
     MissingServerError,
     S3Server,
@@ -254,3 +258,30 @@ def test_the_clock_moves_only_when_told(clock):
 def test_the_media_root_is_this_tests_own(settings, media_root, tmp_path):
     assert Path(settings.MEDIA_ROOT) == media_root
     assert media_root.is_relative_to(tmp_path)
+
+
+def test_a_proxy_that_closes_does_not_wait_for_a_client_that_just_came():
+    """Its handler has begun, and is not among the connections that are ended."""
+    arrived, swept = threading.Event(), threading.Event()
+
+    class Connections(set):
+        def __iter__(self):
+            swept.set()
+            return super().__iter__()
+
+    class Proxy(CountingProxy):
+        def _serve(self, client):
+            arrived.set()
+            swept.wait()
+            super()._serve(client)
+
+    with socket.create_server((HOST, 0)) as upstream, contextlib.ExitStack() as stack:
+        proxy = Proxy(*upstream.getsockname())
+        proxy._open = Connections()
+        with proxy:
+            client = stack.enter_context(
+                socket.create_connection((HOST, proxy.port), timeout=60)
+            )
+            assert arrived.wait(60)
+        # It is told so, instead of waiting for an answer.
+        assert client.recv(1) == b""

@@ -481,9 +481,11 @@ class CountingProxy:
         self.outage = False
         self._address = (HOST, 0)
         self._open = set()
+        self._is_closed = False
         self._lock = threading.Lock()
 
     def __enter__(self):
+        self._is_closed = False
         proxy = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -510,6 +512,7 @@ class CountingProxy:
         self._server.shutdown()
         self._thread.join()
         with self._lock:
+            self._is_closed = True
             for sock in self._open:
                 _shut(sock)
         self._server.server_close()
@@ -541,6 +544,9 @@ class CountingProxy:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with upstream:
             with self._lock:
+                # Nobody would end it any more, and server_close() would wait for it.
+                if self._is_closed:
+                    return
                 self._open |= {client, upstream}
             answers = threading.Thread(target=_pump, args=(upstream, client))
             answers.start()
