@@ -188,6 +188,7 @@ def plain(output, address=""):
 SHOWN_HERE = list(shown())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scenario", "commands"), [pytest.param(*each, id=each[0]) for each in SHOWN_HERE]
 )

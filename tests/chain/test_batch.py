@@ -530,6 +530,7 @@ def run(*functions):
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["resolve_many", "mixed", "opposite order"])
 def test_each_cold_name_is_walked_once(memo, kind):
     """However many ask for the same names at once, alone and together, in any order."""

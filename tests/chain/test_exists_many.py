@@ -461,6 +461,7 @@ def test_an_interrupt_ends_the_waiting_at_once(at_once):
     end.set()
 
 
+@pytest.mark.slow
 def test_a_thousand_chains_leave_no_thread(at_once):
     """They wait for more to do, but not when their chain is gone."""
     before = set(threading.enumerate())

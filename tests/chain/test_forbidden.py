@@ -13,6 +13,7 @@ from fallback_storage.exceptions import ConfigurationError, FileNotInAnyBackendE
 from fallback_storage.storage import FallbackStorage
 
 pytest.importorskip("storages.backends.s3")
+pytestmark = pytest.mark.slow
 
 S3 = "storages.backends.s3.S3Storage"
 NAMES = [f"photos/{number}.jpg" for number in range(50)]

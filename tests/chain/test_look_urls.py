@@ -27,6 +27,7 @@ PARTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @searching(400)
 @given(
     name=st.lists(PARTS, min_size=1, max_size=4).map("/".join),

@@ -85,6 +85,7 @@ def test_threads_that_are_the_first_share_the_room(site):
 
 
 # What is left open is closed when its frames go, and says so.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_an_interrupt_costs_no_room_and_leaves_no_answer_half_read(site):
     """At every moment of a question and of a download. Without room the next one fails."""
@@ -101,6 +102,7 @@ def test_an_interrupt_costs_no_room_and_leaves_no_answer_half_read(site):
     storage_._origin.close()
 
 
+@pytest.mark.slow
 def test_a_collection_at_any_moment_makes_room(site, no_collector):
     """An answer is collected while its room is given to another one, or taken back."""
     storage_ = HTTPStorage(site.base_url, max_requests=2, timeout=5)

@@ -44,6 +44,7 @@ def without_credentials(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", [None, "default", False])
 def test_a_page_of_100_private_pictures(
     settings, client, caplog, media_root, pictures, without_credentials, cache

@@ -200,6 +200,7 @@ def test_a_file_that_changes_meanwhile_stays(chain, home, production):
     assert Path(home.path("0.bin")).read_bytes() == b"new"
 
 
+@pytest.mark.slow
 def test_readers_and_saves_at_the_same_time_lose_nothing(chain, home):
     """A reader gets the file from one or the other; a save ends with its own file."""
     wrong, done = [], threading.Event()

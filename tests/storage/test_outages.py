@@ -154,6 +154,7 @@ class World:
             self.check(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_outages_come_and_go(seed, caplog):
     """By hanging, refusing, 503, 403 and Ctrl-C in a call."""

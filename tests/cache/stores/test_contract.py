@@ -641,6 +641,7 @@ def eager_switching():
     sys.setswitchinterval(interval)
 
 
+@pytest.mark.slow
 def test_no_thread_sees_a_value_older_than_a_finished_write(subject, eager_switching):
     """Judged by history: what a look-up gives is at least what was written before."""
     names, rounds = ("a", "b"), 300

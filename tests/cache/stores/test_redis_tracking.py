@@ -154,6 +154,7 @@ def test_it_is_not_connected_any_more_when_the_target_is_emptied(server, monkeyp
     tracker.join(10)
 
 
+@pytest.mark.slow
 def test_silence_is_asked_about_once_and_then_believed(server, target):
     """It is asked for its ROLE after one heartbeat, an end after two; an answer starts anew."""
     tracker = Tracker(server.connect, target, heartbeat=0.25)
