@@ -38,7 +38,7 @@ class FallbackStorageError(Exception):
 class Mistake(StrEnum):
     """What can be wrong with a configuration: the ids of the errors.
 
-    Users look them up in docs/checks.rst, and silence them by ``SILENCED_SYSTEM_CHECKS``:
+    Users look them up in the manual (checks), and silence them by ``SILENCED_SYSTEM_CHECKS``:
     an id never gets another meaning.
     """
 
@@ -83,7 +83,7 @@ class ConfigurationError(FallbackStorageError, ImproperlyConfigured):
     """Raised when settings or constructor arguments are wrong.
 
     The message says where, what was found and what to write instead, and ends with
-    the id to look up in docs/checks.rst. It never shows a value of ``OPTIONS``, since those
+    the id to look up in the manual (checks). It never shows a value of ``OPTIONS``, since those
     hold credentials.
     """
 

@@ -274,6 +274,25 @@ def test_what_a_page_names_of_the_package_is_there(page):
         assert (ROOT / path).exists(), path
 
 
+def test_no_message_names_a_page_that_is_not_installed():
+    """A wheel has no docs/: messages give the address, and the heading is there."""
+    home = tomllib.loads(text("pyproject.toml"))["project"]["urls"]["Homepage"]
+    address = re.compile(rf"(?<!\S){home}/blob/main/(docs/[\w-]+\.rst)#([\w-]+)(?!\S)")
+    seen = []
+    for module in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                seen += address.findall(node.value)
+                assert not re.search(r"docs/|\.rst", address.sub("", node.value)), (
+                    module
+                )
+    assert seen
+    for page, anchor in seen:
+        headings = re.findall(r"^(.+)\n[=~-]{3,}$", text(page), re.MULTILINE)
+        slugs = [re.sub(r"[^\w -]", "", each.lower()) for each in headings]
+        assert anchor in {slug.replace(" ", "-") for slug in slugs}
+
+
 def imported(path):
     """Return what a dotted path names, a module or what is in one."""
     head, found = [], None

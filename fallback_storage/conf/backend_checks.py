@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
 
+# An installed package has no manual beside it.
+LINES = (
+    "https://github.com/pipermerriam/django-fallback-storage/blob/main/docs/outages.rst"
+    "#the-clients-own-time-outs"
+)
+
 
 def check_backends(backends: Sequence[Backend]) -> Iterator[CheckMessage]:
     """Yield warnings of storages that work."""
@@ -26,8 +32,7 @@ def check_backends(backends: Sequence[Backend]) -> Iterator[CheckMessage]:
         yield CheckWarning(
             f"The time-outs of {', '.join(waiting)} are those that its client has by "
             "default: while the server hangs, an upload or a download takes minutes.",
-            hint="Give it shorter ones, and few retries: docs/outages.rst has the lines "
-            "to copy.",
+            hint=f"Give it shorter ones, and few retries: the lines to copy are in {LINES}",
             id="fallback_storage.W018",
         )
 

@@ -1,7 +1,7 @@
 """System checks: what is wrong with the configuration, before the first request.
 
 Nothing is contacted. Ids are stable (those of errors: ``exceptions.Mistake``);
-docs/checks.rst lists them.
+The manual (checks) lists them.
 """
 
 from __future__ import annotations

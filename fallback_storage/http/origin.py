@@ -3,7 +3,7 @@
 Only GET and HEAD. What is sent to protect the site (headers, credentials) goes to its
 own scheme, host and port; a redirect is followed within these, and to what the options
 name. Nothing is tried again but a request on a connection that the server had closed
-meanwhile. What real servers and clients do here is in docs/http.rst.
+meanwhile. What real servers and clients do here is in the manual (http).
 """
 
 from __future__ import annotations

@@ -90,11 +90,14 @@ class Finding:
     def is_well(self) -> bool:
         """Whether a chain can work with it, for all that was found out."""
         bad = {Said.FAILED, Said.SILENT}
+        # Another backend may have the file, unless this one lists it.
+        is_lost = self.reads.said is Said.ABSENT and self.reads.name == self.lists.name
         return (
             self.missing.said is Said.ABSENT
             and self.place.said not in {*bad, Said.ABSENT}
             and self.lists.said not in bad
-            and self.reads.said not in {*bad, Said.ABSENT, Said.FORBIDDEN}
+            and self.reads.said not in {*bad, Said.FORBIDDEN}
+            and not is_lost
         )
 
 

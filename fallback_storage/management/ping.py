@@ -30,7 +30,7 @@ ANSWERS = {
     "lists": "listing",
     "reads": "reading",
 }
-TIME_OUTS = {True: "chosen", False: "those of its client (see docs/outages.rst)"}
+TIME_OUTS = {True: "chosen", False: "those of its client (see W018 of manage.py check)"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--name",
         metavar="FILE",
-        help="Read this file. Default: one that a listing shows.",
+        help="Read this file, wherever it is. Default: one that a listing shows.",
     )
     parser.add_argument(
         "--timeout",
@@ -62,7 +62,10 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
             _print(finding, command)
     if options["json"]:
         print_json(command.stdout, list(map(_told, findings)))
-    return OK if all(finding.is_well for finding in findings) else FAILED
+    is_held = name is None or any(each.reads.said is Said.YES for each in findings)
+    if not (is_held or options["json"]):
+        command.stdout.write(f"{name}: read from no backend", command.style.ERROR)
+    return OK if is_held and all(each.is_well for each in findings) else FAILED
 
 
 def _told(finding: Finding) -> dict[str, Any]:

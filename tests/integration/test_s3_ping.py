@@ -50,7 +50,7 @@ def test_all_is_well(settings, s3, proxy):
         "  its bucket      yes",
         "  listing         yes (a/big.bin)",
         "  reading         yes (a/big.bin)",
-        "  time-outs       those of its client (see docs/outages.rst)",
+        "  time-outs       those of its client (see W018 of manage.py check)",
     ]
 
 

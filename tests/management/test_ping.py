@@ -60,14 +60,34 @@ def test_a_healthy_chain_as_text(settings, media_root):
 
 
 def test_a_name_to_read(settings):
-    """It is read in each; that one has not got it is not well."""
-    chain = [RecordingStorage("a", {"x": b"1"}), RecordingStorage("b", {"y": b"1"})]
+    """It is read in each; that one of them has it is enough, as for any mirror."""
+    chain = [RecordingStorage("a", {"y": b"1"}), RecordingStorage("b", {"x": b"1"})]
     configure(settings, *chain)
-    found = told("--name", "./x", status=1)
-    assert said(found["RecordingStorage"])["reads"] == "yes"
-    assert found["RecordingStorage"]["reads"]["file"] == "x"
-    assert said(found["RecordingStorage-2"])["reads"] == "absent"
-    assert chain[1].count("_open") == 0
+    found = told("--name", "./x")
+    assert said(found["RecordingStorage"])["reads"] == "absent"
+    assert said(found["RecordingStorage-2"])["reads"] == "yes"
+    assert found["RecordingStorage-2"]["reads"]["file"] == "x"
+    assert all(each["well"] for each in found.values())
+    assert chain[0].count("_open") == 0
+
+
+def test_a_name_that_nobody_has(settings):
+    """Every backend is well, and yet the chain has not got what was asked for."""
+    configure(settings, RecordingStorage("a"), RecordingStorage("b"))
+    assert all(each["well"] for each in told("--name", "x", status=1).values())
+    assert run("ping", "--name", "x").lines[-1] == "x: read from no backend"
+
+
+def test_a_file_that_is_listed_and_not_there(settings):
+    storage = RecordingStorage("a", {"x": b"1"})
+
+    def forget(name):
+        storage.files.clear()
+
+    # It goes away between the two questions.
+    storage.before("listdir", lambda name: storage.before("exists", forget))
+    configure(settings, storage)
+    assert said(told(status=1)["RecordingStorage"])["reads"] == "absent"
 
 
 def test_nothing_to_read(settings):
