@@ -24,12 +24,8 @@ from fallback_storage.chain.look import (
 )
 from fallback_storage.chain.nesting import building, refuse_cycle
 from fallback_storage.chain.outcomes import Outcome
-from fallback_storage.chain.profiles import (
-    HAVE_DEADLINE,
-    Profile,
-    class_path,
-    profile_of,
-)
+from fallback_storage.chain.places import class_path
+from fallback_storage.chain.profiles import HAVE_DEADLINE, Profile, profile_of
 from fallback_storage.chain.reach import DEADLINE, REACHED, THREADS, reach_of
 from fallback_storage.utils import forks
 from fallback_storage.utils.workers import Workers

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.crypto import salted_hmac
 
-from fallback_storage.chain.profiles import PLACES, class_path
+from fallback_storage.chain.places import PLACES, class_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from types import FunctionType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.chain import dialects, kept, streams, timeouts
+from fallback_storage.chain.places import class_path, computes_its_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,59 +103,36 @@ class Profile:
 
 DJANGO = Profile()
 
-# Attributes by which storages say where their files are, also if a setting said so.
-PLACES = (
-    "location",
-    "base_location",
-    "bucket_name",
-    "endpoint_url",
-    "account_name",
-    "azure_container",
-    "root_path",
-    "host",
-    "_host",
-    "_root_path",
-)
-
-# Whose classes compute places from their options and the settings, and not by tenant.
-STEADY = frozenset({"django", "storages", "fallback_storage"})
-
-PLAIN = (FunctionType, MemberDescriptorType)
-
 # What a subclass must have as it is for a row's permission to hold for it, too. (What
 # warns of a class is kept for all of its subclasses: a method that calls that of the
 # class is as lazy as it.)
 METHODS: Mapping[str, tuple[str, ...]] = {
-    "has_time_outs": (
-        "connection",
-        "client",
-        "service_client",
-        "_get_service_client",
-        "_connect",
-    ),
-    "client": ("connection", "s3_connection"),
-    "headers_of": ("_open",),
-    "is_directory": ("exists", "_resolve"),
-    "keeps_facts": ("size", "get_modified_time"),
-    "listdir": ("listdir",),
-    "lists_flat": ("exists", "listdir", "_normalize_name", "get_object_parameters"),
-    "open_by": ("_open", "s3_connection"),
-    "place_is_all": ("__init__", "path"),
-    "save_with_headers": (
-        "_save",
-        "_get_content_settings_parameters",
+    fact: tuple(methods.split())
+    for fact, methods in {
+        "has_time_outs": "connection client service_client _get_service_client _connect",
+        "client": "connection s3_connection",
+        "headers_of": "_open",
+        "is_directory": "exists _resolve",
+        "keeps_facts": "size get_modified_time",
+        "listdir": "listdir",
+        "lists_flat": "exists listdir _normalize_name get_object_parameters",
+        "open_by": "_open s3_connection",
+        "place_is_all": "__init__ path",
+        "save_with_headers": "_save _get_content_settings_parameters "
         "_get_write_parameters",
-    ),
-    "stream": ("_open",),
-    "whole": ("_save",),
+        "stream": "_open",
+        "whole": "_save",
+    }.items()
 }
 
-_AZURE = Profile(
-    wants_bytes=True,
-    concurrent=True,
-    keeps_facts=True,
-    lazy_open=True,
-    whole=True,
+
+def _row(flags: str, **facts: Any) -> Profile:
+    # The flags that are true, and what else is known.
+    return Profile(**{**dict.fromkeys(flags.split(), True), **facts})
+
+
+_AZURE = _row(
+    "wants_bytes concurrent keeps_facts lazy_open whole",
     listdir=dialects.walk_blobs,
     has_place=dialects.has_container,
     has_time_outs=timeouts.of_azure,
@@ -164,10 +141,8 @@ _AZURE = Profile(
     headers_of=kept.azure_headers,
     save_with_headers=kept.save_to_azure,
 )
-_DATABASE = Profile(
-    in_database=True,
-    wants_bytes=True,
-    loses_writes=True,
+_DATABASE = _row(
+    "in_database wants_bytes loses_writes",
     keeps_whiteouts=False,
     not_found=(
         "django.core.exceptions.ObjectDoesNotExist",
@@ -183,33 +158,20 @@ _OF_NAMES = (
     "url",
 )
 # (Some of them compute it in ``path``.)
-_OF_TENANTS = Profile(place_varies=True)
-_DROPBOX = Profile(
-    deletes_trees=True,
-    keeps_facts=True,
-    lazy_open=True,
-    loses_writes=True,
-    wants_bytes=True,
-)
+_OF_TENANTS = _row("place_varies")
+_DROPBOX = _row("deletes_trees keeps_facts lazy_open loses_writes wants_bytes")
 
 PROFILES: Mapping[str, Profile] = {
     "db_file_storage.storage.DatabaseFileStorage": _DATABASE,
     "dbfiles.storage.DBStorage": _DATABASE,
-    "django.core.files.storage.filesystem.FileSystemStorage": Profile(
-        place_is_all=True
-    ),
-    "django.core.files.storage.memory.InMemoryStorage": Profile(
-        deletes_trees=True,
-        in_process=True,
-        whole=True,
-        is_directory=dialects.is_directory_in_memory,
+    "django.core.files.storage.filesystem.FileSystemStorage": _row("place_is_all"),
+    "django.core.files.storage.memory.InMemoryStorage": _row(
+        "deletes_trees in_process whole", is_directory=dialects.is_directory_in_memory
     ),
     "django_tenants.files.storage.TenantFileSystemStorage": _OF_TENANTS,
     "django_tenants.files.storages.TenantFileSystemStorage": _OF_TENANTS,
-    "django_s3_storage.storage.S3Storage": Profile(
-        keeps_facts=True,
-        reads_at_open=True,
-        wants_bytes=True,
+    "django_s3_storage.storage.S3Storage": _row(
+        "keeps_facts reads_at_open wants_bytes whole",
         ask_again=dialects.head_object,
         first_byte=dialects.get_by_django_s3_storage,
         open_by=dialects.open_by_django_s3_storage,
@@ -218,34 +180,24 @@ PROFILES: Mapping[str, Profile] = {
         save_with_headers=kept.save_to_django_s3_storage,
         is_denied=dialects.denies(dialects.get_by_django_s3_storage),
         permission="s3:ListBucket",
-        whole=True,
     ),
-    "django_storage_webdav.storage.WebDavStorage": Profile(
-        keeps_facts=True,
-        wants_bytes=True,
-        loses_writes=True,
+    "django_storage_webdav.storage.WebDavStorage": _row(
+        "keeps_facts wants_bytes loses_writes",
         listdir=dialects.collection,
         ask_again=dialects.propfind,
     ),
-    "fallback_storage.http.HTTPStorage": Profile(
-        concurrent=True,
-        keeps_facts=True,
-        reads_at_open=True,
-        whole=True,
+    "fallback_storage.http.HTTPStorage": _row(
+        "concurrent keeps_facts reads_at_open whole",
         writable=False,
         is_denied=dialects.takes_refusal_for_absence,
         permission="access",
         stream=streams.from_site,
     ),
-    "inmemorystorage.storage.InMemoryStorage": Profile(
-        deletes_trees=True, in_process=True, wants_bytes=True
+    "inmemorystorage.storage.InMemoryStorage": _row(
+        "deletes_trees in_process wants_bytes"
     ),
-    "minio_storage.storage.MinioStorage": Profile(
-        keeps_facts=True,
-        wants_bytes=True,
-        lazy_open=True,
-        loses_writes=True,
-        whole=True,
+    "minio_storage.storage.MinioStorage": _row(
+        "keeps_facts wants_bytes lazy_open loses_writes whole",
         ask_again=dialects.stat_object,
         first_byte=dialects.get_by_minio,
         headers_of=kept.minio_headers,
@@ -253,19 +205,14 @@ PROFILES: Mapping[str, Profile] = {
         is_denied=dialects.denies(dialects.get_by_minio),
         permission="s3:ListBucket",
     ),
-    "storages.backends.apache_libcloud.LibCloudStorage": Profile(
-        wants_bytes=True,
-        lazy_open=True,
-        loses_writes=True,
-        listdir=dialects.container_objects,
+    "storages.backends.apache_libcloud.LibCloudStorage": _row(
+        "wants_bytes lazy_open loses_writes", listdir=dialects.container_objects
     ),
     "storages.backends.azure_storage.AzureStorage": _AZURE,
     "storages.backends.dropbox.DropBoxStorage": _DROPBOX,
     "storages.backends.dropbox.DropboxStorage": _DROPBOX,
-    "storages.backends.ftp.FTPStorage": Profile(
-        wants_bytes=True,
-        lazy_open=True,
-        loses_writes=True,
+    "storages.backends.ftp.FTPStorage": _row(
+        "wants_bytes lazy_open loses_writes",
         answers_always=("size",),
         ask_again=dialects.name_list,
         ask_for_directory=dialects.name_list,
@@ -273,11 +220,8 @@ PROFILES: Mapping[str, Profile] = {
         thread_safe_methods=_OF_NAMES,
         close="disconnect",
     ),
-    "storages.backends.gcloud.GoogleCloudStorage": Profile(
-        wants_bytes=True,
-        concurrent=True,
-        keeps_facts=True,
-        whole=True,
+    "storages.backends.gcloud.GoogleCloudStorage": _row(
+        "wants_bytes concurrent keeps_facts whole",
         has_place=dialects.has_google_bucket,
         has_time_outs=timeouts.of_google,
         needs=("bucket_name", "GS_BUCKET_NAME"),
@@ -288,12 +232,8 @@ PROFILES: Mapping[str, Profile] = {
         is_denied=dialects.is_denied_by_google,
         permission="storage.objects.list",
     ),
-    "storages.backends.s3.S3Storage": Profile(
-        wants_bytes=True,
-        concurrent=True,
-        keeps_facts=True,
-        lists_flat=True,
-        whole=True,
+    "storages.backends.s3.S3Storage": _row(
+        "wants_bytes concurrent keeps_facts lists_flat whole",
         has_place=dialects.has_bucket,
         first_byte=dialects.get_by_s3storage,
         has_time_outs=timeouts.of_s3storage,
@@ -306,11 +246,8 @@ PROFILES: Mapping[str, Profile] = {
         is_denied=dialects.denies(dialects.get_by_s3storage),
         permission="s3:ListBucket",
     ),
-    "storages.backends.sftpstorage.SFTPStorage": Profile(
-        wants_bytes=True,
-        keeps_facts=True,
-        lazy_open=True,
-        loses_writes=True,
+    "storages.backends.sftpstorage.SFTPStorage": _row(
+        "wants_bytes keeps_facts lazy_open loses_writes",
         has_time_outs=timeouts.of_sftp,
         needs=("host", "SFTP_STORAGE_HOST"),
         thread_safe=False,
@@ -340,36 +277,18 @@ HAVE_DEADLINE = frozenset(
 def profile_of(storage: object) -> Profile:
     """Return what the table says of a storage's class, or of the nearest base of it."""
     klass = storage.__class__
-    for base in klass.__mro__:
-        row = PROFILES.get(class_path(base))
-        if row is not None:
-            changed = {
-                fact: getattr(DJANGO, fact)
-                for fact, methods in METHODS.items()
-                if getattr(row, fact)
-                and any(_is_changed(storage, base, method) for method in methods)
-            }
-            row = replace(row, **changed) if changed else row
-            break
-    else:
-        row = DJANGO
-    if row.place_varies or _computes_its_place(klass):
+    base = next((base for base in klass.__mro__ if class_path(base) in PROFILES), klass)
+    row = PROFILES.get(class_path(base), DJANGO)
+    changed = {
+        fact: getattr(DJANGO, fact)
+        for fact, methods in METHODS.items()
+        if getattr(row, fact)
+        and any(_is_changed(storage, base, method) for method in methods)
+    }
+    if row.place_varies or computes_its_place(klass, PROFILES):
         # Another thread may not know for whom it works.
-        return replace(row, place_varies=True, concurrent=False)
-    return row
-
-
-def _computes_its_place(klass: type) -> bool:
-    """Whether it is a class of somebody's own that says anew each time where it is."""
-    for base in klass.__mro__:
-        if base.__module__.partition(".")[0] in STEADY or class_path(base) in PROFILES:
-            return False
-        own = vars(base)
-        found = [own[place] for place in PLACES if place in own]
-        # (What computes nothing when it is read: methods, and slots.)
-        if any(hasattr(type(e), "__get__") and not isinstance(e, PLAIN) for e in found):
-            return True
-    return False
+        changed |= {"place_varies": True, "concurrent": False}
+    return replace(row, **changed)
 
 
 def _is_changed(storage: object, base: type, method: str) -> bool:
@@ -377,8 +296,3 @@ def _is_changed(storage: object, base: type, method: str) -> bool:
     return getattr(storage.__class__, method, None) is not own or method in getattr(
         storage, "__dict__", ()
     )
-
-
-def class_path(klass: type) -> str:
-    """Return where a class is to be found."""
-    return f"{klass.__module__}.{klass.__qualname__}"

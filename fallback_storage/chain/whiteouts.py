@@ -22,7 +22,7 @@ from django.utils.functional import cached_property
 from fallback_storage.chain.exists_many import probe_walks
 from fallback_storage.chain.names import WHITEOUTS_FOLDER, is_name
 from fallback_storage.chain.outcomes import Outcome
-from fallback_storage.chain.profiles import class_path
+from fallback_storage.chain.places import class_path
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.exceptions import ConfigurationError, Mistake
 

@@ -16,7 +16,7 @@ from fallback_storage.cache.stores.alias import (
 )
 from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.fingerprint import is_shareable
-from fallback_storage.chain.profiles import class_path
+from fallback_storage.chain.places import class_path
 from fallback_storage.conf.settings import class_of
 
 if TYPE_CHECKING:

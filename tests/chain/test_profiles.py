@@ -11,12 +11,12 @@ from django.utils.functional import cached_property
 from django.utils.module_loading import import_string
 from fakes import RecordingStorage
 
+from fallback_storage.chain.places import class_path
 from fallback_storage.chain.profiles import (
     DJANGO,
     METHODS,
     PROFILES,
     Profile,
-    class_path,
     profile_of,
 )
 from fallback_storage.exceptions import ConfigurationError
