@@ -1,4 +1,7 @@
-"""System checks of the storages of a chain. Nothing is contacted."""
+"""System checks of the storages of a chain, and of what is done with them.
+
+Nothing is contacted.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.conf.options import Options
+
+STATIC_FILES = "STORAGES['staticfiles']"
 
 # An installed package has no manual beside it.
 LINES = (
@@ -59,3 +65,70 @@ def _check_repetition(backends: Sequence[Backend]) -> Iterator[CheckMessage]:
                 hint="Remove one of them, or correct its OPTIONS.",
                 id="fallback_storage.W012",
             )
+
+
+def check_overlay(
+    where: str, options: Options, backends: Sequence[Backend]
+) -> Iterator[CheckMessage]:
+    """Yield warnings of what is written, deleted and copied in the chain at ``where``."""
+    writable = [backend for backend in backends if not backend.read_only]
+    yield from _check_writing(writable)
+    yield from _check_deleting(options, backends, writable)
+    read_only = len(writable) < len(backends)
+    if options.promote and (not writable or writable[0] is backends[-1]):
+        lacks = "is below the first writable one" if writable else "is writable"
+        yield CheckWarning(
+            f"promote is True, but no backend {lacks}: nothing will be copied.",
+            hint="Put a writable backend in front of those that files are copied from, "
+            "or leave out promote.",
+            id="fallback_storage.W005",
+        )
+    # Whether a copy can be left after a delete, which then keeps the name taken.
+    leaves = {"first": len(backends) > 1, "all": read_only}
+    if where == STATIC_FILES and leaves.get(options.on_delete):
+        yield CheckWarning(
+            "collectstatic deletes a file that has changed and saves it again; while "
+            "another backend has a copy, the name is taken and the new file gets "
+            "another one.",
+            hint="Collect into a plain storage, and leave the chain to media files.",
+            id="fallback_storage.W013",
+        )
+
+
+def _check_writing(writable: Sequence[Backend]) -> Iterator[CheckMessage]:
+    unsaid = [backend for backend in writable if backend.policy.read_only is None]
+    if not writable:
+        yield CheckWarning(
+            "Every backend is READ_ONLY: saving and deleting will fail.",
+            hint="Put a writable backend into the chain if files are to be saved.",
+            id="fallback_storage.W002",
+        )
+    elif len(writable) > 1 and unsaid:
+        names = ", ".join(repr(backend.name) for backend in unsaid)
+        yield CheckWarning(
+            f"More than one backend is writable, {names} without saying so: a save "
+            "that fails in one is tried in the next.",
+            hint='Write {"ALIAS": ..., "READ_ONLY": True} for what must not be '
+            'written, {"READ_ONLY": False} for what may be.',
+            id="fallback_storage.W001",
+        )
+
+
+def _check_deleting(
+    options: Options, backends: Sequence[Backend], writable: Sequence[Backend]
+) -> Iterator[CheckMessage]:
+    if options.on_delete == "whiteout" and not writable:
+        yield CheckWarning(
+            'on_delete is "whiteout", but no backend is writable: there is nowhere to '
+            "note what was deleted.",
+            hint="Put a writable backend in front of the chain, or leave out on_delete.",
+            id="fallback_storage.W003",
+        )
+    elif options.on_delete == "whiteout" and len(writable) == len(backends):
+        yield CheckWarning(
+            'on_delete is "whiteout", but no backend is READ_ONLY: there is nothing to '
+            "hide.",
+            hint='Write {"ALIAS": ..., "READ_ONLY": True} for what must not be '
+            'written, or on_delete="all".',
+            id="fallback_storage.W004",
+        )

@@ -13,7 +13,7 @@ from django.core.checks import Warning as CheckWarning
 
 from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.whiteouts import refuse_home
-from fallback_storage.conf.backend_checks import check_backends
+from fallback_storage.conf.backend_checks import check_backends, check_overlay
 from fallback_storage.conf.backends import build_call
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache
 from fallback_storage.conf.memo import mistakes_in_memo
@@ -53,8 +53,6 @@ SETTING_NAMES = (BACKENDS_SETTING, CACHE_SETTING)
 MEANT = dict.fromkeys(
     ("FALLBACK_BACKENDS", "FALLBACK_STORAGE_BACKENDS"), BACKENDS_SETTING
 )
-
-STATIC_FILES = "STORAGES['staticfiles']"
 
 
 def check_chains(**kwargs: Any) -> list[CheckMessage]:
@@ -140,10 +138,7 @@ def _check_chain(
 def _warnings(
     where: str, options: Options, backends: Sequence[Backend]
 ) -> Iterator[CheckMessage]:
-    writable = [backend for backend in backends if not backend.read_only]
-    yield from _check_writing(writable)
-    yield from _check_overlay(options, backends, writable)
-    yield from _check_static_files(where, options, backends)
+    yield from check_overlay(where, options, backends)
     yield from check_backends(backends)
     if options.cache and options.cache.where != CACHE_SETTING:
         yield from check_memo(options.cache)
@@ -243,66 +238,3 @@ def _check_spelling() -> Iterator[tuple[str, CheckMessage]]:
                     id="fallback_storage.W015",
                 ),
             )
-
-
-def _check_writing(writable: Sequence[Backend]) -> Iterator[CheckMessage]:
-    unsaid = [backend for backend in writable if backend.policy.read_only is None]
-    if not writable:
-        yield CheckWarning(
-            "Every backend is READ_ONLY: saving and deleting will fail.",
-            hint="Put a writable backend into the chain if files are to be saved.",
-            id="fallback_storage.W002",
-        )
-    elif len(writable) > 1 and unsaid:
-        names = ", ".join(repr(backend.name) for backend in unsaid)
-        yield CheckWarning(
-            f"More than one backend is writable, {names} without saying so: a save "
-            "that fails in one is tried in the next.",
-            hint='Write {"ALIAS": ..., "READ_ONLY": True} for what must not be '
-            'written, {"READ_ONLY": False} for what may be.',
-            id="fallback_storage.W001",
-        )
-
-
-def _check_overlay(
-    options: Options, backends: Sequence[Backend], writable: Sequence[Backend]
-) -> Iterator[CheckMessage]:
-    if options.on_delete == "whiteout" and not writable:
-        yield CheckWarning(
-            'on_delete is "whiteout", but no backend is writable: there is nowhere to '
-            "note what was deleted.",
-            hint="Put a writable backend in front of the chain, or leave out on_delete.",
-            id="fallback_storage.W003",
-        )
-    elif options.on_delete == "whiteout" and len(writable) == len(backends):
-        yield CheckWarning(
-            'on_delete is "whiteout", but no backend is READ_ONLY: there is nothing to '
-            "hide.",
-            hint='Write {"ALIAS": ..., "READ_ONLY": True} for what must not be '
-            'written, or on_delete="all".',
-            id="fallback_storage.W004",
-        )
-    if options.promote and (not writable or writable[0] is backends[-1]):
-        lacks = "is below the first writable one" if writable else "is writable"
-        yield CheckWarning(
-            f"promote is True, but no backend {lacks}: nothing will be copied.",
-            hint="Put a writable backend in front of those that files are copied from, "
-            "or leave out promote.",
-            id="fallback_storage.W005",
-        )
-
-
-def _check_static_files(
-    where: str, options: Options, backends: Sequence[Backend]
-) -> Iterator[CheckMessage]:
-    read_only = any(backend.read_only for backend in backends)
-    # Whether a copy can be left after a delete, which then keeps the name taken.
-    leaves = {"first": len(backends) > 1, "all": read_only}
-    if where == STATIC_FILES and leaves.get(options.on_delete, False):
-        yield CheckWarning(
-            "collectstatic deletes a file that has changed and saves it again; while "
-            "another backend has a copy, the name is taken and the new file gets "
-            "another one.",
-            hint="Collect into a plain storage, and leave the chain to media files.",
-            id="fallback_storage.W013",
-        )
