@@ -215,12 +215,15 @@ class FallbackStorage(Awaited, Storage):
 
     def hidden(self) -> Iterator[str]:
         """Yield the names that were deleted but that a read-only backend may hold."""
-        return self._get_engine().writer.hidden_names()
+        whiteouts = self._get_engine().overlay.whiteouts
+        return whiteouts.names() if whiteouts else iter(())
 
     def unhide(self, *names: StrPath) -> None:
         """Undo deletes: what read-only backends hold under these names shows again."""
-        for name in names:
-            self._get_engine().writer.unhide(self._clean(name))
+        engine = self._get_engine()
+        with operation(engine.memo.vary):
+            for name in names:
+                engine.overlay.unhide(self._clean(name))
 
     def stats(self) -> Stats:
         """Return counters since this instance was first used.

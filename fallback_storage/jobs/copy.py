@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.flat_listing import Listed
-    from fallback_storage.operations.overlay import Overlay
+    from fallback_storage.operations.copies import Copies
 
 
 class Copier:
-    """Copies files to the home of an overlay, until ``stop`` is set.
+    """Copies files to the home of a chain, until ``stop`` is set.
 
     ``leaves_parts``: half a copy may be found in the home, after a kill.
     """
 
-    def __init__(self, overlay: Overlay, stop: threading.Event) -> None:
-        self._overlay = overlay
-        self._home = overlay.home
-        self._storage: Any = overlay.home.storage
+    def __init__(self, copies: Copies, stop: threading.Event) -> None:
+        self._copies = copies
+        self._home = copies.overlay.home
+        self._storage: Any = self._home.storage
         self._stop = stop
         self._confirms = not staging.can_stage(self._storage)
         self._is_whole = self._home.profile.whole
@@ -63,7 +63,7 @@ class Copier:
 
         ``part``: replace this, if it is still what the home has.
 
-        Raises as a ``BackendError`` what ``Overlay.copy_up`` raises, ``TornCopyError``
+        Raises as a ``BackendError`` what ``Copies.copy_up`` raises, ``TornCopyError``
         if the copy has not the size that is shown, and ``CorruptCopyError`` if it has
         not the MD5, or does not arrive as it was.
         """
@@ -73,7 +73,7 @@ class Copier:
         with original, self._home.asking():
             make_room = partial(self._remove, name, part) if part else None
             try:
-                copied = self._overlay.copy_up(
+                copied = self._copies.copy_up(
                     name,
                     index,
                     original,
@@ -134,7 +134,7 @@ class Copier:
         """Remove the home's file, if it has this content, and this state, still."""
 
         def remove() -> None:
-            with self._overlay.exclusive(name):
+            with self._copies.overlay.exclusive(name):
                 is_same = state is None or self._state_of(name) == state
                 if is_same and self._read_idle(name) == content:
                     self._storage.delete(name)

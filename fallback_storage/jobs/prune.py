@@ -86,7 +86,7 @@ class Pruning:
     ) -> None:
         engine = storage._get_engine()  # noqa: SLF001 - the storage's own machinery
         engine.writer.require_writable("prune", "")
-        self._overlay = engine.overlay
+        self._overlay, self._allowance = engine.overlay, engine.copies.allowance
         self._backends = storage.backends
         self._home = engine.overlay.home
         self._now = now
@@ -211,7 +211,7 @@ class Pruning:
                 if now is None or now.identity != copy.identity:
                     return False
                 self._home.storage.delete(copy.name)
-                self._overlay.allowance.add(-copy.size)
+                self._allowance.add(-copy.size)
                 return True
 
         return announced(remove, lambda: affected(copy.name))

@@ -113,14 +113,15 @@ class _Run:
     def __init__(
         self, storage: FallbackStorage, *, dry_run: bool, verify: bool, repair: bool
     ) -> None:
-        self._overlay = storage._get_engine().overlay  # noqa: SLF001 - see sync()
+        engine = storage._get_engine()  # noqa: SLF001 - see sync()
+        self._overlay = engine.overlay
         self._backends = storage.backends
         self._home = self._overlay.home
         self._below = range(self._overlay.home_index + 1, len(self._backends))
         self._dry_run, self._verify, self._repair = dry_run, verify, repair
         self._stop = threading.Event()
         self._unreached: list[Step] = []
-        self._copier = Copier(self._overlay, self._stop)
+        self._copier = Copier(engine.copies, self._stop)
 
     def steps(self, directory: str, jobs: int) -> Generator[Step, None, None]:
         if not self._below:

@@ -16,6 +16,7 @@ from fallback_storage.conf.options import (
     refuse_bounds_of,
 )
 from fallback_storage.operations.allowance import Allowance
+from fallback_storage.operations.copies import Copies
 from fallback_storage.operations.naming import Namer
 from fallback_storage.operations.overlay import Overlay
 from fallback_storage.operations.read import Reader
@@ -91,6 +92,7 @@ class Engine:
     writer: Writer
     namer: Namer
     overlay: Overlay
+    copies: Copies
     batch: BatchResolver
     server: Server
     peek: Callable[[str], int | None]
@@ -118,14 +120,21 @@ def build_engine(
     memo = build_memo(
         options.cache, backends, clock, whiteouts=options.on_delete == "whiteout"
     )
-    overlay = _build_overlay(options, backends)
-    resolver = Resolver(backends, memo, overlay.whiteouts)
+    home = next((each for each in backends if not each.read_only), None)
+    whiteouts = None
+    if options.on_delete == "whiteout" and home is not None:
+        whiteouts = Whiteouts(backends, home)
+    overlay = Overlay(backends, whiteouts, promote=options.promote)
+    copies = _build_copies(options, backends, home, overlay)
+    resolver = Resolver(backends, memo, whiteouts)
     memo.watch(resolver, Resolver.stats)
     for backend in backends:
         memo.watch(backend, counted_by)
-    namer = Namer(backends, overlay.whiteouts, strict=options.strict)
+    namer = Namer(backends, whiteouts, strict=options.strict)
     writer = _for_tenants(
-        Writer(backends, overlay, namer, delete_all=options.on_delete != "first"),
+        Writer(
+            backends, overlay, copies, namer, delete_all=options.on_delete != "first"
+        ),
         memo,
         # Parts of ``FallbackStorage.save``.
         parts=("require_writable", "save"),
@@ -134,11 +143,12 @@ def build_engine(
         backends,
         resolver,
         overlay,
+        copies,
         writer.open,
         strict=options.strict,
         home_urls=options.urls == "home",
     )
-    batch = BatchResolver(backends, memo, resolver, overlay.whiteouts)
+    batch = BatchResolver(backends, memo, resolver, whiteouts)
     # What a live backend holds is never answered from memory.
     live = any(backend.always_probe for backend in backends)
     return Engine(
@@ -149,7 +159,8 @@ def build_engine(
         writer=writer,
         namer=namer,
         overlay=overlay,
-        server=_for_tenants(Server(backends, resolver, overlay), memo),
+        copies=copies,
+        server=_for_tenants(Server(backends, resolver, copies), memo),
         batch=_for_tenants(batch, memo),
         peek=_know_nothing if live or memo.vary else memo.quick_peek,
         home_urls=options.urls == "home",
@@ -167,20 +178,21 @@ def counted_by(backend: Backend) -> dict[str, int]:
     }
 
 
-def _build_overlay(options: Options, backends: tuple[Backend, ...]) -> Overlay:
-    writable = [backend for backend in backends if not backend.read_only]
-    whiteouts = None
-    if options.on_delete == "whiteout" and writable:
-        whiteouts = Whiteouts(backends, writable[0])
-    home, total = next(iter(writable), None), options.promote_max_total
+def _build_copies(
+    options: Options,
+    backends: tuple[Backend, ...],
+    home: Backend | None,
+    overlay: Overlay,
+) -> Copies:
+    total, free = options.promote_max_total, options.promote_min_free
     if home is not None:
-        refuse_bounds_of(home, total, options.promote_min_free)
-    return Overlay(
+        refuse_bounds_of(home, total, free)
+    return Copies(
         backends,
-        whiteouts,
+        overlay,
+        Allowance(home, total, free),
         promote=options.promote,
         max_size=options.promote_max_size,
-        allowance=Allowance(home, total, options.promote_min_free),
     )
 
 

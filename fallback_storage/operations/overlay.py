@@ -1,50 +1,33 @@
 """The overlay: a mirror behaves as if it owned files that it may only read.
 
-Deletes that stay deleted (``whiteouts``), files copied up before they are changed, and
-files copied on the first read (promotion). All of it happens in the first writable
+Deletes that stay deleted (``whiteouts``), and files that are copied before they are
+changed, or when they are read (``copies``). All of it happens in the first writable
 backend, the *home*.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import tempfile
-import time
-from contextlib import contextmanager, suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from django.core.files.base import File
-
-from fallback_storage.cache import invalidation
+from fallback_storage.cache.invalidation import announced
 from fallback_storage.chain.backend import entries_of
-from fallback_storage.chain.headers import Form, form_of
-from fallback_storage.chain.names import (
-    STAGING_FOLDER,
-    WHITEOUTS_FOLDER,
-    affected,
-    memo_key,
-)
-from fallback_storage.exceptions import TornCopyError
+from fallback_storage.chain.names import STAGING_FOLDER, WHITEOUTS_FOLDER, affected
+from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.walk import Walk
 from fallback_storage.operations import staging
-from fallback_storage.operations.allowance import NoRoomError
-from fallback_storage.operations.partial import Claim
+from fallback_storage.operations.naming import learnt
 from fallback_storage.operations.rootlock import exclusive
-from fallback_storage.signals import Promotion, promoted, send
-from fallback_storage.utils.locks import changing, copying
-from fallback_storage.utils.logs import warner
-from fallback_storage.utils.spools import SPOOL_MEMORY
+from fallback_storage.utils.locks import changing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.whiteouts import Whiteouts
-    from fallback_storage.operations.allowance import Allowance
 
-    # What looks at a copy, and at ``is_decoded``.
-    Check = Callable[..., object]
+logger = logging.getLogger("fallback_storage")
 
 OWN_FOLDERS = frozenset({STAGING_FOLDER, WHITEOUTS_FOLDER})
 
@@ -52,24 +35,18 @@ OWN_FOLDERS = frozenset({STAGING_FOLDER, WHITEOUTS_FOLDER})
 class Overlay:
     """What lies over the read-only backends of one chain.
 
-    ``whiteouts`` None: deletes are not recorded. ``promote``: copy on the first read;
-    files of more than ``max_size`` bytes are not copied, nor what is more than the
-    ``allowance`` of the home.
+    ``whiteouts`` None: deletes are not recorded. ``promote``: files are copied when they
+    are read.
     """
 
     def __init__(
         self,
         backends: Sequence[Backend],
-        whiteouts: Whiteouts | None = None,
+        whiteouts: Whiteouts | None,
         *,
-        promote: bool = False,
-        max_size: int | None = None,
-        allowance: Allowance,
+        promote: bool,
     ) -> None:
         self._backends = tuple(backends)
-        self._promote = promote
-        self._max_size = max_size
-        self.allowance = allowance
         self.whiteouts = whiteouts
         writable = [i for i, backend in enumerate(backends) if not backend.read_only]
         self.home_index = writable[0] if writable else len(backends)
@@ -123,200 +100,67 @@ class Overlay:
             [name for name in files if name not in hidden],
         )
 
-    # Copies
+    # What is written and deleted
 
-    def promotes(self, name: str, index: int) -> bool:
-        """Whether a file held by backend ``index`` is copied when it is read."""
-        if not self._promote or index <= self.home_index or memo_key(name) is None:
-            return False
-        # Below a directory of that name no copy has a place.
-        return not self.home.is_taken(name)
+    def show(self, name: str, backend: Backend, *, strict: bool = True) -> None:
+        """Let the file that was written to a backend be the one that is read.
 
-    @property
-    def promotes_to_paths(self) -> bool:
-        """Whether copies have paths."""
-        return self._promote and self.has_home and self.home.implements("path")
-
-    def promote(self, name: str, index: int, opened: Any, mode: str) -> tuple[Any, int]:
-        """Copy a file that was just opened; return it from where it now is, and where.
-
-        A failure to copy is logged, and the read goes on from the source.
+        Its whiteout is not needed any more, unless a read-only backend above has the
+        name. One that cannot be removed does no harm; ``strict``: raise if one that
+        may be needed cannot be written.
         """
-        holder = self._backends[index].storage
-        if not self.has_room(name, _size_of(opened)):
-            return opened, index
-        if self._brings_home(name, index, opened if "b" in mode else None):
-            with suppress(Exception):  # deleted again, or the home is down
-                promoted = self.home.storage._open(name, mode)  # type: ignore[attr-defined]
-                opened.close()
-                return promoted, self.home_index
-        # What was read of it for the copy is gone.
-        with suppress(Exception):
-            opened.close()
-        return holder._open(name, mode), index  # type: ignore[attr-defined]
-
-    def bring_home(self, name: str, index: int) -> bool:
-        """Copy a file to the home, if it has room; return whether it is there now."""
-        size = None
-        if (self._max_size, self.allowance.max_total) != (None, None):
-            with suppress(Exception):
-                holder = self._backends[index]
-                size = holder.ask(holder.storage.size, name)
-        return self.has_room(name, size) and self._brings_home(name, index, None)
-
-    def keep(self, name: str, index: int, content: Any) -> None:
-        """Copy a file whose content, as it is without any coding, was read already."""
-        if self.has_room(name, _size_of(File(content))):
-            self._brings_home(name, index, content, Form(name, {}, "", as_stored=True))
-
-    def _brings_home(
-        self, name: str, index: int, source: Any, form: Form | None = None
-    ) -> bool:
-        begin = time.perf_counter()
-        booked: list[int] = []
-        copied = False
+        whiteouts = self.whiteouts
+        # (Under a random name nothing was hidden.)
+        if whiteouts is None or self.home in learnt().silent:
+            return
+        index = self._backends.index(backend)
+        above = [each for each in sorted(whiteouts.covered) if each < index]
         try:
-            check = partial(self.allowance.book, name, booked)
-            copied = self.copy_up(name, index, source, form, check)
-        except NoRoomError:
-            return False
-        except Exception as error:  # noqa: BLE001 - the read is what was asked for
-            failure = self._backends[index].name, self.home.name, type(error).__name__
-            warner.warn(failure, "%r was not copied from %r to %r: %s", name, *failure)
-            return False
-        finally:
-            if not copied:
-                self.allowance.add(-sum(booked))
-        if copied and promoted.receivers:
-            seconds = time.perf_counter() - begin
-            source_name = self._backends[index].name
-            promotion = Promotion(name, source_name, self.home.name, seconds)
-            send(promoted, self.home.owner, promotion=promotion)
-        return True
-
-    def copy_up(
-        self,
-        name: str,
-        index: int,
-        source: Any = None,
-        form: Form | None = None,
-        check: Check | None = None,
-        *,
-        make_room: Callable[[], object] | None = None,
-    ) -> bool:
-        """Copy a file to the home under exactly its name, whole or not at all.
-
-        Does nothing, and returns false, if the home has the name already. ``make_room``
-        is called when all of the file has arrived, and may remove what has the name, in
-        a home that is written to in place. What it is
-        stored with beside its content is kept, or undone; ``form``: what is known of
-        that (``headers``). ``check`` is called with the copy before that gets its name,
-        and whether it was decoded, and refuses it by raising.
-        Raises what the backends raise, ``TornCopyError`` if bytes are missing,
-        ``EncodedFileError`` if it would not be the file without its headers, and
-        ``FileNotFoundError`` if the file was deleted meanwhile.
-        """
-        if memo_key(name) is None:
-            # An object store may have an empty object of a directory's name.
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-
-        def copy() -> bool:
-            with copying(name):
-                exists = self.home.storage.exists
-                if make_room is None and self.home.ask(exists, name):
-                    return False
-                holder = self._backends[index]
-                if source is not None:
-                    found = form or form_of(holder, name, source)
-                    return self._copy(found, holder, source, check, make_room)
-                with holder.storage._open(name, "rb") as opened:  # type: ignore[attr-defined]
-                    found = form_of(holder, name, opened)
-                    return self._copy(found, holder, opened, check, make_room)
-
-        # Also if it is there: this memo still sends readers to the source.
-        return invalidation.announced(copy, lambda: affected(name))
-
-    def _copy(
-        self,
-        form: Form,
-        holder: Backend,
-        source: Any,
-        check: Check | None,
-        make_room: Callable[[], object] | None,
-    ) -> bool:
-        home, name = self.home.storage, form.name
-        found = form.to_copy(self.home, source)
-        is_decoded = found is not source
-        # Else the size is that of another form of the content.
-        size = _size_of(source) if form.has_size and not is_decoded else None
-        content = File(found, name)
-        if not staging.can_stage(home):
-            with tempfile.SpooledTemporaryFile(SPOOL_MEMORY) as spool:
-                # First to here: what breaks off half way does not reach the home.
-                for chunk in content.chunks():
-                    spool.write(chunk)
-                _refuse_torn(name, size, spool.tell())
-                if check is not None:
-                    spool.seek(0)
-                    check(spool, is_decoded=is_decoded)
-                with self.exclusive(name):
-                    self._refuse_deleted(name, holder)
-                    if make_room is not None:
-                        make_room()
-                    spool.seek(0)
-                    return self._save_exactly(form, holder, File(spool, name))
-        with staging.staged(home, content, name) as path:
-            _refuse_torn(name, size, path.stat().st_size)
-            if check is not None:
-                with path.open("rb") as copy:
-                    check(copy, is_decoded=is_decoded)
-            with suppress(Exception):  # not every storage knows
-                moment = holder.storage.get_modified_time(name).timestamp()
-                os.utime(path, (moment, moment))
+            if not above and not whiteouts.hides(name):
+                return
+            held_above = self._may_hold(name, above)
             with self.exclusive(name):
-                self._refuse_deleted(name, holder)
-                try:
-                    staging.publish(home, path, name, replace=False)
-                except FileExistsError:
-                    return False
-                return True
+                if not backend.ask(backend.storage.exists, name):
+                    return  # deleted meanwhile: it stays hidden
+                if held_above:
+                    whiteouts.add(name)
+                else:
+                    whiteouts.remove(name)
+        except Exception as error:
+            if above and strict:
+                raise
+            logger.warning("the whiteout of %r stays: %s", name, type(error).__name__)
 
-    def _save_exactly(self, form: Form, holder: Backend, content: Any) -> bool:
-        home, name = self.home.storage, form.name
-        if home.exists(name):
-            return False
-        claim = Claim(self.home, name)
-        claim.begin()
-        try:
-            saved = form.save(self.home, content)
-        except BaseException:  # also a worker's time-out
-            claim.remove_partial(content)
-            raise
-        if saved != name:
-            home.delete(saved)
-            raise FileExistsError(errno.EEXIST, "the copy was given another name", name)
-        try:
-            # No lock reaches the other processes: one may have deleted it meanwhile.
-            self._refuse_deleted(name, holder)
-        except FileNotFoundError:
-            home.delete(name)
-            raise
-        return True
+    def _may_hold(self, name: str, indexes: Iterable[int]) -> bool:
+        """Whether one of these backends holds the name, or does not say."""
+        walk = Walk("exists", name, live=True)
+        silent = learnt().silent
+        asked = (self._backends[index] for index in indexes)
+        return any(
+            each in silent or walk.probe(each) is not Outcome.ABSENT for each in asked
+        )
 
-    def _refuse_deleted(self, name: str, holder: Backend) -> None:
-        # Of a read-only backend nobody deletes. What a writable one holds is there in
-        # spite of a whiteout; but where no lock keeps deletes out, that may be a delete
-        # that is under way.
-        deleted = not (holder.read_only or holder.ask(holder.storage.exists, name))
-        if holder.read_only or not staging.can_stage(self.home.storage):
-            deleted = deleted or bool(self.whiteouts and self.whiteouts.hides(name))
-        if deleted:
-            raise FileNotFoundError(errno.ENOENT, "deleted while it was copied", name)
+    def must_hide(self, name: str) -> bool:
+        """Whether a whiteout is there already, or a read-only backend needs one.
 
-    def has_room(self, name: str, size: int | None) -> bool:
-        """Whether a file of so many bytes (None: not known) is copied when it is read."""
-        small = self._max_size is None or (size is not None and size <= self._max_size)
-        return small and self.allowance.has_room(name, size)
+        One that fails to answer may hold the file.
+        """
+        whiteouts = self.whiteouts
+        return whiteouts is not None and (
+            whiteouts.hides(name) or self._may_hold(name, sorted(whiteouts.covered))
+        )
+
+    def unhide(self, name: str) -> None:
+        """Remove a whiteout: a read-only backend's copy shows again."""
+        whiteouts = self.whiteouts
+        if whiteouts is None:
+            return
+
+        def unhide() -> None:
+            with self.exclusive(name):
+                whiteouts.remove(name)
+
+        announced(unhide, lambda: affected(name))
 
 
 def _location_of(backends: Sequence[Backend]) -> str:
@@ -329,16 +173,3 @@ def _location_of(backends: Sequence[Backend]) -> str:
         return _location_of(within)
     location = getattr(writable[0].storage, "location", None)
     return location if isinstance(location, str) else ""
-
-
-def _size_of(opened: Any) -> int | None:
-    try:
-        return int(opened.size)
-    except Exception:  # noqa: BLE001 - object stores ask their server
-        return None
-
-
-def _refuse_torn(name: str, size: int | None, found: int) -> None:
-    # (More bytes than announced: a storage that decompresses and does not say so.)
-    if size is not None and found < size:
-        raise TornCopyError(name, size, found)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.outcomes import Resolution
     from fallback_storage.chain.resolver import Resolver
+    from fallback_storage.operations.copies import Copies
     from fallback_storage.operations.overlay import Overlay
 
 
@@ -38,6 +39,7 @@ class Reader:
         backends: Sequence[Backend],
         resolver: Resolver,
         overlay: Overlay,
+        copies: Copies,
         write: Callable[[str, str], AnyFile],
         *,
         strict: bool,
@@ -47,6 +49,7 @@ class Reader:
         self._home_urls = home_urls
         self._resolver = resolver
         self._overlay = overlay
+        self._copies = copies
         self._write = write
         self._strict = strict
 
@@ -175,8 +178,8 @@ class Reader:
     def open(self, name: str, mode: str) -> Any:
         """Open a file for reading, without asking first whether it exists."""
         opened, index = self._resolver.fetch("open", "_open", name, mode)
-        if self._overlay.promotes(name, index):
-            opened, index = self._overlay.promote(name, index, opened, mode)
+        if self._copies.promotes(name, index):
+            opened, index = self._copies.promote(name, index, opened, mode)
         if not hasattr(opened, "chunks"):
             # What some storages open is the answer of an HTTP client.
             opened = File(opened, name)
@@ -252,15 +255,15 @@ class Reader:
 
     def _is_brought_home(self, asked: Walk) -> bool:
         """Whether a file that has no path yet is copied to where it has one."""
-        if not self._overlay.promotes_to_paths:
+        if not self._copies.promotes_to_paths:
             return False
         located = self._resolver.locate(asked.name, operation="path")
         asked.take_failures(located)
         holder = located.holder
         return (
             holder is not None
-            and self._overlay.promotes(asked.name, holder)
-            and self._overlay.bring_home(asked.name, holder)
+            and self._copies.promotes(asked.name, holder)
+            and self._copies.bring_home(asked.name, holder)
         )
 
     def listdir(self, name: str) -> tuple[list[str], list[str]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.resolver import Resolver
-    from fallback_storage.operations.overlay import Overlay
+    from fallback_storage.operations.copies import Copies
 
 # Begins one more download: returns what ends it, or None if there are enough.
 Begin: TypeAlias = "Callable[[], Callable[[], object] | None]"
@@ -133,11 +133,11 @@ class Server:
     """Finds what is to be served, for one chain."""
 
     def __init__(
-        self, backends: Sequence[Backend], resolver: Resolver, overlay: Overlay
+        self, backends: Sequence[Backend], resolver: Resolver, copies: Copies
     ) -> None:
         self._backends = tuple(backends)
         self._resolver = resolver
-        self._overlay = overlay
+        self._copies = copies
 
     def holder(self, name: str, may_ask: Callable[[], bool]) -> int | None:
         """Return which backend holds a file; None: it is held by none, or hidden.
@@ -211,7 +211,7 @@ class Server:
         if backend.profile.stream is not None:
             streamed = walk.put(backend, backend.lend, backend.profile.stream, name)
             if streamed is not NOTHING:
-                if keep and not self._overlay.has_room(name, streamed.size):
+                if keep and not self._copies.has_room(name, streamed.size):
                     keep = None
                 return Content(streamed, keep=keep)
             if walk.last is not Outcome.UNSUPPORTED:
@@ -236,11 +236,11 @@ class Server:
 
     def _keeper(self, name: str, index: int) -> Keep:
         """Return what copies a file to the home, once it has been read."""
-        if not self._overlay.promotes(name, index):
+        if not self._copies.promotes(name, index):
             return None
         # Later, and perhaps in another thread: for the tenant of now.
         context = copy_context()
-        return lambda copy: context.run(self._overlay.keep, name, index, copy)
+        return lambda copy: context.run(self._copies.keep, name, index, copy)
 
 
 def _spooled(opened: Any) -> tuple[Streamed, Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain.names import STAGING_FOLDER
+from fallback_storage.exceptions import NoAvailableNameError
 from fallback_storage.operations.directories import in_directory, make_directories
 from fallback_storage.operations.drafts import (
     draft,
@@ -27,10 +28,11 @@ from fallback_storage.operations.drafts import (
     open_draft,
     sweep,
 )
+from fallback_storage.operations.naming import NAME_TRIES
 from fallback_storage.operations.rootlock import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def can_stage(storage: Any) -> bool:
@@ -75,6 +77,28 @@ def staged(storage: Any, content: Any, name: str) -> Iterator[Path]:
         _write(path, content)
         _dress(storage, path)
         yield Path(path)
+
+
+def save_whole(
+    storage: Any, another_name: Callable[[str], str], name: str, content: Any
+) -> str:
+    """Save a file under its name, or another one, whole; return that name.
+
+    Raises what the system raises.
+    """
+    asked = name
+    with staged(storage, content, name) as path:
+        replace = getattr(storage, "_allow_overwrite", False)
+        for _ in range(NAME_TRIES):
+            try:
+                publish(storage, path, name, replace=replace)
+            except FileExistsError:
+                # Somebody took the name since it was chosen: FileSystemStorage would
+                # look for another one in its own files alone.
+                name = another_name(name)
+            else:
+                return name
+    raise NoAvailableNameError(asked, NAME_TRIES, "get_available_name()")
 
 
 def _write(path: str, content: Any) -> None:

@@ -6,7 +6,6 @@ A writer changes a backend first and invalidates second (``invalidation.announce
 from __future__ import annotations
 
 import errno
-import logging
 import os
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -18,7 +17,7 @@ from fallback_storage.cache.invalidation import announced
 from fallback_storage.chain.names import affected
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import NOTHING, Walk
-from fallback_storage.exceptions import NoAvailableNameError, ReadOnlyBackendError
+from fallback_storage.exceptions import ReadOnlyBackendError
 from fallback_storage.operations import staging
 from fallback_storage.operations.buffered import BufferedFile
 from fallback_storage.operations.directories import in_directory
@@ -29,18 +28,17 @@ from fallback_storage.operations.files import (
     WrittenFile,
     rewindable,
 )
-from fallback_storage.operations.naming import NAME_TRIES, learnt
+from fallback_storage.operations.naming import learnt
 from fallback_storage.operations.partial import Claim
 from fallback_storage.utils.locks import changing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.operations.copies import Copies
     from fallback_storage.operations.naming import Namer
     from fallback_storage.operations.overlay import Overlay
-
-logger = logging.getLogger("fallback_storage")
 
 
 class Writer:
@@ -53,6 +51,7 @@ class Writer:
         self,
         backends: Sequence[Backend],
         overlay: Overlay,
+        copies: Copies,
         namer: Namer,
         *,
         delete_all: bool,
@@ -60,6 +59,7 @@ class Writer:
         self._backends = tuple(backends)
         self._writable = tuple(b for b in backends if not b.read_only)
         self._overlay = overlay
+        self._copies = copies
         self._namer = namer
         self._delete_all = delete_all
 
@@ -120,7 +120,7 @@ class Writer:
                 if saved is not NOTHING:
                     written.add(saved)
                     # It was free: what is above is hidden already.
-                    self._show(saved, backend, strict=False)
+                    self._overlay.show(saved, backend, strict=False)
                     walk.log_failures(f"saved to {backend.name!r}")
                     return saved  # type: ignore[no-any-return]
                 tried = claim.begun or walk.last is Outcome.FAILED
@@ -130,44 +130,6 @@ class Writer:
                 staged = staging.can_stage(backend.storage)
                 movable = movable and (staged or not claim.begun)
         raise walk.error()
-
-    def _show(self, name: str, backend: Backend, *, strict: bool = True) -> None:
-        """Let the file that was written to a backend be the one that is read.
-
-        Its whiteout is not needed any more, unless a read-only backend above has the
-        name. One that cannot be removed does no harm; ``strict``: raise if one that
-        may be needed cannot be written.
-        """
-        whiteouts = self._overlay.whiteouts
-        # (Under a random name nothing was hidden.)
-        if whiteouts is None or self._overlay.home in learnt().silent:
-            return
-        index = self._backends.index(backend)
-        above = [each for each in sorted(whiteouts.covered) if each < index]
-        try:
-            if not above and not whiteouts.hides(name):
-                return
-            held_above = self._may_hold(name, above)
-            with self._overlay.exclusive(name):
-                if not backend.ask(backend.storage.exists, name):
-                    return  # deleted meanwhile: it stays hidden
-                if held_above:
-                    whiteouts.add(name)
-                else:
-                    whiteouts.remove(name)
-        except Exception as error:
-            if above and strict:
-                raise
-            logger.warning("the whiteout of %r stays: %s", name, type(error).__name__)
-
-    def _may_hold(self, name: str, indexes: Iterable[int]) -> bool:
-        """Whether one of these backends holds the name, or does not say."""
-        walk = Walk("exists", name, live=True)
-        silent = learnt().silent
-        asked = (self._backends[index] for index in indexes)
-        return any(
-            each in silent or walk.probe(each) is not Outcome.ABSENT for each in asked
-        )
 
     # Delete
 
@@ -192,7 +154,7 @@ class Writer:
 
     def _delete(self, walk: Walk, backends: Sequence[Backend]) -> bool:
         """Return whether a whiteout hides the name."""
-        hidden = self._must_hide(walk.name)
+        hidden = self._overlay.must_hide(walk.name)
         if self._delete_all:
             # The home last: a copy that was made of another's file meanwhile goes, too.
             backends = (*backends[1:], backends[0])
@@ -222,35 +184,6 @@ class Writer:
                     return False
             return walk.ask(backend, "delete", name) is not NOTHING
 
-    def _must_hide(self, name: str) -> bool:
-        """Whether a whiteout is there already, or a read-only backend needs one.
-
-        One that fails to answer may hold the file.
-        """
-        whiteouts = self._overlay.whiteouts
-        return whiteouts is not None and (
-            whiteouts.hides(name) or self._may_hold(name, sorted(whiteouts.covered))
-        )
-
-    # Whiteouts
-
-    def hidden_names(self) -> Iterator[str]:
-        """Yield the names that whiteouts hide."""
-        if self._overlay.whiteouts is not None:
-            yield from self._overlay.whiteouts.names()
-
-    def unhide(self, name: str) -> None:
-        """Remove a whiteout: a read-only backend's copy shows again."""
-        whiteouts = self._overlay.whiteouts
-        if whiteouts is None:
-            return
-
-        def unhide() -> None:
-            with self._overlay.exclusive(name):
-                whiteouts.remove(name)
-
-        announced(unhide, lambda: affected(name))
-
     # Open for writing
 
     def open(self, name: str, mode: str) -> AnyFile:
@@ -273,7 +206,7 @@ class Writer:
             opened = walk.call(backend, _open, backend, name, mode)
             if opened is not NOTHING:
                 walk.log_failures(f"opened in {backend.name!r}")
-                show = partial(self._show, name, backend)
+                show = partial(self._overlay.show, name, backend)
                 return WrittenFile(opened, name, show)
             error = walk.trail[-1].exception
             if "x" in mode and isinstance(error, FileExistsError):
@@ -292,7 +225,7 @@ class Writer:
             holder = self._backends[index]
             if not holder.read_only:
                 return [holder]
-            self._overlay.copy_up(name, index)
+            self._copies.copy_up(name, index)
             return [self._overlay.home]
         if walk.failed:
             raise walk.error()
@@ -312,26 +245,8 @@ def _save(
     """Return the name that a file was saved under, or ``FAILED_CONTENT``."""
     if staging.can_stage(storage):
         # No reader, and no restart, finds half a file.
-        return content.save_by(partial(_save_whole, storage, another_name), name)
+        return content.save_by(partial(staging.save_whole, storage, another_name), name)
     return content.save_by(_implemented(storage, "_save"), name)
-
-
-def _save_whole(
-    storage: Any, another_name: Callable[[str], str], name: str, content: Any
-) -> str:
-    asked = name
-    with staging.staged(storage, content, name) as path:
-        replace = getattr(storage, "_allow_overwrite", False)
-        for _ in range(NAME_TRIES):
-            try:
-                staging.publish(storage, path, name, replace=replace)
-            except FileExistsError:
-                # Somebody took the name since it was chosen: FileSystemStorage would
-                # look for another one in its own files alone.
-                name = another_name(name)
-            else:
-                return name
-    raise NoAvailableNameError(asked, NAME_TRIES, "get_available_name()")
 
 
 def _open(backend: Backend, name: str, mode: str) -> AnyFile:

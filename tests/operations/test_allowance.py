@@ -218,7 +218,7 @@ def test_who_waits_for_another_does_not_count_again(home, counts):
     """What is noted meanwhile is not of the future."""
     moments = iter(range(100))
     chain = make(home, Source(), promote_max_total=5 * SIZE)
-    room = chain._get_engine().overlay.allowance
+    room = chain._get_engine().copies.allowance
     room._now = lambda: float(next(moments))
     assert room.has_room("x", 1)
     with rootlock.exclusive(home):
