@@ -174,7 +174,9 @@ class FallbackStorage(Awaited, Storage):
 
     def resolve(self, name: StrPath) -> Resolution:
         """Return which backend holds ``name``, how that is known, and what was asked."""
-        return self._get_engine().reader.resolve(self._clean(name))
+        engine = self._get_engine()
+        with operation(engine.memo.vary):
+            return engine.resolver.resolve(self._clean(name))
 
     def resolve_many(self, names: Iterable[StrPath]) -> dict[str, Resolution]:
         """Return for every name what ``resolve`` returns.

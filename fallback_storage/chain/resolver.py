@@ -1,25 +1,22 @@
 """Name -> which backend holds it, through the memo and the chain.
 
-Two ways of asking. ``locate`` asks ``exists`` of one backend after the other: for
-``exists``, ``url`` and ``path``, whose own answer does not tell. ``fetch`` calls the
-operation itself, which fails where the file is not: a cold read of a remote file
-costs the read and nothing else.
+``locate`` asks ``exists`` of one backend after the other: for ``exists``, ``url`` and
+``path``, whose own answer does not tell. (Where it does, nobody asks first: ``fetch``.)
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fallback_storage import signals
 from fallback_storage.cache.counters import Counters
-from fallback_storage.cache.entry import HIDDEN, facts_of
-from fallback_storage.chain import facts
+from fallback_storage.cache.entry import HIDDEN
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Outcome, Resolution, Source
 from fallback_storage.chain.recall import Recall
 from fallback_storage.chain.singleflight import Flight, Flights
-from fallback_storage.chain.walk import NOTHING, Walk
+from fallback_storage.chain.walk import Walk
 from fallback_storage.chain.whiteouts import Veil
 
 if TYPE_CHECKING:
@@ -226,118 +223,3 @@ class Resolver:
         covered = self._whiteouts.covered if self._whiteouts else ()
         hidden = known.code == HIDDEN and index in covered
         walk.recall(self._backends[index], Outcome.HIDDEN if hidden else Outcome.ABSENT)
-
-    # What does the holder answer?
-
-    def fetch(
-        self, operation: str, method: str, name: str, *args: Any
-    ) -> tuple[Any, int]:
-        """Return what ``method(name, *args)`` of the holder returns, and its index.
-
-        As far as it is remembered (``chain.facts``); else goes to the memoised holder, else
-        asks the backends in order. Raises what ``Walk.error`` says if none succeeds.
-        """
-        key = memo_key(name)
-        recall = self.recall
-        known, lease = recall.know(None) if key is None else recall.ahead(key), None
-        if key is not None and (
-            known.holder is None or recall.misses_fact(known, method)
-        ):
-            known, lease = recall.unseen(key)
-        walk = Walk(operation, name)
-        answer, index, lost = self._ask_in_order(walk, method, known, args)
-        if lost:
-            recall.lose(name)
-            known, lease = recall.unseen(name)
-            walk = Walk(operation, name)
-            answer, index, _ = self._ask_in_order(walk, method, known, args)
-        if key is not None:
-            if method in facts.METHODS:
-                before = facts_of(known.code) if index == known.holder else ""
-                walk.facts = facts.add(before, method, answer)
-            recall.fill(walk, index, len(self._backends), known, lease)
-        if signals.resolved.receivers:
-            self.tell(operation, walk)
-        if index is None and walk.certain and walk.taken is not None:
-            # Nobody has a file: the directory answers, as it would alone.
-            index, walk = walk.taken, Walk(operation, name)
-            answer = walk.ask(self._backends[index], method, name, *args)
-        if answer is NOTHING or index is None:
-            raise walk.error()
-        return answer, index
-
-    def _ask_in_order(
-        self, walk: Walk, method: str, known: Known, args: tuple[Any, ...]
-    ) -> tuple[Any, int | None, bool]:
-        """Return an answer, who holds the file, and whether the known holder had lost it.
-
-        No answer, and a holder: that one lacks the method.
-        """
-        veil = Veil(self._whiteouts, walk)
-        lacking: list[int] = []
-        for index, backend in enumerate(self._backends):
-            if self.recall.skips(index, known, len(self._backends)):
-                self.recall_miss(walk, index, known)
-                continue
-            if index != known.holder and veil.hides(index):
-                walk.note(backend, Outcome.HIDDEN)
-                continue
-            certain = walk.certain
-            answer = self.recall.fact(known, method) if index == known.holder else None
-            if answer is not None:
-                walk.recall(backend, Outcome.HELD)
-                return self._weigh(walk, answer, index, lacking)
-            answer = self._ask_holder(walk, backend, method, args)
-            if walk.last is Outcome.UNSUPPORTED and method != "_open":
-                walk.certain = certain
-                lacking.append(index)
-            is_told = index == known.holder and walk.last is not Outcome.FAILED
-            if answer is not NOTHING or is_told:
-                return self._weigh(walk, answer, index, lacking)
-        return self._weigh(walk, NOTHING, None, lacking)
-
-    def _weigh(
-        self, walk: Walk, answer: Any, index: int | None, lacking: Sequence[int]
-    ) -> tuple[Any, int | None, bool]:
-        """Return what an answer is worth while ``lacking`` backends lack the method."""
-        if walk.unsupported and len(walk.trail) == len(self._backends):
-            # Where nobody has the method, nobody need be asked for the file.
-            walk.certain = False
-            return NOTHING, None, False
-        holder = self._holder_among(walk, lacking)
-        if holder is not None:
-            return NOTHING, holder, False
-        if answer is NOTHING:
-            return NOTHING, None, index is not None
-        walk.log_failures(f"the answer is that of {walk.trail[-1].backend!r}")
-        return answer, index, False
-
-    def _holder_among(self, walk: Walk, lacking: Sequence[int]) -> int | None:
-        """Return which of the backends that lack the method holds the file, if one does.
-
-        Then the others' answers are none: not of a copy, nor that they have no such file.
-        """
-        for index in lacking:
-            asking = Walk("exists", walk.name)
-            outcome = asking.probe(self._backends[index])
-            walk.correct(index, asking.trail[-1])
-            if outcome is Outcome.HELD:
-                return index
-        return None
-
-    def _ask_holder(
-        self, walk: Walk, backend: Backend, method: str, args: tuple[Any, ...]
-    ) -> Any:
-        if Outcome.TAKEN not in walk.ends and backend.is_taken(walk.name):
-            # A directory has a size, and times.
-            walk.note(backend, Outcome.TAKEN)
-            return NOTHING
-        profile = backend.profile
-        if (
-            method == "_open" and profile.lazy_open
-        ) or method in profile.answers_always:
-            # It would succeed for a file that is not there.
-            if walk.probe(backend) not in {Outcome.HELD, Outcome.UNSUPPORTED}:
-                return NOTHING
-            walk.trail.pop()
-        return walk.ask(backend, method, walk.name, *args)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, cast
 
 from fallback_storage.cache.memo import Memo
 from fallback_storage.chain.batch import BatchResolver
+from fallback_storage.chain.fetch import Fetcher
 from fallback_storage.chain.resolver import Resolver
 from fallback_storage.chain.whiteouts import Whiteouts
 from fallback_storage.conf.memo import build_memo
@@ -142,9 +143,10 @@ def build_engine(
     reader = Reader(
         backends,
         resolver,
+        Fetcher(backends, resolver, whiteouts),
         overlay,
         copies,
-        writer.open,
+        write=writer.open,
         strict=options.strict,
         home_urls=options.urls == "home",
     )

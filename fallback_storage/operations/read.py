@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
-    from fallback_storage.chain.outcomes import Resolution
+    from fallback_storage.chain.fetch import Fetcher
     from fallback_storage.chain.resolver import Resolver
     from fallback_storage.operations.copies import Copies
     from fallback_storage.operations.overlay import Overlay
@@ -38,16 +38,18 @@ class Reader:
         self,
         backends: Sequence[Backend],
         resolver: Resolver,
+        fetcher: Fetcher,
         overlay: Overlay,
         copies: Copies,
-        write: Callable[[str, str], AnyFile],
         *,
+        write: Callable[[str, str], AnyFile],
         strict: bool,
         home_urls: bool = False,
     ) -> None:
         self._backends = tuple(backends)
         self._home_urls = home_urls
         self._resolver = resolver
+        self._fetcher = fetcher
         self._overlay = overlay
         self._copies = copies
         self._write = write
@@ -62,10 +64,6 @@ class Reader:
         self._raise_or_log(walk, "the answer is False, which may be wrong")
         return False
 
-    def resolve(self, name: str) -> Resolution:
-        """Return which backend holds the name and how that is known."""
-        return self._resolver.resolve(name)
-
     def url(self, name: str, *args: Any, **kwargs: Any) -> str:
         """Return the holder's URL; the last backend answers without being asked."""
         if self._home_urls:
@@ -77,19 +75,17 @@ class Reader:
             # A hidden file has the 404 of where it was deleted, not the picture.
             hidden = len(asked.trail) > last and asked.last is Outcome.HIDDEN
             holder = self._overlay.home_index if hidden else last
-        elif asked.trail[holder].by_grace and self._is_replica(last, name):
-            holder = last
+        elif asked.trail[holder].by_grace:
+            # Which cannot be reached. Is the last one a replica?
+            found = Walk("exists", name).probe(self._backends[last])
+            holder = last if found is Outcome.HELD else holder
         if asked.certain and not args and not kwargs:
             # All that happens in a page of pictures, when it is first shown.
             try:
                 return self._backends[holder].storage.url(name)
             except Exception as error:  # noqa: BLE001 - the next may have a URL
-                return self._url_past(name, asked, holder, error)
+                return self.url_past(name, holder, error, asked)
         return self._url_from(Walk("url", name), asked, holder, args, kwargs)
-
-    def _is_replica(self, index: int, name: str) -> bool:
-        """Whether a backend has a file of which the holder cannot be reached."""
-        return Walk("exists", name).probe(self._backends[index]) is Outcome.HELD
 
     def _home_url(self, name: str) -> str:
         """Return the URL that the home gives, whoever holds the file. Nobody is asked."""
@@ -100,12 +96,12 @@ class Reader:
             raise walk.error()
         return found  # type: ignore[no-any-return]
 
-    def url_past(self, name: str, holder: int, error: Exception) -> str:
+    def url_past(
+        self, name: str, holder: int, error: Exception, asked: Walk | None = None
+    ) -> str:
         """Return the URL of a file whose known holder just raised ``error``."""
-        asked = self._resolver.locate(name, len(self._backends) - 1, "url")
-        return self._url_past(name, asked, holder, error)
-
-    def _url_past(self, name: str, asked: Walk, holder: int, error: Exception) -> str:
+        if asked is None:
+            asked = self._resolver.locate(name, len(self._backends) - 1, "url")
         walk = Walk("url", name)
         backend = self._backends[holder]
         if hasattr(backend.storage, "url"):
@@ -121,17 +117,16 @@ class Reader:
         for backend in self._who_may_have_urls(asked, holder, begun=bool(walk.trail)):
             if walk.failed and self._strict:
                 break
-            if (args or kwargs) and not backend.takes(
-                "url", walk.name, *args, **kwargs
-            ):
+            more = args or kwargs
+            if more and not backend.takes("url", walk.name, *args, **kwargs):
                 # FileSystemStorage.url() knows no parameters or expiry; the view was
                 # written for the object store further down the chain.
                 answer = walk.ask(backend, "url", walk.name)
             else:
                 answer = walk.ask(backend, "url", walk.name, *args, **kwargs)
             if answer is not NOTHING:
-                asked.log_failures(f"the URL is that of {backend.name!r}")
-                walk.log_failures(f"the URL is that of {backend.name!r}")
+                for each in (asked, walk):
+                    each.log_failures(f"the URL is that of {backend.name!r}")
                 return answer  # type: ignore[no-any-return]
         walk.take_failures(asked)
         raise walk.error()
@@ -148,9 +143,8 @@ class Reader:
         first = left.pop(holder)
         if not begun:
             yield first
-        for index in (
-            range(holder + 1, len(left) + 1) if asked.holder is not None else ()
-        ):
+        below = range(holder + 1, last + 1) if asked.holder is not None else ()
+        for index in below:
             if index == last or asked.probe(left[index]) is Outcome.HELD:
                 yield left.pop(index)
         for backend in left.values():
@@ -173,11 +167,11 @@ class Reader:
 
     def fetch(self, operation: str, name: str) -> Any:
         """Return what the holder answers to ``size`` or a ``get_*_time``."""
-        return self._resolver.fetch(operation, operation, name)[0]
+        return self._fetcher.fetch(operation, operation, name)[0]
 
     def open(self, name: str, mode: str) -> Any:
         """Open a file for reading, without asking first whether it exists."""
-        opened, index = self._resolver.fetch("open", "_open", name, mode)
+        opened, index = self._fetcher.fetch("open", "_open", name, mode)
         if self._copies.promotes(name, index):
             opened, index = self._copies.promote(name, index, opened, mode)
         if not hasattr(opened, "chunks"):
@@ -191,7 +185,7 @@ class Reader:
         """Return the local path of a file; see ``FallbackStorage.path``."""
         walk, asked = Walk("path", name), Walk("exists", name)
         # The root is wherever there are paths: finders of static files ask for it.
-        roots = filter(_has_some_paths, self._backends)
+        roots = (each for each in self._backends if _has_paths(each, any))
         for backend in self._who_may_have_paths(asked) if name else roots:
             answer = walk.ask(backend, "path", name)
             if answer is not NOTHING:
@@ -237,13 +231,12 @@ class Reader:
         if above:
             located = self._resolver.locate(name, above, "path", grace=True)
             asked.take_failures(located)
-            holder = located.holder
-            taken = located.taken
+            holder, taken = located.holder, located.taken
             if holder is not None:
                 yield self._backends[holder]
                 above, refused, taken = holder + 1, True, None
         for index, backend in enumerate(self._backends[above:], above):
-            if not (local[index] or _has_some_paths(backend)) or veil.hides(index):
+            if not (local[index] or _has_paths(backend, any)) or veil.hides(index):
                 continue
             # The ``path`` of a chain that has others as well does not answer for them.
             if not local[index] or asked.probe(backend) is Outcome.HELD:
@@ -269,8 +262,7 @@ class Reader:
     def listdir(self, name: str) -> tuple[list[str], list[str]]:
         """Return the union of the backends' listings: directories, files."""
         walk = Walk("listdir", name)
-        directories: dict[str, None] = {}
-        files: dict[str, None] = {}
+        directories, files = dict[str, None](), dict[str, None]()
         for index, backend in enumerate(self._backends):
             answer = walk.list(backend)
             if answer is not NOTHING:
@@ -301,12 +293,8 @@ class Reader:
         walk.log_failures(consequence)
 
 
-def _has_paths(backend: Backend) -> bool:
-    """Whether all its files have paths; those of a chain, if that has no others."""
+def _has_paths(backend: Backend, of: Callable[..., bool] = all) -> bool:
+    """Whether all its files have paths, or ``any``: also those of a chain within it."""
     within = tuple(entries_of(backend.storage))
-    return all(map(_has_paths, within)) if within else backend.implements("path")
-
-
-def _has_some_paths(backend: Backend) -> bool:
-    within = tuple(entries_of(backend.storage))
-    return any(map(_has_some_paths, within)) if within else _has_paths(backend)
+    inner = (_has_paths(each, of) for each in within)
+    return of(inner) if within else backend.implements("path")
