@@ -6,78 +6,39 @@ One short method each; what they do is in ``operations``. Two of them,
 
 from __future__ import annotations
 
-import os
-import time
-from typing import TYPE_CHECKING, Any, ClassVar, Never, NoReturn
+from typing import TYPE_CHECKING, Any, Never
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
-from django.core.signals import setting_changed
-from django.dispatch import receiver
-from django.utils import timezone
 from django.utils.deconstruct import deconstructible
 
 from fallback_storage.cache.entry import NOWHERE
-from fallback_storage.cache.invalidation import invalidate
-from fallback_storage.chain import reach
 from fallback_storage.chain.look import HELD
-from fallback_storage.chain.names import (
-    StrPath,
-    affected,
-    clean_name,
-    filenames,
-    is_plain,
-    refuse_no_file,
-    refuse_single,
-)
-from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.names import StrPath, clean_name, is_plain, refuse_no_file
 from fallback_storage.conf.options import (
     read_options,
     refuse_unknown_options,
     without_defaults,
 )
-from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
 from fallback_storage.operations.awaited import Awaited
-from fallback_storage.operations.engine import build_engine
+from fallback_storage.operations.beyond import Beyond
 from fallback_storage.operations.naming import Learnt
+from fallback_storage.operations.owner import EngineOwner
 from fallback_storage.signals import resolved
-from fallback_storage.utils import forks
-from fallback_storage.utils.living import Living
 from fallback_storage.utils.locks import choices, saving
 from fallback_storage.utils.tenants import operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
     from django.core.files.base import File
 
-    from fallback_storage.chain.backend import Backend
-    from fallback_storage.chain.outcomes import Resolution
     from fallback_storage.conf.types import Backends, Cache, OnDelete, Urls
-    from fallback_storage.operations.engine import Engine, Stats
-
-
-class _OfABackend:
-    """An attribute that storages have and a chain has not, as ``hasattr`` tells.
-
-    Libraries go by that. (A ``__getattr__``, which would say the same of any attribute,
-    makes reading all others slower.)
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, instance: object, owner: type) -> NoReturn:
-        raise AttributeError(
-            f"{owner.__name__!r} object has no attribute {self._name!r}. Its storages are "
-            "in 'backends': look at the one that is meant, for example "
-            f"storage.backends[0].storage.{self._name}."
-        )
 
 
 @deconstructible(path="fallback_storage.storage.FallbackStorage")
-class FallbackStorage(Awaited, Storage):
+class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
     """Try several storages in order until one succeeds, and remember which.
 
     Arguments (``None`` means: what the settings say):
@@ -114,9 +75,6 @@ class FallbackStorage(Awaited, Storage):
     contacted before the first use.
     """
 
-    # The clock of lifetimes in process memory: seconds, never going back. For tests.
-    clock: ClassVar[Callable[[], float]] = staticmethod(time.monotonic)
-
     def __init__(
         self,
         backends: Backends | None = None,
@@ -131,118 +89,12 @@ class FallbackStorage(Awaited, Storage):
         urls: Urls = "holder",
         **unknown: Never,
     ) -> None:
+        arguments = locals()
         refuse_unknown_options(unknown, backends)
-        given = {
-            "backends": backends,
-            "cache": cache,
-            "on_delete": on_delete,
-            "promote": promote,
-            "promote_max_size": promote_max_size,
-            "promote_max_total": promote_max_total,
-            "promote_min_free": promote_min_free,
-            "strict": strict,
-            "urls": urls,
-        }
-        self._given = without_defaults(given)
-        self._engine: Engine | None = None
-        self._kept: tuple[Backend, ...] | None = None
-        self._connect()
+        super().__init__(without_defaults(arguments))
         if self._given:
             # Say at once what is wrong; the settings may still change.
             read_options(type(self), self._given)
-
-    def __repr__(self) -> str:
-        engine = self._engine
-        names = "not used yet"
-        if engine:
-            names = ", ".join(backend.name for backend in engine.backends)
-        return f"<{type(self).__name__}: {names}>"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_engine": None, "_kept": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._connect()
-
-    # What a chain has and a storage has not
-
-    @property
-    def backends(self) -> tuple[Backend, ...]:
-        """The chain, first to last. Each has ``name``, ``read_only``, ``storage``."""
-        return self._get_engine().backends
-
-    def resolve(self, name: StrPath) -> Resolution:
-        """Return which backend holds ``name``, how that is known, and what was asked."""
-        engine = self._get_engine()
-        with operation(engine.memo.vary):
-            return engine.resolver.resolve(self._clean(name))
-
-    def resolve_many(self, names: Iterable[StrPath]) -> dict[str, Resolution]:
-        """Return for every name what ``resolve`` returns.
-
-        The memo's store is asked once for all, and each backend once for all that the
-        ones above do not hold: by a listing where that is cheaper, in several threads
-        where that is faster.
-        """
-        refuse_single(names)
-        spelled = {os.fspath(name): self._clean(name) for name in names}
-        found = self._get_engine().batch.resolve_many(spelled.values())
-        return {name: found[clean] for name, clean in spelled.items()}
-
-    def prefetch(self, objects: Iterable[Any], *, complete: bool = False) -> None:
-        """Learn at once what ``url`` needs to know of the files of a page.
-
-        ``objects``: names, field files, model instances; a queryset is all of these.
-        One round trip to a shared memo. What it says is used until the request ends
-        (without one: for 5 seconds); writes of this process are seen at once, those
-        of others are seen by the next request. ``complete``: also what ``exists`` needs
-        to know, for which the last backend has to be asked.
-        """
-        names = self._reachable(filenames(objects, self))
-        self._get_engine().batch.prefetch(names, complete=complete)
-
-    def forget(self, *names: StrPath) -> None:
-        """Forget what is known of names that were changed behind this package's back."""
-        cleaned = affected(*map(self._clean, names))
-        # (With the engine its memo is known, if it was not yet.)
-        with operation(self._get_engine().memo.vary):
-            invalidate(cleaned)
-
-    def forget_all(self) -> None:
-        """Forget what is known of every name of this chain, wherever that is kept."""
-        memo = self._get_engine().memo
-        with operation(memo.vary):
-            memo.forget_all()
-
-    def hidden(self) -> Iterator[str]:
-        """Yield the names that were deleted but that a read-only backend may hold."""
-        whiteouts = self._get_engine().overlay.whiteouts
-        return whiteouts.names() if whiteouts else iter(())
-
-    def unhide(self, *names: StrPath) -> None:
-        """Undo deletes: what read-only backends hold under these names shows again."""
-        engine = self._get_engine()
-        with operation(engine.memo.vary):
-            for name in names:
-                engine.overlay.unhide(self._clean(name))
-
-    def stats(self) -> Stats:
-        """Return counters since this instance was first used.
-
-        ``hits``, ``negative_hits``, ``misses``: look-ups in the memo; ``walks``: names
-        for which backends were asked whether they hold them; ``coalesced``: callers that waited for another
-        one's walk; ``late_fills``: answers not kept because the name was written to
-        meanwhile; ``backends``: by name, ``calls``, ``failures`` and ``seconds``
-        (without the URLs of files whose holder was known).
-        """
-        return self._get_engine().stats()
-
-    bucket = _OfABackend()
-    bucket_name = _OfABackend()
-    client = _OfABackend()
-    connection = _OfABackend()
-    custom_domain = _OfABackend()
 
     # Django's public interface, reading
 
@@ -263,26 +115,6 @@ class FallbackStorage(Awaited, Storage):
             elif code == NOWHERE and not engine.resolver.recall.appeared(name):  # type: ignore[arg-type]
                 return False
         return engine.reader.exists(self._clean(name))
-
-    def _probe(self, name: StrPath, *, live: bool, names: bool) -> Outcome:
-        # What a chain asks that this one is a backend of; see ``Walk``.
-        engine = self._get_engine()
-        with operation(engine.memo.vary):
-            if live:
-                walk = engine.namer.find(self._clean(name))
-            else:
-                walk = engine.resolver.locate(self._clean(name), names=names)
-        if walk.last in walk.ends:
-            return walk.last
-        if walk.failed or walk.unsupported:
-            raise walk.error()
-        return Outcome.ABSENT if walk.taken is None else Outcome.TAKEN
-
-    def _look_again(self, name: StrPath) -> Outcome:
-        # The same, of a file that it remembers to be here.
-        engine = self._get_engine()
-        with operation(engine.memo.vary):
-            return engine.resolver.look_again(self._clean(name))
 
     def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:
         """Return the URL that the holder gives; made afresh at every call.
@@ -314,10 +146,8 @@ class FallbackStorage(Awaited, Storage):
                 known = index == last
             if known:
                 try:
-                    quick = engine.backends[index].quick_url
-                    if quick is not None:
-                        return quick(name)  # type: ignore[arg-type]
-                    return engine.backends[index].storage.url(name)  # type: ignore[arg-type]
+                    holder = engine.backends[index]
+                    return (holder.quick_url or holder.storage.url)(name)  # type: ignore[arg-type]
                 except Exception as error:  # noqa: BLE001 - the next may have a URL
                     return engine.reader.url_past(name, index, error)  # type: ignore[arg-type]
         try:
@@ -351,20 +181,6 @@ class FallbackStorage(Awaited, Storage):
     def get_modified_time(self, name: StrPath) -> datetime:
         """Return when the file was last changed; aware if ``USE_TZ``."""
         return self._fetch("get_modified_time", name)  # type: ignore[no-any-return]
-
-    # The times by the names that the original documents; Django dropped them in 2.0
-
-    def accessed_time(self, name: StrPath) -> datetime:
-        """Return ``get_accessed_time`` as the original documents it: naive local time."""
-        return _naive(self._fetch("accessed_time", name))
-
-    def created_time(self, name: StrPath) -> datetime:
-        """Return ``get_created_time`` as the original documents it: naive local time."""
-        return _naive(self._fetch("created_time", name))
-
-    def modified_time(self, name: StrPath) -> datetime:
-        """Return ``get_modified_time`` as the original documents it: naive local time."""
-        return _naive(self._fetch("modified_time", name))
 
     def listdir(self, path: StrPath) -> tuple[list[str], list[str]]:
         """Return the union of all backends' directories and files, without duplicates.
@@ -452,9 +268,8 @@ class FallbackStorage(Awaited, Storage):
 
     def _open(self, name: StrPath, mode: str = "rb") -> File[Any]:
         engine = self._get_engine()
-        if set(mode) & set("wax+"):
-            return engine.writer.open(self._clean(name), mode)
-        return engine.reader.open(self._clean(name), mode)  # type: ignore[no-any-return]
+        part = engine.writer if set(mode) & set("wax+") else engine.reader
+        return part.open(self._clean(name), mode)
 
     def _save(self, name: StrPath, content: Any) -> str:
         writer = self._get_engine().writer
@@ -471,18 +286,8 @@ class FallbackStorage(Awaited, Storage):
     def _clean(self, name: StrPath) -> str:
         if type(name) is str and is_plain(name):
             return name
-        return clean_name(name, self._home_location)
-
-    def _reachable(self, names: Iterable[StrPath]) -> Iterator[str]:
-        for name in names:
-            try:
-                clean = self._clean(name)
-            except SuspiciousFileOperation:
-                continue  # nor does ``url`` ask for it
-            yield clean
-
-    def _home_location(self) -> str:
-        return self._get_engine().overlay.location()
+        # (It is built for an absolute name alone.)
+        return clean_name(name, lambda: self._get_engine().overlay.location())  # noqa: PLW0108
 
     def _own(self, method: str) -> Callable[..., Any] | None:
         # Of a subclass, or set on this instance; None for ours.
@@ -492,50 +297,3 @@ class FallbackStorage(Awaited, Storage):
 
     def _namer(self, method: str) -> Callable[..., Any]:
         return self._get_engine().namer.rule(method)
-
-    # The engine
-
-    def _get_engine(self) -> Engine:
-        engine = self._engine
-        if engine is None:
-            with forks.build_lock():
-                engine = self._engine
-                if engine is None:
-                    engine = build_engine(
-                        self, self._given, type(self).clock, self._kept
-                    )
-                    self._engine, self._kept = engine, None
-        return engine
-
-    def _connect(self) -> None:
-        _storages.add(self)
-        forks.register(self)
-
-    def _setting_changed(self, setting: str) -> None:
-        if setting in MEMO_SETTINGS:
-            # The storages themselves follow; one in memory must keep its files.
-            engine = self._engine
-            self._kept = engine.backends if engine else self._kept
-            self._engine = None
-        elif is_relevant(setting):
-            self._engine = self._kept = None
-
-    def after_fork(self) -> None:
-        """Start afresh with the next call; see ``forks.ForkSensitive``."""
-        self._engine = self._kept = None
-
-
-_storages: Living[FallbackStorage] = Living()
-
-
-# (One for all: a signal goes through all its receivers to connect another one.)
-@receiver(setting_changed)
-def _follow_settings(*, setting: str, **kwargs: Any) -> None:
-    if setting in MEMO_SETTINGS or is_relevant(setting):
-        reach.forget_all()
-    for storage in _storages.all():
-        storage._setting_changed(setting)  # noqa: SLF001 - ours
-
-
-def _naive(moment: datetime) -> datetime:
-    return timezone.make_naive(moment) if timezone.is_aware(moment) else moment

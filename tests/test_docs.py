@@ -31,6 +31,7 @@ from fallback_storage.conf.options import DEFAULTS, ON_DELETE, VALUES
 from fallback_storage.conf.settings import BACKENDS_SETTING, CACHE_SETTING
 from fallback_storage.management.commands.fallback_storage import SUBCOMMANDS
 from fallback_storage.operations.awaited import Awaited
+from fallback_storage.operations.beyond import Beyond
 from fallback_storage.storage import FallbackStorage
 from fallback_storage.views.options import MediaOptions
 
@@ -135,11 +136,11 @@ def test_every_extra_is_documented():
 def test_every_public_method_is_documented():
     own = {
         name
-        for name, what in vars(FallbackStorage).items()
+        for kind in (FallbackStorage, Beyond)
+        for name, what in vars(kind).items()
         if name[0] != "_" and (callable(what) or isinstance(what, property))
     }
-    # Not for users: what Django's decorator adds, a class's clock, a fork's handler.
-    own -= {"deconstruct", "clock", "after_fork"}
+    own -= {"deconstruct"}  # what Django's decorator adds
     own |= {"open"}  # which Django's class has
     page = "docs/operations.rst"
     told = names(

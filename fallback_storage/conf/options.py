@@ -96,8 +96,8 @@ def _unknown(options: Mapping[str, Any]) -> Iterator[ConfigurationError]:
 
 
 def without_defaults(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that say something."""
-    return {key: value for key, value in arguments.items() if value != DEFAULTS[key]}
+    """Return those of ``FallbackStorage``'s arguments that say something."""
+    return {key: arguments[key] for key in DEFAULTS if arguments[key] != DEFAULTS[key]}
 
 
 def read_options(storage_class: type, given: Mapping[str, Any]) -> Options:

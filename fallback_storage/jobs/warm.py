@@ -38,7 +38,6 @@ most. So one name of the page is tried first.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,6 +48,7 @@ from fallback_storage.chain.listing import pages
 from fallback_storage.chain.names import clean_name
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.exceptions import FallbackStorageError
+from fallback_storage.jobs.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -67,11 +67,6 @@ if TYPE_CHECKING:
 
 # How often the memo's store is asked that does not answer.
 ATTEMPTS = 3
-
-# Names that the memo's store gets at once. The guard around a shared store leaves it
-# alone when calls are slow; so a slow one gets fewer at a time (seconds for a call).
-FIRST_NAMES, FEWEST_NAMES, MOST_NAMES = 100, 10, 500
-FAST, SLOW = 0.01, 0.03
 
 
 class MemoUnavailableError(FallbackStorageError):
@@ -142,7 +137,7 @@ class _Warmer:
         self._memo = engine.memo
         self._recall = engine.resolver.recall
         self._batch = engine.batch
-        self._pace = _Pace()
+        self._pace = Pace()
         self._counts: Counter[str] = Counter()  # by the fields of Progress
         self._trouble = ""
 
@@ -170,20 +165,19 @@ class _Warmer:
             again = listing.read_again()
             self._counts["names"] += len(again) - len(page)
             page = again
+        keeps_facts = self._recall.keeps_facts(index)
+        listed = {each.name: each for each in page if each.name in codes}
         codes = {
-            listed.name: self._with_facts(index, codes[listed.name], listed)
-            for listed in page
-            if listed.name in codes
+            # (What one above holds is another file.)
+            name: noted(codes[name], each.facts)
+            if keeps_facts and codes[name] == held(index)
+            else codes[name]
+            for name, each in listed.items()
         }
         for part in self._pace.parts(list(codes)):
             self._counts["filled"] += self._memo.fill_many(
                 {name: (found[name][1], codes[name]) for name in part}
             )
-
-    def _with_facts(self, index: int, code: int, listed: Listed) -> int:
-        # (What one above holds is another file.)
-        known = code == held(index) and self._recall.keeps_facts(index)
-        return noted(code, listed.facts) if known else code
 
     def _look_up(self, index: int, names: Sequence[str]) -> _Found:
         """Return what is known of the names that are to be filled."""
@@ -293,22 +287,3 @@ def take_marker(memo: Memo) -> Lease:
     raise MemoUnavailableError(
         "The cache that the memo is kept in does not answer: see what ping says of it."
     )
-
-
-class _Pace:
-    """How many names to tell the memo's store at once."""
-
-    def __init__(self) -> None:
-        self._size = FIRST_NAMES
-
-    def parts(self, names: Sequence[str]) -> Iterator[Sequence[str]]:
-        """Yield all names in parts; how long the caller is busy with one is noted."""
-        while names:
-            part, names = names[: self._size], names[self._size :]
-            start = time.perf_counter()
-            yield part
-            seconds = time.perf_counter() - start
-            if seconds > SLOW:
-                self._size = max(FEWEST_NAMES, self._size // 2)
-            elif seconds < FAST:
-                self._size = min(MOST_NAMES, self._size * 2)

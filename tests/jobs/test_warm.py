@@ -14,6 +14,7 @@ from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.chain import listing
 from fallback_storage.chain.outcomes import Outcome, Source
 from fallback_storage.jobs import warm as warming
+from fallback_storage.jobs.pace import Pace
 from fallback_storage.jobs.warm import MemoUnavailableError, Progress, warm
 from fallback_storage.storage import FallbackStorage
 
@@ -572,8 +573,8 @@ def test_the_marker_is_no_name():
 
 def test_a_slow_cache_gets_fewer_names_at_a_time(monkeypatch):
     now = 0.0
-    monkeypatch.setattr(warming.time, "perf_counter", lambda: now)
-    pace, names = warming._Pace(), [str(number) for number in range(5000)]
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    pace, names = Pace(), [str(number) for number in range(5000)]
 
     def sizes(seconds):
         nonlocal now
