@@ -37,7 +37,6 @@ from servers import (
 )
 
 
-
 def share_models():
     """Let botocore's sessions read the description of S3 once, not each for itself.
 
