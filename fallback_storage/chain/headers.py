@@ -20,6 +20,7 @@ from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from fallback_storage.chain.backend import Backend
 
@@ -48,7 +49,7 @@ class Form:
     ``coding``: what the content is encoded by; "" if by nothing, or by what the name
     tells ("a.tar.gz"): who serves such a file, or saves it, goes by the name.
     ``as_stored``: the size and MD5 that a listing shows are those of what is read, coding
-    and all; ``has_size``: the size alone is.
+    and all; ``has_size``: the size alone is. ``modified``: when it was, if that is known.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Form:
     coding: str
     as_stored: bool
     has_size: bool = True
+    modified: datetime | None = None
 
     def is_kept_by(self, home: Backend) -> bool:
         """Whether a copy in this backend keeps the headers, and so the coding."""

@@ -30,6 +30,7 @@ from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.operations.allowance import Allowance
@@ -108,10 +109,13 @@ class Copies:
                 size = holder.ask(holder.storage.size, name)
         return self.has_room(name, size) and self._brings_home(name, index, None)
 
-    def keep(self, name: str, index: int, content: Any) -> None:
+    def keep(
+        self, name: str, index: int, content: Any, modified: datetime | None
+    ) -> None:
         """Copy a file whose content, as it is without any coding, was read already."""
         if self.has_room(name, _size_of(File(content))):
-            self._brings_home(name, index, content, Form(name, {}, "", as_stored=True))
+            form = Form(name, {}, "", as_stored=True, modified=modified)
+            self._brings_home(name, index, content, form)
 
     def _brings_home(
         self, name: str, index: int, source: Any, form: Form | None = None
@@ -215,8 +219,8 @@ class Copies:
                 with path.open("rb") as copy:
                     check(copy, is_decoded=is_decoded)
             with suppress(Exception):  # not every storage knows
-                moment = holder.storage.get_modified_time(name).timestamp()
-                os.utime(path, (moment, moment))
+                modified = form.modified or holder.storage.get_modified_time(name)
+                os.utime(path, (modified.timestamp(), modified.timestamp()))
             with self.overlay.exclusive(name):
                 self._refuse_deleted(name, holder)
                 try:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 # Begins one more download: returns what ends it, or None if there are enough.
 Begin: TypeAlias = "Callable[[], Callable[[], object] | None]"
-# What is called with all of the content, once that has been read.
-Keep: TypeAlias = "Callable[[Any], object] | None"
+# What is called with all of the content, once that has been read, and its time.
+Keep: TypeAlias = "Callable[[Any, datetime | None], object] | None"
 
 # Looks for a file whose holder turned out to have lost it.
 TRIES: Final = 3
@@ -78,7 +78,7 @@ class Content:
             if left:
                 raise EOFError("The file has another size than it had.")
             if copy is not None and self._keep is not None:
-                copy.give(self._keep)
+                copy.give(self._keep, self.modified)
         finally:
             if copy is not None:
                 copy.close()
@@ -110,11 +110,11 @@ class _Copy:
             self._is_whole = False
             self.close()
 
-    def give(self, keep: Callable[[Any], object]) -> None:
+    def give(self, keep: Callable[..., object], modified: datetime | None) -> None:
         if self._is_whole:
             self.write(b"")  # of an empty file nothing came
             self._file.seek(0)
-            keep(self._file)
+            keep(self._file, modified)
 
     def close(self) -> None:
         if self._file is not None:
@@ -240,7 +240,7 @@ class Server:
             return None
         # Later, and perhaps in another thread: for the tenant of now.
         context = copy_context()
-        return lambda copy: context.run(self._copies.keep, name, index, copy)
+        return lambda *copy: context.run(self._copies.keep, name, index, *copy)
 
 
 def _spooled(opened: Any) -> tuple[Streamed, Any]:

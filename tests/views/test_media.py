@@ -16,7 +16,7 @@ from django.middleware.gzip import GZipMiddleware
 from django.test import AsyncRequestFactory, RequestFactory
 from django.urls import get_script_prefix, include, path, set_script_prefix
 from interrupts import at_every_moment
-from origins import BODY, origin, reply
+from origins import BODY, STAMP, origin, reply
 
 from fallback_storage import urls, views
 from fallback_storage.conf.media_checks import check_media
@@ -412,9 +412,11 @@ def test_browsing_fills_the_local_directory(configure, site, media_root):
     configure(promote=True)
     assert body(ask("far.jpg")) == FAR
     assert (media_root / "far.jpg").read_bytes() == FAR
-    asked = len(site.requests)
+    assert (media_root / "far.jpg").stat().st_mtime == STAMP
+    # Whether it is there, what it is, and its bytes.
+    assert [request.method for request in site.requests] == ["HEAD", "HEAD", "GET"]
     assert body(ask("far.jpg")) == FAR
-    assert len(site.requests) == asked
+    assert len(site.requests) == 3
 
 
 def test_what_was_seen_is_there_on_the_train(configure, site):
