@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.request import urlopen
@@ -11,6 +12,7 @@ from urllib.request import urlopen
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from pictures import Picture
 
 BUCKET = "media"
 ACCESS_KEY = "demo"
@@ -35,6 +37,12 @@ class Bucket:
             region_name=REGION,
             config=Config(retries={"max_attempts": 0}, read_timeout=10),
         )
+
+    def fill(self, pictures: Sequence[Picture]) -> None:
+        """With pictures."""
+        client, kind = self.client(), {"Bucket": BUCKET, "ContentType": "image/jpeg"}
+        for picture in pictures:
+            client.put_object(**kind, Key=picture.name, Body=picture.jpeg)
 
     def takes_requests(self) -> bool:
         """Whether a whole write goes through, not only the port."""

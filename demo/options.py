@@ -19,6 +19,7 @@ def parse() -> argparse.Namespace:
         ("workers", 32, 1, "how many processes serve the pages (default: %(default)s)"),
     )
     switches = (
+        ("http", "production is a public web site, of which nobody has credentials"),
         ("redis", "start a Valkey server for the memo, which all workers then share"),
         ("toolbar", "show the debug toolbar in place of the page's own instruments"),
         ("once", "visit the pages without a browser, tell what was seen, and end"),
@@ -32,6 +33,8 @@ def parse() -> argparse.Namespace:
     for name, limit, default, _ in numbers:
         if getattr(options, name) not in {default, *range(1, limit + 1)}:
             parser.error(f"--{name}: not a number from 1 to {limit}")
+    if options.http and options.toolbar:
+        parser.error("--toolbar is for the story over S3")
     if options.once and options.toolbar:
         parser.error("--toolbar is for a browser; --once has none")
     return options

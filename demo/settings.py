@@ -42,6 +42,14 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
+# `--http`: no credentials; the URLs of production's files are all that is known of it.
+if SITE["http"]:
+    STORAGES["default"]["OPTIONS"] |= {"urls": "home", "promote": True}
+    STORAGES["production"] = {
+        "BACKEND": "fallback_storage.http.HTTPStorage",
+        "OPTIONS": {"base_url": f"{SITE['endpoint']}/media/"},
+    }
+
 # `--redis`: one memo for all workers, and one in each process in front of it.
 if SITE["redis"]:
     CACHES = {

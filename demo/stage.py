@@ -12,11 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from bucket import BUCKET, Bucket
 from options import parse
 from pictures import Picture, draw_picture
 from processes import Child, DemoError
-from servers import HOST, start_redis, start_s3
+from servers import HOST, start_redis, start_s3, start_website
 
 
 def main() -> int:
@@ -25,25 +24,34 @@ def main() -> int:
     # First of all: a port that is taken is said before anything is started.
     with listen(options.port) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}/"
-        bucket = start_s3(data)
-        print(f"S3 server (SeaweedFS) at {bucket.endpoint}, bucket {BUCKET}")
+        pid, bucket = None, None
+        if options.http:
+            bucket, pid = start_website(data)
+            print(f"Production is the public site {bucket.endpoint}; no credentials")
+        else:
+            bucket = start_s3(data)
+            print(f"Production is an S3 server (SeaweedFS) at {bucket.endpoint}")
         if redis := options.redis and start_redis(data):
             print(f"Redis server (Valkey) at {redis}, for the memo of all workers")
-        pictures = fill_bucket(bucket, options.photos)
-        print(f"{len(pictures)} pictures in the bucket, none in the local directory")
+        pictures = draw(options.photos)
+        bucket.fill(pictures)
+        print(f"{len(pictures)} pictures in production, none in the local directory")
         before = {"digest": bucket.digest()[0], "writes": bucket.writes()}
-        site = vars(options) | asdict(bucket) | before | {"redis": redis}
+        site = vars(options) | asdict(bucket) | before | {"redis": redis, "pid": pid}
         (data / "site.json").write_text(json.dumps(site), encoding="utf-8")
         fill_database(pictures)
         web = serve(listener, data / "web.log", options.workers)
     web.wait_until(lambda: "Booting worker" in web.log.read_text())
     if options.once:
         from story import Story
+        from train import Train
 
-        return Story(url, bucket, pictures).tell()
+        return (Train if options.http else Story)(url, bucket, pictures).tell()
     print(f"\n  The gallery is at {url}   (Ctrl-C ends it)\n")
-    pid, _ = os.wait()
-    raise next(it for it in Child.started if it.process.pid == pid).error("ended")
+    ended, _ = os.wait()
+    if ended == pid:  # as a button has it
+        ended, _ = os.wait()
+    raise next(it for it in Child.started if it.process.pid == ended).error("ended")
 
 
 def listen(port: int | None) -> socket.socket:
@@ -56,15 +64,11 @@ def listen(port: int | None) -> socket.socket:
     raise DemoError(f"port {candidate}: {reason}; choose another with --port")
 
 
-def fill_bucket(bucket: Bucket, count: int) -> list[Picture]:
-    """Fill production, the way production was filled: without this site."""
-    client, kind = bucket.client(), {"Bucket": BUCKET, "ContentType": "image/jpeg"}
+def draw(count: int) -> list[Picture]:
+    """Draw what fills production, without this site."""
     # Pillow lets threads work side by side.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        pictures = list(pool.map(draw_picture, range(1, count + 1)))
-    for picture in pictures:
-        client.put_object(**kind, Key=picture.name, Body=picture.jpeg)
-    return pictures
+        return list(pool.map(draw_picture, range(1, count + 1)))
 
 
 def fill_database(pictures: Sequence[Picture]) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bucket import Bucket
 from pictures import Picture, draw_picture
 from visitor import Visitor
+from website import Website
 
 
 class Story:
     """What the visitor does, and whether it goes as it should."""
 
-    def __init__(self, url: str, bucket: Bucket, pictures: Sequence[Picture]) -> None:
+    def __init__(
+        self, url: str, bucket: Bucket | Website, pictures: Sequence[Picture]
+    ) -> None:
         self.visitor = Visitor(url)
         self.bucket = bucket
         self.pictures = pictures
@@ -21,13 +24,16 @@ class Story:
     def tell(self) -> int:
         """Tell it; 0 only if all of it held."""
         digest, writes = self.bucket.digest(), self.bucket.writes()
-        self.looks()
-        self.uploads()
-        self.deletes()
+        for chapter in self.chapters():
+            chapter()
         unchanged = (digest, writes) == (self.bucket.digest(), self.bucket.writes())
         self.claim(unchanged, "After all this production is what it was.")
         print("All of it held." if self.held else "NOT all of it held.")
         return 0 if self.held else 1
+
+    def chapters(self) -> Sequence[Callable[[], None]]:
+        """What happens, in its order."""
+        return self.looks, self.uploads, self.deletes
 
     def claim(self, held: bool, text: str) -> None:
         """One line of the story."""

@@ -11,7 +11,8 @@ from urllib.parse import urljoin
 from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from django.test.client import BOUNDARY, encode_multipart
+from django.test.client import MULTIPART_CONTENT as MULTIPART
 
 
 class Page:
@@ -39,18 +40,28 @@ class Visitor:
 
     def fetch(self, path: str, form: dict[str, Any] | None = None) -> bytes | None:
         """What is there, or comes of a form; None if nothing is there."""
-        request = Request(urljoin(self.url, path))
+        data, headers = None, {}
         if form is not None:
             form["csrfmiddlewaretoken"] = self._token
-            request.data = encode_multipart(BOUNDARY, form)
-            request.add_header("Content-Type", MULTIPART_CONTENT)
+            data, headers = (
+                encode_multipart(BOUNDARY, form),
+                {"Content-Type": MULTIPART},
+            )
+        status, content = self.ask(path, data, **headers)
+        return None if status == 404 else content
+
+    def ask(
+        self, path: str, data: bytes | None = None, **headers: str
+    ) -> tuple[int, bytes]:
+        """An answer's status, and what it brings."""
+        request = Request(urljoin(self.url, path), data, headers)
         try:
             with self._opener.open(request, timeout=60) as answer:
-                return answer.read()
+                return answer.status, answer.read()
         except HTTPError as error:
-            if error.code == 404:
-                return None
-            raise
+            if error.code not in {404, 503}:
+                raise
+            return error.code, b""
 
     def look(self, path: str = "", form: dict[str, Any] | None = None) -> Page:
         """The same, of a page."""

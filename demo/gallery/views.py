@@ -5,9 +5,12 @@ Only the messages do: they tell the visitor what became of the production bucket
 
 from __future__ import annotations
 
+import os
 import posixpath
+import signal
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.files.storage import default_storage
 from django.forms import BaseForm, modelform_factory
@@ -18,7 +21,7 @@ from django.views.generic import DetailView, ListView
 
 from gallery.instruments import labelled
 from gallery.models import Photo
-from gallery.production import integrity
+from gallery.production import integrity, watched
 
 UploadForm = modelform_factory(Photo, fields=["title", "image"])
 ReplaceForm = modelform_factory(Photo, fields=["image"])
@@ -40,6 +43,8 @@ class GalleryView(ListView):
         hidden = set(default_storage.hidden())
         for photo in context["photos"]:
             photo.hidden = photo.image.name in hidden
+        if settings.SITE["http"]:
+            context |= {"website": watched()}
         return context
 
 
@@ -55,10 +60,13 @@ class PhotoView(DetailView):
         """Ask the storage in every way that there is."""
         name = self.object.image.name
         folder, file = posixpath.split(name)
+        try:
+            exists = str(default_storage.exists(name))
+            listed = file in default_storage.listdir(folder)[1]
+        except OSError as error:  # production is gone, and nobody knows
+            exists, listed = type(error).__name__, False
         return super().get_context_data(
-            place=labelled(default_storage.resolve(name)),
-            exists=default_storage.exists(name),
-            listed=file in default_storage.listdir(folder)[1],
+            place=labelled(default_storage.resolve(name)), exists=exists, listed=listed
         )
 
 
@@ -112,6 +120,15 @@ def forget(request: HttpRequest) -> HttpResponse:
         return redirect("photo", get_object_or_404(Photo, image=name).pk)
     default_storage.forget_all()
     messages.info(request, "The memo is empty: this page was made cold.")
+    return redirect("gallery")
+
+
+@require_POST
+def outage(request: HttpRequest) -> HttpResponse:
+    """Take production away."""
+    if watched().takes_requests():
+        os.kill(settings.SITE["pid"], signal.SIGTERM)
+    messages.warning(request, "Production is gone. What was seen is here.")
     return redirect("gallery")
 
 

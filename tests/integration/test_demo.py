@@ -103,6 +103,7 @@ def start():
         (signal.SIGINT, ["--workers", "4", "--redis"], Demo.serves),
         (signal.SIGTERM, [], Demo.serves),
         (signal.SIGHUP, ["--toolbar"], Demo.serves),
+        (signal.SIGINT, ["--http"], Demo.serves),
     ],
 )
 def test_nothing_is_left(start, number, options, moment):
@@ -110,7 +111,7 @@ def test_nothing_is_left(start, number, options, moment):
     demo = start(*options)
     demo.wait_for(lambda: moment(demo))
     sockets, processes = demo.sockets(), demo.processes()
-    assert sockets
+    assert sockets or "--http" in options
     assert len(processes) >= (2 if moment is Demo.sockets else 4)
     demo.process.send_signal(number)
     assert demo.process.wait(PATIENCE_SECONDS) == 128 + number
@@ -118,3 +119,13 @@ def test_nothing_is_left(start, number, options, moment):
     assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
     assert [path for path in sockets if path.exists()] == []
     assert "Traceback" not in demo.log.read_text()
+
+
+def test_what_was_seen_shows_without_production(start):
+    """The story without credentials; all that it claims is asserted there."""
+    demo = start("--http", "--once")
+    assert demo.process.wait(PATIENCE_SECONDS) == 0, demo.log.read_text()
+    told = demo.log.read_text()
+    assert "Production is gone: everything that was seen shows." in told
+    assert "NO " not in told
+    assert list(demo.directory.iterdir()) == []
