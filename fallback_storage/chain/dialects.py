@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from fallback_storage.chain.outcomes import s3_code
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -144,7 +146,7 @@ def denies(get: Callable[[Any, str], Any]) -> Callable[[Any, str, Exception], bo
         try:
             get(storage, name).close()
         except Exception as denial:  # noqa: BLE001 - what it says is the answer
-            return _s3_code(denial) == "AccessDenied"
+            return s3_code(denial) == "AccessDenied"
         return False
 
     return is_denied
@@ -153,13 +155,6 @@ def denies(get: Callable[[Any, str], Any]) -> Callable[[Any, str, Exception], bo
 def takes_refusal_for_absence(storage: Any, name: str, error: Exception) -> bool:
     """Whether a 403 means "not there": of a public site, where it was said to."""
     return True
-
-
-def _s3_code(error: Any) -> str:
-    """Return the code of an error of botocore, or of minio."""
-    response = getattr(error, "response", None)
-    found = response.get("Error", {}) if isinstance(response, dict) else {}
-    return str(found.get("Code", getattr(error, "code", "")))
 
 
 def get_by_s3storage(storage: Any, name: str) -> Any:

@@ -152,7 +152,7 @@ def _os_error_says_not_found(error: OSError) -> bool:
 def _class_says_not_found(klass: type, exception: BaseException) -> bool:
     package, name = klass.__module__.partition(".")[0], klass.__name__
     if (package, name) in {("botocore", "ClientError"), ("minio", "S3Error")}:
-        return _s3_code(exception) in S3_NOT_FOUND_CODES
+        return s3_code(exception) in S3_NOT_FOUND_CODES
     if (package, name) == ("dropbox", "ApiError"):
         return _dropbox_says_not_found(exception)
     if name == "HTTPError":
@@ -160,7 +160,7 @@ def _class_says_not_found(klass: type, exception: BaseException) -> bool:
     return (package, name) in NOT_FOUND
 
 
-def _s3_code(exception: BaseException) -> str:
+def s3_code(exception: BaseException) -> str:
     """Return the code of botocore's ``ClientError``, or of minio's ``S3Error``."""
     response = getattr(exception, "response", None)
     if isinstance(response, dict):

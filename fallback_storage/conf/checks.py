@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
 from fallback_storage.chain.backend import entries_of
@@ -18,7 +18,7 @@ from fallback_storage.conf.backends import build_call
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache
 from fallback_storage.conf.memo import mistakes_in_memo
 from fallback_storage.conf.memo_checks import check_memo, check_places, check_sharing
-from fallback_storage.conf.messages import nearest, quoted
+from fallback_storage.conf.messages import as_error, nearest, quoted
 from fallback_storage.conf.options import (
     build_backends,
     configured_chains,
@@ -90,19 +90,12 @@ class _Report:
         found = list(mistakes)
         for mistake in found:
             if mistake.args not in self._told:
-                self.messages.append(self._error(mistake, where))
+                places = filter(mistake.where.startswith, self._places)
+                place = next(places, where or mistake.where)
+                self.messages.append(as_error(mistake, place))
             if mistake.where.startswith(SETTINGS):
                 self._told.add(mistake.args)
         return bool(found)
-
-    def _error(self, mistake: ConfigurationError, where: str) -> CheckMessage:
-        within = [place for place in self._places if mistake.where.startswith(place)]
-        return Error(
-            f"{mistake.where}: {mistake.found}",
-            hint=mistake.instead,
-            obj=next(iter(within), where or mistake.where),
-            id=mistake.mistake.value,
-        )
 
     def warn(self, warnings: Iterable[CheckMessage], where: str) -> None:
         """Report warnings of what stands at ``where``."""

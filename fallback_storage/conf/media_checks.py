@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.core.checks import Error
 from django.urls import get_resolver
 from django.urls.resolvers import URLPattern
 
+from fallback_storage.conf.messages import as_error
 from fallback_storage.conf.settings import has_urls
 
 if TYPE_CHECKING:
@@ -23,12 +23,7 @@ ATTRIBUTE: Final = "fallback_storage_mistakes"
 def check_media(**kwargs: Any) -> list[CheckMessage]:
     """Report options of the media view that the first request would stumble on."""
     return [
-        Error(
-            f"{mistake.where}: {mistake.found}",
-            hint=mistake.instead,
-            obj=f"URL pattern {route!r}",
-            id=mistake.mistake.value,
-        )
+        as_error(mistake, f"URL pattern {route!r}")
         for route, find, given in (_views(get_resolver()) if has_urls() else ())
         for mistake in find(given)
     ]

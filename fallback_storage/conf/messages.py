@@ -9,6 +9,8 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
+from django.core.checks import Error
+
 from fallback_storage.conf.settings import aliases, options_of
 from fallback_storage.exceptions import ConfigurationError
 
@@ -41,6 +43,12 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return f"the string {quoted(value)}"
     return f"a value of type {type(value).__name__}"
+
+
+def as_error(mistake: ConfigurationError, place: str) -> Error:
+    """Return the message of Django's checks for a mistake in ``place``."""
+    found = f"{mistake.where}: {mistake.found}"
+    return Error(found, mistake.instead, place, mistake.mistake.value)
 
 
 def suggestion(word: str, choices: Collection[str], kind: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import storages
@@ -32,19 +32,12 @@ if TYPE_CHECKING:
     from fallback_storage.conf.backends import BackendSpec
     from fallback_storage.conf.cache import CacheSpec
 
-ON_DELETE = ("first", "all", "whiteout")
-DEFAULTS: Mapping[str, Any] = {
-    "backends": None,
-    "cache": None,
-    "on_delete": "first",
-    "promote": False,
-    "promote_max_size": None,
-    "promote_max_total": None,
-    "promote_min_free": 1 << 30,
-    "strict": False,
-    "urls": "holder",
+# What says it where nobody was given it.
+SETTINGS = {
+    "backends": (backends_setting, BACKENDS_SETTING),
+    "cache": (cache_setting, CACHE_SETTING),
 }
-
+ON_DELETE = ("first", "all", "whiteout")
 DELETING = rules.Rule(
     lambda value: value in ON_DELETE, f"Write one of {', '.join(map(repr, ON_DELETE))}."
 )
@@ -73,13 +66,20 @@ class Options:
 
     backends: tuple[BackendSpec, ...]
     cache: CacheSpec | None
-    on_delete: str
-    promote: bool
-    promote_max_size: int | None
-    promote_max_total: int | None
-    promote_min_free: int | None
-    strict: bool
-    urls: str
+    on_delete: str = "first"
+    promote: bool = False
+    promote_max_size: int | None = None
+    promote_max_total: int | None = None
+    promote_min_free: int | None = 1 << 30
+    strict: bool = False
+    urls: str = "holder"
+
+
+# As they are for ``FallbackStorage``.
+DEFAULTS: Mapping[str, Any] = {
+    each.name: None if each.default is MISSING else each.default
+    for each in fields(Options)
+}
 
 
 def refuse_unknown_options(options: Mapping[str, Any], backends: object) -> None:
@@ -110,8 +110,8 @@ def read_options(storage_class: type, given: Mapping[str, Any]) -> Options:
     options = _completed(storage_class, given)
     places = _places(options)
     return Options(
-        backends=read_backends(*_chain_and_place(options, places)),
-        cache=read_cache(*_cache_and_place(options, places)),
+        backends=read_backends(*_value_and_place("backends", options, places)),
+        cache=read_cache(*_value_and_place("cache", options, places)),
         **{key: options[key] for key in VALUES},
     )
 
@@ -124,7 +124,7 @@ def mistakes_in(
     misspelled = [*_unknown(options)]
     yield from misspelled
     places = _places(options)
-    chain, where = _chain_and_place(options, places)
+    chain, where = _value_and_place("backends", options, places)
     if chain is not None:
         yield from mistakes_in_backends(chain, where)
     elif not misspelled:  # then it is not missing
@@ -138,27 +138,20 @@ def mistakes_in(
     for key in VALUES:
         where = places.get(key, "")
         yield from rules.broken({key: options[key]}, VALUES, where)
-    yield from mistakes_in_cache(*_cache_and_place(options, places))
+    yield from mistakes_in_cache(*_value_and_place("cache", options, places))
 
 
 def _completed(storage_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**DEFAULTS, **_options_of_alias(storage_class, given), **given}
 
 
-def _chain_and_place(
-    options: Mapping[str, Any], places: Mapping[str, str]
+def _value_and_place(
+    key: str, options: Mapping[str, Any], places: Mapping[str, str]
 ) -> tuple[object, str]:
-    if options["backends"] is None:
-        return backends_setting(), BACKENDS_SETTING
-    return options["backends"], _within(places, "backends")
-
-
-def _cache_and_place(
-    options: Mapping[str, Any], places: Mapping[str, str]
-) -> tuple[object, str]:
-    if options["cache"] is None:
-        return cache_setting(), CACHE_SETTING
-    return options["cache"], _within(places, "cache")
+    if options[key] is None:
+        read, setting = SETTINGS[key]
+        return read(), setting
+    return options[key], f"{places[key]}[{key!r}]" if key in places else key
 
 
 def build_backends(options: Options, owner: object) -> tuple[Backend, ...]:
@@ -244,7 +237,3 @@ def _places(options: Mapping[str, Any]) -> Mapping[str, str]:
         for key in options.keys() & written.keys()
         if written[key] is options[key]
     }
-
-
-def _within(places: Mapping[str, str], key: str) -> str:
-    return f"{places[key]}[{key!r}]" if key in places else key

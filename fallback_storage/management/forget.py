@@ -20,7 +20,6 @@ HELP = "Forgets what is known of files that were changed behind the storage's ba
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments."""
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("names", nargs="*", default=[], metavar="NAME", help="A file.")
     which.add_argument("--all", action="store_true", help="Every name of this chain.")

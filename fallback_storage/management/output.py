@@ -8,12 +8,17 @@ import sys
 import time
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from django.core.management.base import OutputWrapper
 from django.template.defaultfilters import filesizeformat
 
 from fallback_storage.exceptions import FallbackStorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+R = TypeVar("R")
 
 # Exit statuses. The last two are what shells say of programs that a signal ended.
 OK, FAILED, INTERRUPTED, CLOSED_PIPE = 0, 1, 130, 141
@@ -102,6 +107,12 @@ def print_json(stream: OutputWrapper, value: Any) -> None:
 def counted(number: int, noun: str) -> str:
     """Return "1 file", "1,500 files"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def summed(done: str, counts: Mapping[R, int], words: Mapping[R, str]) -> str:
+    """Return a sentence: what was done, and how often each of the other results came."""
+    others = [f"{words[each]}: {counts[each]:,}" for each in words if counts[each]]
+    return f"{'; '.join([done, *others])}."
 
 
 def in_bytes(size: int) -> str:

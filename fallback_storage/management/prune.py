@@ -15,8 +15,9 @@ from fallback_storage.management.output import (
     counted,
     in_bytes,
     reason,
+    summed,
 )
-from fallback_storage.management.target import Options, clean_prefixes
+from fallback_storage.management.target import Options, add_prefixes, clean_prefixes
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -43,13 +44,7 @@ COUNTS: Final = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    parser.add_argument(
-        "prefixes",
-        nargs="*",
-        metavar="prefix",
-        help="A directory; what is below it is looked at. Default: everything.",
-    )
+    add_prefixes(parser, "looked at")
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument(
         "--max-total",
@@ -100,11 +95,8 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
         progress.update(counts.total(), f"{verb} {counts[Result.REMOVED]:,}")
     progress.close()
     files = counted(counts[Result.REMOVED], "file")
-    done = [f"{verb} {files} ({in_bytes(removed)})"]
-    done += [
-        f"{words}: {counts[each]:,}" for each, words in COUNTS.items() if counts[each]
-    ]
-    command.stdout.write(f"{'; '.join(done)}.")
+    done = f"{verb} {files} ({in_bytes(removed)})"
+    command.stdout.write(summed(done, counts, COUNTS))
     return FAILED if progress.failed else OK
 
 

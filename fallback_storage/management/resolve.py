@@ -41,7 +41,6 @@ Finding = dict[str, Any]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments."""
     parser.add_argument("names", nargs="+", metavar="NAME", help="The file's name.")
     parser.add_argument(
         "--no-memo",

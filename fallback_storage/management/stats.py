@@ -40,7 +40,6 @@ COUNTERS = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments."""
     parser.add_argument("--json", action="store_true", help="Print a JSON object.")
 
 

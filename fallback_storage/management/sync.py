@@ -16,8 +16,14 @@ from fallback_storage.management.output import (
     counted,
     in_bytes,
     reason,
+    summed,
 )
-from fallback_storage.management.target import Options, clean_prefixes, engine_of
+from fallback_storage.management.target import (
+    Options,
+    add_prefixes,
+    clean_prefixes,
+    engine_of,
+)
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -45,13 +51,7 @@ COUNTS = {
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    parser.add_argument(
-        "prefixes",
-        nargs="*",
-        metavar="prefix",
-        help="A directory; what is below it is copied. Default: everything.",
-    )
+    add_prefixes(parser, "copied")
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -180,11 +180,8 @@ class Report:
             self._command.stdout.write(
                 f"{self._verb}: {directory} ({counted(files, 'file')}, {in_bytes(size)})"
             )
-        done = [f"{self._copied()} to {self.home.name!r}"]
-        for result, words in COUNTS.items():
-            if self._counts[result]:
-                done.append(f"{words}: {self._counts[result]:,}")
-        self._command.stdout.write(f"{'; '.join(done)}.")
+        done = f"{self._copied()} to {self.home.name!r}"
+        self._command.stdout.write(summed(done, self._counts, COUNTS))
 
     def _copied(self) -> str:
         files = counted(self._counts[Result.COPIED], "file")

@@ -25,6 +25,7 @@ from fallback_storage.exceptions import ConfigurationError
 from fallback_storage.storage import FallbackStorage
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Iterable, Mapping
 
     from fallback_storage.operations.engine import Engine
@@ -73,6 +74,16 @@ def clean_names(storage: FallbackStorage, names: Iterable[str]) -> list[str]:
     if "" in cleaned:
         raise CommandError("A name is empty: that is the storage's root, not a file.")
     return cleaned
+
+
+def add_prefixes(parser: ArgumentParser, what_is_done: str) -> None:
+    """Add the argument ``prefixes``, for ``clean_prefixes``."""
+    parser.add_argument(
+        "prefixes",
+        nargs="*",
+        metavar="prefix",
+        help=f"A directory; what is below it is {what_is_done}. Default: everything.",
+    )
 
 
 def clean_prefixes(storage: FallbackStorage, prefixes: Iterable[str]) -> list[str]:

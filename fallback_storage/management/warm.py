@@ -14,6 +14,7 @@ from fallback_storage.management.output import FAILED, OK, Progress, counted, re
 from fallback_storage.management.target import (
     Options,
     Scope,
+    add_prefixes,
     clean_prefixes,
     scope_of,
 )
@@ -34,13 +35,7 @@ HELP = (
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments."""
-    parser.add_argument(
-        "prefixes",
-        nargs="*",
-        metavar="prefix",
-        help="A directory; what is below it is remembered. Default: everything.",
-    )
+    add_prefixes(parser, "remembered")
     parser.add_argument(
         "--backend",
         dest="backends",

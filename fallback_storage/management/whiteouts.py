@@ -23,7 +23,6 @@ HELP = (
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments."""
     parser.set_defaults(prefix="", names=[], all=False)
     actions = parser.add_subparsers(dest="action", metavar="list | remove")
     listing = actions.add_parser("list", help="Print their names, one a line.")
