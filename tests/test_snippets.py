@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import unittest
+from pathlib import Path
 
 import pytest
 from django.core.checks import Error
@@ -118,7 +119,8 @@ def run(code, page):
     except SyntaxError:
         # Lines of a dict: they stand in one.
         return eval(compile(f"{{{code}}}", page, "eval"))
-    found = {"__name__": "snippet"}
+    # What a project's settings have.
+    found = {"__name__": "snippet", "INSTALLED_APPS": [], "BASE_DIR": Path()}
     try:
         exec(compiled, found)
     except ModuleNotFoundError as missing:
