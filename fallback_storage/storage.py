@@ -13,8 +13,8 @@ from django.core.files.storage import Storage
 from django.utils.deconstruct import deconstructible
 
 from fallback_storage.cache.entry import NOWHERE
-from fallback_storage.chain.look import HELD
 from fallback_storage.chain.names import StrPath, clean_name, is_plain, refuse_no_file
+from fallback_storage.chain.outcomes import HELD
 from fallback_storage.conf.options import (
     read_options,
     refuse_unknown_options,

@@ -176,17 +176,21 @@ class Backend(Calls):
                 self._reach = reach
         return reach
 
-    def refusal(self, *, live: bool) -> Attempt | None:
+    def refusal(self) -> Attempt | None:
         """Return a trail's line where a question would not be asked now; else None.
 
         None as well where only the question can tell.
         """
         reach = self._reach
-        if reach is None or reach.breaker.is_sound or self._inner:
-            return None
-        if (self._looks_freely and not live) or not hasattr(self.storage, "exists"):
+        if reach is None or reach.breaker.is_sound or not self._is_one_question:
             return None
         return reach.refusal(self)
+
+    @cached_property
+    def _is_one_question(self) -> bool:
+        """Whether to be asked for a name is one call to one server, and nothing else."""
+        is_asked = hasattr(self.storage, "exists") and not self._looks_freely
+        return is_asked and not self._inner
 
     def ask(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return the answer to a question; see ``Reach.ask``."""

@@ -17,7 +17,7 @@ from urllib.parse import urljoin
 
 from django.core.files.storage import FileSystemStorage
 
-from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.outcomes import ABSENT, HELD, TAKEN, Outcome
 from fallback_storage.exceptions import NameBlockedError
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 # Nothing of such a name is quoted in a URL, and it is no URL itself.
 PLAIN: Final = re.compile(r"[A-Za-z0-9_.~!*()'/-]+").fullmatch
-
-HELD, TAKEN, ABSENT = Outcome.HELD, Outcome.TAKEN, Outcome.ABSENT
 
 
 def look_at(

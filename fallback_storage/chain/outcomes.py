@@ -32,6 +32,11 @@ class Outcome(enum.StrEnum):
     TAKEN = "taken"  # by a directory, or by a link that leads nowhere: not by a file
 
 
+# (An attribute of an enumeration costs more than all else that is done with it, up to
+# Python 3.11.)
+HELD, ABSENT, FAILED, UNSUPPORTED, HIDDEN, TAKEN = Outcome
+
+
 class Attempt(NamedTuple):
     """One line of a trail: what one backend answered.
 

@@ -126,11 +126,14 @@ class Recall:
 
         Of walks that found no holder, and met such a backend.
         """
+        lasting = self._memo.lasting
+        if not lasting:
+            return
         silent = {}
-        for walk in walks if self._memo.lasting else ():
+        for walk in walks:
             if walk.failed and walk.holder is None and memo_key(walk.name) is not None:
                 # (Of others the memo says nothing.)
-                for index in self._memo.lasting:
+                for index in lasting:
                     if index < len(walk.trail) and _is_silent(walk.trail[index]):
                         silent[walk.name] = walk
         for name, index in self._memo.look_up_held(silent).items() if silent else ():

@@ -204,7 +204,7 @@ class Resolver:
     def _find_holder(self, walk: Walk, veil: Veil, stop: int, known: Known) -> None:
         probed = False
         for index, backend in enumerate(self._backends[:stop]):
-            if self.recall.skips(index, known, stop):
+            if known.start and self.recall.skips(index, known, stop):
                 self.recall_miss(walk, index, known)
                 continue
             if index == known.holder:

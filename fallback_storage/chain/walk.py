@@ -11,7 +11,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.chain.names import memo_key
-from fallback_storage.chain.outcomes import Attempt, Outcome, classify
+from fallback_storage.chain.outcomes import (
+    ABSENT,
+    FAILED,
+    HELD,
+    HIDDEN,
+    TAKEN,
+    UNSUPPORTED,
+    Attempt,
+    Outcome,
+    classify,
+)
 from fallback_storage.chain.second_look import look_again
 from fallback_storage.exceptions import (
     AllBackendsFailed,
@@ -52,9 +62,9 @@ class _Nothing:
 # What ``Walk.ask`` returns where there is no answer; None is an answer.
 NOTHING: Final = _Nothing()
 
-_HELD = frozenset({Outcome.HELD})
-_THERE = frozenset({Outcome.HELD, Outcome.TAKEN})
-_SILENT = frozenset({Outcome.FAILED, Outcome.UNSUPPORTED})
+_HELD = frozenset({HELD})
+_THERE = frozenset({HELD, TAKEN})
+_SILENT = frozenset({FAILED, UNSUPPORTED})
 
 
 class Walk:
@@ -117,7 +127,7 @@ class Walk:
         if function is None and method in LEGACY_TIMES:
             function = getattr(storage, LEGACY_TIMES[method], None)
         if function is None:
-            self.note(backend, Outcome.UNSUPPORTED)
+            self.note(backend, UNSUPPORTED)
             return NOTHING
         if method in OFFLINE:
             return self._note_call(backend, function, *args, **kwargs)
@@ -159,19 +169,19 @@ class Walk:
             return NOTHING
         seconds = time.perf_counter() - start
         backend.count(seconds)
-        self.trail.append(Attempt(backend.name, Outcome.HELD, None, False, seconds))
+        self.trail.append(Attempt(backend.name, HELD, None, False, seconds))
         return answer
 
     def probe(self, backend: Backend) -> Outcome:
         """Ask the backend whether it holds the name."""
-        refused = backend.refusal(live=self._live)
+        refused = backend.refusal()
         if refused is not None:
             return self._end(backend, refused)
         try:
             ask = backend.question(live=self._live, names=self.ends is _THERE)
         except AttributeError:
-            self.note(backend, Outcome.UNSUPPORTED)
-            return Outcome.UNSUPPORTED
+            self.note(backend, UNSUPPORTED)
+            return UNSUPPORTED
         start = time.perf_counter()
         try:
             answer = ask(self.name)
@@ -180,10 +190,10 @@ class Walk:
         seconds = time.perf_counter() - start
         backend.count(seconds)
         if not isinstance(answer, Outcome):
-            answer = Outcome.HELD if answer else Outcome.ABSENT
-        if answer is Outcome.HELD:
+            answer = HELD if answer else ABSENT
+        if answer is HELD:
             backend.place_seen = True
-        elif answer is Outcome.ABSENT and backend.doubts_absence:
+        elif answer is ABSENT and backend.doubts_absence:
             answer, reason = look_again(
                 backend, self.operation, self.name, answer, None
             )
@@ -193,7 +203,7 @@ class Walk:
 
     def judge(self, backend: Backend, error: Exception, seconds: float) -> Outcome:
         """Add what an exception of a backend means; raise it if it is for nobody else."""
-        outcome = Outcome.FAILED
+        outcome = FAILED
         reason: Exception | None = error
         if isinstance(error, BackendUnavailable):
             if error.was_called:
@@ -202,15 +212,13 @@ class Walk:
         try:
             outcome = classify(error)
             if self._writes:
-                outcome = Outcome.FAILED if outcome is Outcome.ABSENT else outcome
-            elif outcome is Outcome.FAILED or (
-                outcome is Outcome.ABSENT and backend.doubts_absence
-            ):
+                outcome = FAILED if outcome is ABSENT else outcome
+            elif outcome is FAILED or (outcome is ABSENT and backend.doubts_absence):
                 outcome, reason = look_again(
                     backend, self.operation, self.name, outcome, error
                 )
         finally:
-            backend.count(seconds, failed=outcome is Outcome.FAILED)
+            backend.count(seconds, failed=outcome is FAILED)
         return self._tell(backend, outcome, reason, seconds)
 
     def _tell(
@@ -221,7 +229,7 @@ class Walk:
         seconds: float,
     ) -> Outcome:
         if error is not None and (
-            outcome is not Outcome.FAILED or isinstance(error, BackendUnavailable)
+            outcome is not FAILED or isinstance(error, BackendUnavailable)
         ):
             # Its frames would keep this walk alive until the garbage collector
             # comes; "not there", or "left alone", needs no traceback.
@@ -231,8 +239,9 @@ class Walk:
 
     def _end(self, backend: Backend, attempt: Attempt) -> Outcome:
         name, outcome, error, _, seconds = attempt
-        self.add(attempt)
-        if outcome is Outcome.FAILED and error and backend_failed.receivers:
+        self.trail.append(attempt)
+        self._count(outcome)
+        if outcome is FAILED and error and backend_failed.receivers:
             failure = Failure(name, self.operation, self.name, error, seconds)
             send(backend_failed, backend.owner, failure=failure)
         return outcome
@@ -253,7 +262,7 @@ class Walk:
 
     def correct(self, index: int, attempt: Attempt) -> None:
         """Put another line in a line's place; the trail ends with it if it says "held"."""
-        if attempt.outcome is Outcome.HELD:
+        if attempt.outcome is HELD:
             del self.trail[index + 1 :]
         self._count(attempt.outcome)
         self.trail[index] = attempt
@@ -264,11 +273,11 @@ class Walk:
         self._count(attempt.outcome)
 
     def _count(self, outcome: Outcome) -> None:
-        if outcome is Outcome.HIDDEN:
-            self.hidden = True
-        elif outcome is Outcome.FAILED:
+        if outcome is FAILED:
             self.failed, self.certain = True, False
-        elif outcome is Outcome.UNSUPPORTED:
+        elif outcome is HIDDEN:
+            self.hidden = True
+        elif outcome is UNSUPPORTED:
             self.certain = False
 
     @property
@@ -282,7 +291,7 @@ class Walk:
     def taken(self) -> int | None:
         """The index of the first backend in which the name is taken, but by no file."""
         for index, attempt in enumerate(self.trail):
-            if attempt.outcome is Outcome.TAKEN:
+            if attempt.outcome is TAKEN:
                 return index
         return None
 
@@ -294,12 +303,15 @@ class Walk:
     @property
     def unsupported(self) -> bool:
         """Whether no backend implements the operation."""
-        return all(attempt.outcome is Outcome.UNSUPPORTED for attempt in self.trail)
+        return all(attempt.outcome is UNSUPPORTED for attempt in self.trail)
 
     @property
     def unanswered(self) -> bool:
         """Whether no backend answered: each failed, or does not implement this."""
-        return all(attempt.outcome in _SILENT for attempt in self.trail)
+        for attempt in self.trail:  # noqa: SIM110 - a generator costs as much as a look
+            if attempt[1] not in _SILENT:
+                return False
+        return True
 
     def take_failures(self, other: Walk) -> None:
         """Count the failures of another walk over the chain as failures of this one.
@@ -315,12 +327,14 @@ class Walk:
         if self.failed:
             # No name of a file's content, no text of an exception: types alone. Put
             # into words only if somebody reads them.
-            kind: list[object] = [self.operation, consequence]
-            for each in self.trail:
-                if each.outcome is Outcome.FAILED:
-                    kind += each.backend, type(each.exception)
+            kind: tuple[object, ...] = self.operation, consequence
+            for backend, outcome, error, _, _ in self.trail:
+                if outcome is FAILED:
+                    kind += backend, type(error)
+            if warner.is_quiet(kind):
+                return
             warner.warn(
-                tuple(kind),
+                kind,
                 "%s(%r): %s; %s",
                 self.operation,
                 self.name,
@@ -347,7 +361,7 @@ class Walk:
             error.name = self.name
             error.trail = tuple(self.trail)
             return error
-        if self.trail and self.last is Outcome.HELD:
+        if self.trail and self.last is HELD:
             return OperationNotSupportedError(
                 f"The backend {self.trail[-1].backend!r}, which holds {self.name!r}, does "
                 f"not implement {self.operation}()."
@@ -378,4 +392,4 @@ def _own(error: Exception | None) -> Exception | None:
 
 
 def _failures(trail: Iterable[Attempt]) -> list[Attempt]:
-    return [attempt for attempt in trail if attempt.outcome is Outcome.FAILED]
+    return [attempt for attempt in trail if attempt.outcome is FAILED]

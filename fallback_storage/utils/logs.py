@@ -7,14 +7,16 @@ warning; those of the next minute are debug messages; then a warning says how ma
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
+from itertools import count
 from typing import TYPE_CHECKING
 
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
 logger = logging.getLogger("fallback_storage")
 
@@ -22,6 +24,8 @@ logger = logging.getLogger("fallback_storage")
 INTERVAL = 60.0
 # Kinds of warnings that are remembered.
 MAX_KINDS = 1000
+# What is known of a kind that nothing was said of.
+NEVER: tuple[float, Iterator[int]] = -math.inf, count()
 
 
 class Warner:
@@ -37,22 +41,30 @@ class Warner:
 
     def after_fork(self) -> None:
         self._lock = threading.RLock()
-        # kind -> (when it may be a warning again, how many were none)
-        self._kinds: dict[Hashable, tuple[float, int]] = {}
+        # kind -> (when it may be a warning again, what counts those that were none)
+        self._kinds: dict[Hashable, tuple[float, Iterator[int]]] = {}
 
     # What was warned of before does not count any more; for tests.
     forget = after_fork
+
+    def is_quiet(self, kind: Hashable) -> bool:
+        """Whether nothing would be written now of a kind; then it is counted, unlocked."""
+        if logger.isEnabledFor(logging.DEBUG):
+            return False
+        due, passed = self._kinds.get(kind, NEVER)
+        return self._clock() < due and next(passed) >= 0
 
     def warn(self, kind: Hashable, message: str, *args: object) -> None:
         """Log ``message % args``; messages of one ``kind`` are not all warnings."""
         now = self._clock()
         with self._lock:
-            due, quiet = self._kinds.get(kind, (now, 0))
-            is_due = now >= due
-            if len(self._kinds) >= MAX_KINDS:
-                self._kinds.clear()
-            self._kinds[kind] = (now + INTERVAL, 0) if is_due else (due, quiet + 1)
-        if not is_due:
+            due, passed = self._kinds.get(kind, (now, count()))
+            quiet = next(passed)
+            if now >= due:
+                if len(self._kinds) >= MAX_KINDS:
+                    self._kinds.clear()
+                self._kinds[kind] = now + INTERVAL, count()
+        if now < due:
             logger.debug(message, *args)
         elif quiet:
             logger.warning(f"{message} (%d more before)", *args, quiet)  # noqa: G004

@@ -38,6 +38,25 @@ def test_the_first_of_a_kind_is_a_warning_until_the_interval_ends(clock, logged)
     ]
 
 
+def test_what_is_not_written_is_counted(clock, caplog):
+    """Who has a page of it asks first, and makes no words."""
+    caplog.set_level(logging.WARNING, logger="fallback_storage")
+    warner = Warner(clock)
+    assert not warner.is_quiet("down")
+    warner.warn("down", "fails")
+    assert all(warner.is_quiet("down") for _ in range(2))
+    warner.warn("down", "fails")
+    clock.tick(INTERVAL)
+    assert not warner.is_quiet("down")
+    warner.warn("down", "fails")
+    assert [record.getMessage() for record in caplog.records] == [
+        "fails",
+        "fails (3 more before)",
+    ]
+    caplog.set_level(logging.DEBUG, logger="fallback_storage")
+    assert not warner.is_quiet("down")
+
+
 def test_kinds_are_not_remembered_without_end(clock, logged, monkeypatch):
     monkeypatch.setattr(logs, "MAX_KINDS", 3)
     warner = Warner(clock)
