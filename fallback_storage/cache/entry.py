@@ -91,6 +91,14 @@ def is_held(code: int) -> bool:
     return bool(code & 1)
 
 
+def formerly(code: int) -> int:
+    """Return what a snapshot keeps of an entry that is over, or the code of that.
+
+    Below zero: of the name nothing more can be known while a backend is away.
+    """
+    return ~code
+
+
 def read_held(code: int, end: int, facts: str | None) -> Held | None:
     """Return who holds the file by what is written, or was said to hold it before."""
     if is_held(code):

@@ -24,7 +24,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fallback_storage.cache import invalidation, snapshots
 from fallback_storage.cache.counters import Counters
-from fallback_storage.cache.entry import HIDDEN, NOWHERE, index_of, is_valid
+from fallback_storage.cache.entry import (
+    HIDDEN,
+    NOWHERE,
+    formerly,
+    index_of,
+    is_valid,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -101,6 +107,8 @@ class Memo:
         if code is None:
             for snapshot in snapshots.current(self._whose()):
                 code = snapshot.peek(name)
+                if code is not None and code < 0:
+                    code = None
                 if code is not None:
                     self._counters.add("negative_hits" if code == NOWHERE else "hits")
                     break
@@ -141,17 +149,40 @@ class Memo:
         self._tick(missed=found[0] is None)
         return found
 
-    def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
+    def look_up_held(
+        self, names: Collection[str], *, batch: bool = False
+    ) -> Mapping[str, int]:
         """Return who was known last to hold names, of backends that cannot be reached.
 
         For callers who have asked them: name -> index, of those for which it is known.
+        ``batch``: what the store says of all is kept in this request's snapshot.
         """
-        found: dict[str, int] = {}
-        for part in _parts(names):
-            for name, code in self.store.look_up_held(part).items():
-                if index_of(code) in self.lasting:
-                    found[name] = index_of(code)
+        codes: dict[str, int] = {}
+        asked = names
+        if self.is_shared and not batch:
+            kept = {name: self.formerly(name) for name in names}
+            codes = {name: code for name, code in kept.items() if code}
+            asked = [name for name, code in kept.items() if code is None]
+        for part in _parts(asked):
+            codes.update(self.store.look_up_held(part))
+        if batch and self.is_shared:
+            self.keep({name: formerly(codes.get(name, NOWHERE)) for name in names})
+        found = {}
+        for name, code in codes.items():
+            if index_of(code) in self.lasting:
+                found[name] = index_of(code)
         return found
+
+    def formerly(self, name: str) -> int | None:
+        """Return what a batch of this request was told by ``look_up_held``.
+
+        "Held by", or ``NOWHERE``; None: the store may know more.
+        """
+        for snapshot in snapshots.current(self._whose()):
+            code = snapshot.peek(name)
+            if code is not None:
+                return formerly(code) if code < 0 else None
+        return None
 
     def _tick(self, *, missed: bool) -> None:
         """Let the tally publish, after a look-up for which the shared store was asked."""

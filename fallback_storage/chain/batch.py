@@ -67,7 +67,7 @@ class BatchResolver:
     ) -> dict[str, Walk]:
         unique = list(dict.fromkeys(names))
         walks = self._locate_all(unique, stop)
-        self._recall.excuse(walks.values())
+        self._recall.excuse(walks.values(), batch=True)
         if signals.resolved.receivers:
             for walk in walks.values():
                 self._resolver.tell(operation, walk, stop)

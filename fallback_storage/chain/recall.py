@@ -84,7 +84,13 @@ class Recall:
         return self.know(self._memo.peek(name) if self._memo.is_shared else None)
 
     def unseen(self, name: str) -> tuple[Known, Lease]:
-        """Return what the memo says, and a lease; the holder was not looked at."""
+        """Return what the memo says, and a lease; the holder was not looked at.
+
+        Nothing of what a batch of this request could not ask a backend for: the store has
+        told it what is over, and knows no more.
+        """
+        if self._memo.is_shared and self._memo.formerly(name) is not None:
+            return self.know(None), None
         code, lease = self._memo.look_up(name)
         return self.know(code), lease
 
@@ -121,22 +127,22 @@ class Recall:
         look = self._backends[known.holder].look_again
         return look is None or look(name) is Outcome.HELD
 
-    def excuse(self, walks: Iterable[Walk]) -> None:
+    def excuse(self, walks: Iterable[Walk], *, batch: bool = False) -> None:
         """Let backends hold what they held when they could be reached.
 
-        Of walks that found no holder, and met such a backend.
+        Of walks that found no holder, and met such a backend. ``batch``: see
+        ``Memo.look_up_held``.
         """
         lasting = self._memo.lasting
         if not lasting:
             return
         silent = {}
         for walk in walks:
-            if walk.failed and walk.holder is None and memo_key(walk.name) is not None:
-                # (Of others the memo says nothing.)
-                for index in lasting:
-                    if index < len(walk.trail) and _is_silent(walk.trail[index]):
-                        silent[walk.name] = walk
-        for name, index in self._memo.look_up_held(silent).items() if silent else ():
+            if walk.failed and _met(walk, lasting):
+                silent[walk.name] = walk
+        if not silent:
+            return
+        for name, index in self._memo.look_up_held(silent, batch=batch).items():
             if _stand_in(silent[name], index, self._live):
                 self.counters.add("grace_hits")
 
@@ -244,6 +250,16 @@ class Recall:
 
 def _is_silent(attempt: Attempt) -> bool:
     return attempt.outcome is Outcome.FAILED and is_unreachable(attempt.exception)
+
+
+def _met(walk: Walk, lasting: Collection[int]) -> bool:
+    """Whether a walk found no holder, but one of these that cannot be reached."""
+    if walk.holder is None and memo_key(walk.name) is not None:
+        # (Of other names the memo says nothing.)
+        for index in lasting:
+            if index < len(walk.trail) and _is_silent(walk.trail[index]):
+                return True
+    return False
 
 
 def _stand_in(walk: Walk, holder: int, live: Collection[int]) -> bool:

@@ -11,6 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, Storage
 from fakes import Bucket, read
 
+from fallback_storage.cache import snapshots
 from fallback_storage.chain.outcomes import Outcome, Source
 from fallback_storage.chain.reach import RETRY_AFTER
 from fallback_storage.conf.memo import close_shared_stores
@@ -20,6 +21,8 @@ from fallback_storage.storage import FallbackStorage
 HELD, ABSENT, FAILED = Outcome.HELD, Outcome.ABSENT, Outcome.FAILED
 PAGE = [f"d{number % 7}/{number}.jpg" for number in range(100)]
 SHARED = {"STORE": "aging.SharedStore", "GRACE": 86_400}
+# Commands that ask a server for what the memo knows.
+ASKED = {"get", "mget", "evalsha", "eval"}
 
 
 def entry(storage, name="", **policy):
@@ -473,6 +476,100 @@ def test_a_chain_does_not_tell_it_to_one_around_it(local, s3, clock):
 
 
 # In a shared cache
+
+
+@pytest.fixture
+def one_request():
+    """A test is a request of its own; see ``cache.snapshots``."""
+    snapshots.end()
+    yield
+    snapshots.end()
+
+
+def known_to_one_batch(chain, calls):
+    """Check a page in an outage: a batch asks the memo, and nothing else does.
+
+    Half of the names were held before. ``calls`` returns those of the memo's store since
+    the last time.
+    """
+    chain.prefetch(PAGE, complete=True)
+    assert calls()
+    found = [chain.exists(name) for name in PAGE]
+    assert all(chain.url(name) for name in PAGE)
+    assert chain.resolve(PAGE[0]).source is Source.GRACE
+    assert calls() == []
+    assert found == 50 * [True] + 50 * [False]
+    chain.forget(PAGE[0])
+    assert not chain.exists(PAGE[0])
+    snapshots.end()
+    calls()
+    assert chain.exists(PAGE[1])
+    assert calls()
+
+
+def test_what_a_batch_learned_of_it_is_known_in_its_request(
+    local, s3, clock, monkeypatch, one_request
+):
+    """Also that there is nothing to know; a shared memo is not asked for each name."""
+    chain, calls = mirror(local, s3, SHARED), []
+    page(chain, PAGE[:50])
+    for method in ("look_up", "look_up_one", "look_up_held", "fill", "fill_many"):
+        monkeypatch.setattr(SharedStore, method, noting(method, calls))
+    clock.tick(301)
+    down(s3)
+
+    def made():
+        found = list(calls)
+        calls.clear()
+        return found
+
+    known_to_one_batch(chain, made)
+    s3.heal()
+    clock.tick(2 * RETRY_AFTER)
+    chain.prefetch(PAGE, complete=True)
+    assert all(chain.exists(name) for name in PAGE)
+
+
+def noting(method, calls):
+    """Return a method of ``SharedStore`` that notes its calls."""
+    original = getattr(SharedStore, method)
+
+    def noted(store, *args):
+        calls.append(method)
+        return original(store, *args)
+
+    return noted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("near", [False, True])
+def test_a_batch_in_an_outage_is_all_that_a_server_is_asked(
+    local, s3, settings, valkey, near, one_request
+):
+    redis = pytest.importorskip("redis")
+    settings.CACHES = {
+        "media": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": valkey.url,
+        }
+    }
+    cache = {"ALIAS": "media", "NEAR": near}
+    page(mirror(local, s3, cache), PAGE[:50])
+    close_shared_stores()
+    with redis.Redis(port=valkey.port) as client:
+        age_redis(client, 301)
+        down(s3)
+        chain = mirror(local, s3, cache)
+        chain.exists(PAGE[0])  # connected, and its scripts are there
+
+        def commands():
+            found = client.info("commandstats")
+            client.config_resetstat()
+            names = [name.removeprefix("cmdstat_") for name in found]
+            return [name for name in names if name in ASKED]
+
+        commands()
+        known_to_one_batch(chain, commands)
 
 
 @pytest.mark.slow
