@@ -9,6 +9,7 @@ for module in (
     "pages",
     "remote",
     "shared",
+    "outage",
     "many",
     "warming",
     "crowd",
