@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from django.core.checks import CheckMessage
@@ -10,6 +11,7 @@ from django.core.checks import Warning as CheckWarning
 from fallback_storage.cache.stores.alias import (
     DUMMY_BACKEND,
     LOCMEM_BACKEND,
+    MEMCACHED_BACKENDS,
     PYMEMCACHE_BACKEND,
     cache_backend,
     cache_params,
@@ -78,6 +80,13 @@ def check_memo(spec: CacheSpec) -> Iterator[CheckMessage]:
             "{'connect_timeout': 0.25, 'timeout': 0.25}.",
             id="fallback_storage.W009",
         )
+    if kinds.intersection(MEMCACHED_BACKENDS) and _has_several(params.get("LOCATION")):
+        yield CheckWarning(
+            f"{place} is memcached on several servers: while one is dead its keys move, "
+            "and not in all workers at the same time. They miss each other's writes.",
+            hint="Name one server (a LOCATION of the memo's own), or use Redis or Valkey.",
+            id="fallback_storage.W020",
+        )
     if params.get("KEY_FUNCTION") and spec.vary is None:
         yield CheckWarning(
             f"{place} has a KEY_FUNCTION: nothing is remembered, for one tenant's workers "
@@ -93,6 +102,12 @@ def check_memo(spec: CacheSpec) -> Iterator[CheckMessage]:
             hint="Write a NEGATIVE_TTL of a few seconds, no more than TTL.",
             id="fallback_storage.W011",
         )
+
+
+def _has_several(location: object) -> bool:
+    """As Django splits the LOCATION of memcached."""
+    servers = re.split("[;,]", location) if isinstance(location, str) else location
+    return isinstance(servers, list | tuple) and len(servers) > 1
 
 
 def _kinds(spec: CacheSpec) -> set[str]:

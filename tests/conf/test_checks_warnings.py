@@ -225,6 +225,9 @@ WARNINGS = {
             "The backend 's3' has no bucket_name",
         ),
     },
+    "W020": {
+        "list": (memo("two-servers"), "CACHES['two-servers'] is memcached on several"),
+    },
 }
 
 

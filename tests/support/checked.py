@@ -64,6 +64,11 @@ CACHES = {
         "LOCATION": "127.0.0.1:1",
         "OPTIONS": {"connect_timeout": 0.25, "timeout": 0.25},
     },
+    "two-servers": {
+        "BACKEND": f"{CACHE}.memcached.PyMemcacheCache",
+        "LOCATION": ["127.0.0.1:1", "127.0.0.1:2"],
+        "OPTIONS": {"connect_timeout": 0.25, "timeout": 0.25},
+    },
     "redis": {
         "BACKEND": f"{CACHE}.redis.RedisCache",
         "LOCATION": f"redis://me:{SECRET}@127.0.0.1:1/0",

@@ -88,9 +88,11 @@ class TokenStore(PlacedStore):
                 unsure.update(dict.fromkeys(keys))  # in this order, or again
             fresh = {key: self._new_token() for key in unsure}
             # No cache says in which order a set_many() over several servers arrives.
-            for group in (first, keys):
-                written = {key: fresh[key] for key in group if key in fresh}
-                _set_all(cache, written, seconds)
+            try:
+                _set_all(cache, _of(fresh, first), seconds)
+            finally:
+                # Also where those were refused: they may lie on a server that is dead.
+                _set_all(cache, _of(fresh, keys), seconds)
             seen = cache.get_many(list(fresh))
             for key, token in fresh.items():
                 there = seen.get(key)
@@ -105,6 +107,20 @@ class TokenStore(PlacedStore):
         )
 
 
+def _of(fresh: dict[str, str], keys: Collection[str]) -> dict[str, str]:
+    return {key: fresh[key] for key in keys if key in fresh}
+
+
 def _set_all(cache: BaseCache, values: dict[str, str], seconds: float) -> None:
-    if values and cache.set_many(values, timeout=seconds):
-        raise CacheLosesWritesError("The cache took no invalidation.")
+    """Raise if not all were taken. Of several servers those that live take theirs."""
+    several = len(getattr(cache, "_servers", ())) > 1
+    parts = [{key: values[key]} for key in values] if several else [values]
+    error: Exception | None = None
+    for part in filter(None, parts):
+        try:
+            if cache.set_many(part, timeout=seconds):
+                error = CacheLosesWritesError("The cache took no invalidation.")
+        except Exception as failure:  # noqa: BLE001 - raised below
+            error = failure
+    if error is not None:
+        raise error

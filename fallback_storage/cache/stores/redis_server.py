@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.cache.stores.redis_client import SharedClient
@@ -75,13 +76,35 @@ class Server:
         if not _is_cluster(client):
             client.unlink(*keys)
             return
-        first = [key for key in keys if key == every]
-        for group in (first, [key for key in keys if key != every]):
-            pipeline = client.pipeline(transaction=False)
-            for key in group:
-                pipeline.unlink(key)
-            if group:
-                pipeline.execute()
+        try:
+            self._delete_on_cluster([key for key in keys if key == every])
+        finally:
+            # Also where that could not be said: its node may be dead, and theirs alive.
+            self._delete_on_cluster([key for key in keys if key != every])
+
+    def _delete_on_cluster(self, keys: Sequence[Any]) -> None:
+        try:
+            self._unlink(keys)
+        except Exception:  # noqa: BLE001 - raised again below, if it happens again
+            # Where one node is dead, none of them was told.
+            nodes: defaultdict[Any, list[Any]] = defaultdict(list)
+            for key in keys:
+                nodes[self.client.get_node_from_key(key)].append(key)
+            failures = []
+            for of_node in nodes.values():
+                try:
+                    self._unlink(of_node)
+                except Exception as failure:  # noqa: BLE001 - as above
+                    failures.append(failure)
+            if failures:
+                raise failures[0] from None
+
+    def _unlink(self, keys: Sequence[Any]) -> None:
+        pipeline = self.client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.unlink(key)
+        if keys:
+            pipeline.execute()
 
     def run(
         self, script: str, keys: Sequence[bytes], texts: Sequence[bytes], *more: Any
@@ -98,8 +121,11 @@ class Server:
         asked = time.monotonic() * 1000
         pipeline = client.pipeline(transaction=False)
         for key, text in zip(keys, texts, strict=True):
-            # (Not its method eval(), which a cluster's pipeline has not.)
-            pipeline.execute_command("EVAL", script, 1, key, text, *more)
+            # (Not its method eval(), which a cluster's pipeline has not. Without the node
+            # redis-py asks the first one, for every key, where that is.)
+            node = client.get_node_from_key(key)
+            command = ("EVAL", script, 1, key, text, *more)
+            pipeline.execute_command(*command, target_nodes=node)
         answers, times = zip(*pipeline.execute(), strict=True)
         self._ahead = max(times) - asked
         return answers

@@ -10,6 +10,7 @@ from django.core.cache import caches
 from servers import MemcachedServer
 
 from fallback_storage.cache.entry import held
+from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.django_cache import (
     CacheLosesWritesError,
     DjangoCacheStore,
@@ -199,3 +200,39 @@ def test_memcached_without_memory_evicts_and_is_not_stale(make_store):
     assert 0 < len(codes) < 4000
     assert set(codes.values()) == {SECOND}
     assert not codes.keys() & set(written)
+
+
+@pytest.mark.parametrize("with_every", [True, False])
+def test_a_dead_memcached_keeps_the_other_from_nothing(
+    make_store, memcached, with_every
+):
+    """Of a write all hear whose stamps lie on the server that lives; the writer is told."""
+    with MemcachedServer() as second:
+        servers = {each.location: each for each in (memcached, second)}
+        store = make_store(
+            "django.core.cache.backends.memcached.PyMemcacheCache",
+            list(servers),
+            # Nothing moves: others have not noticed yet that it is dead.
+            retry_attempts=1000,
+            retry_timeout=0,
+        )
+        client = caches["media"]._cache
+
+        def server_of(key):
+            return client._get_client(caches["media"].make_key(key)).server
+
+        names = [str(number) for number in range(20)]
+        places = {n: server_of(store._keys.stamp(n)) for n in names}
+        every = server_of(store._keys.stamp(EVERY))
+        (dead,) = (s for s in set(places.values()) if (s == every) is with_every)
+        alive = [name for name, place in places.items() if place != dead]
+        stamps = [store._keys.stamp(name) for name in alive]
+        store.look_up(names)
+        before = caches["media"].get_many(stamps)
+        servers["{}:{}".format(*dead)].kill()
+        with pytest.raises(ConnectionError):
+            store.invalidate([EVERY, *names])
+        after = caches["media"].get_many(stamps)
+        caches["media"].close()
+    assert before.keys() == after.keys() == set(stamps)
+    assert not before.items() & after.items()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import time
 
 import pytest
+from nearby import until
 from servers import ValkeyServer
 
 from fallback_storage.cache.entry import held
+from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.near import NearStore
 from fallback_storage.cache.stores.redis import RedisStore
@@ -19,7 +21,7 @@ NAMES = [f"picture-{number}.jpg" for number in range(50)]
 
 
 class ClusterNode(ValkeyServer):
-    """A cluster of one: it has all the slots, and checks them like any other."""
+    """One of three: it has a third of the slots, and checks them."""
 
     port_names = ("port", "bus")
 
@@ -28,19 +30,46 @@ class ClusterNode(ValkeyServer):
             *super().command(),
             *("--cluster-enabled", "yes"),
             *("--cluster-port", str(self.ports["bus"])),
+            *("--cluster-require-full-coverage", "no"),
         ]
 
 
 @pytest.fixture(scope="module")
-def node(valkey_server):
-    """A node of our own; the other server is only there to skip if there is none."""
-    with ClusterNode() as node:
+def nodes(valkey_server):
+    """Nodes of our own; the other server is only there to skip if there is none."""
+    with contextlib.ExitStack() as stack:
+        nodes = [stack.enter_context(ClusterNode()) for _ in range(3)]
+        clients = [stack.enter_context(redis.Redis(port=node.port)) for node in nodes]
+        for number, client in enumerate(clients):
+            first, last = number * 16384 // 3, (number + 1) * 16384 // 3 - 1
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for client in clients[1:]:
+            meet = (
+                "CLUSTER",
+                "MEET",
+                nodes[0].host,
+                nodes[0].port,
+                nodes[0].ports["bus"],
+            )
+            client.execute_command(*meet)
+        until_whole(nodes)
+        yield nodes
+
+
+def until_whole(nodes):
+    for node in nodes:
         with redis.Redis(port=node.port) as client:
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            deadline = time.monotonic() + 30
-            while client.cluster("INFO")["cluster_state"] != "ok":
-                assert time.monotonic() < deadline
-        yield node
+            until(lambda client=client: is_whole(client.cluster("INFO")))
+
+
+def is_whole(info):
+    return info["cluster_state"] == "ok" and info["cluster_slots_ok"] == "16384"
+
+
+@pytest.fixture
+def node(nodes):
+    return nodes[0]
 
 
 @pytest.fixture
@@ -50,7 +79,7 @@ def store(node):
 
     store = RedisStore(connect, "p:")
     yield store
-    store.client.flushall()
+    store.client.flushall(target_nodes=redis.RedisCluster.PRIMARIES)
     store.close()
 
 
@@ -63,8 +92,13 @@ def test_the_cluster_does_refuse_several_slots(node):
         client.mget(["p:a", "p:b"])
 
 
-def test_every_operation_works_across_slots(store):
+def test_every_operation_works_across_slots(store, nodes):
     """Look-ups, leases, fills, invalidations and clear, of one name and of many."""
+    store.look_up(NAMES)
+    for node in nodes:
+        with redis.Redis(port=node.port) as client:
+            # Nobody is asked where a key is.
+            assert "cmdstat_command|getkeys" not in client.info("commandstats")
     found = store.look_up(NAMES)
     fills = {name: (lease, held(0), 60.0) for name, (_, lease) in found.items()}
     assert store.fill_many(fills) == len(NAMES)
@@ -76,6 +110,28 @@ def test_every_operation_works_across_slots(store):
     assert store.fill_many(fills) == 0
     store.clear()
     assert store.client.dbsize() == 0
+
+
+@pytest.mark.parametrize("with_every", [True, False])
+def test_a_dead_node_keeps_the_others_from_nothing(nodes, store, with_every):
+    """Of a write all hear whose entries lie on nodes that live; the writer is told."""
+    other = RedisStore(store.client, "p:")
+    found = store.look_up(NAMES)
+    fills = {name: (lease, held(0), 60.0) for name, (_, lease) in found.items()}
+    assert store.fill_many(fills) == len(NAMES)
+    every = store.client.get_node_from_key(b"p:" + EVERY.encode()).port
+    dead = next(node for node in nodes if (node.port == every) is with_every)
+    dead.kill()
+    try:
+        with pytest.raises(redis.RedisError):
+            store.invalidate([EVERY, *NAMES])
+        places = {n: other.client.get_node_from_key(b"p:" + n.encode()) for n in NAMES}
+        alive = [name for name, place in places.items() if place.port != dead.port]
+        assert 0 < len(alive) < len(NAMES)
+        assert {other.look_up_one(name)[0] for name in alive} == {None}
+    finally:
+        dead.start()
+        until_whole(nodes)
 
 
 def test_a_near_tier_in_front_of_a_cluster_is_refused_and_does_without(store, caplog):
