@@ -60,6 +60,16 @@ def test_what_was_there_initially_is_a_value_like_others():
     assert judge([(5, 6, False)], (8, 9, True), initially=True) == [2]
 
 
+@pytest.mark.parametrize("reader", [0, 1])
+def test_others_see_a_write_when_they_were_told(reader):
+    """Who made it sees it from its return on, also if the store was not told yet."""
+    history = History()
+    history.write("a", 1, 2, True, told=5, worker=0)
+    for begin in (3, 6):
+        history.reads.append(Read("a", "exists", begin, begin + 1, False, reader))
+    assert [age for age, _ in history.stale()] == ([4, 1] if reader == 0 else [1])
+
+
 def test_many_reads_are_listed_oldest_first():
     """So that a failure shows the worst."""
     ages = judge([(1, 2, True)], (3, 4, False), (7, 8, False), (5, 6, False))

@@ -2,7 +2,8 @@
 
 Every name is a register: it is in the upper backend, or it is not. An operation is
 logged with its begin and end on the system's monotonic clock, which all processes
-share. A read is **stale** if no order of the operations that overlap explains it: it
+share, and a write with when the others were told: what the store could not be told when
+it was due. A read is **stale** if no order of the operations that overlap explains it: it
 returned a value that another write had replaced for good before the read began.
 """
 
@@ -22,6 +23,12 @@ class Write:
     begin: float
     end: float
     value: bool
+    told: float
+    worker: int = 0
+
+    def over(self, reader):
+        """Return from when on a worker has to see it."""
+        return self.end if self.worker == reader else self.told
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class Read:
     begin: float
     end: float
     value: bool
+    worker: int = 0
 
 
 @dataclass
@@ -43,18 +51,20 @@ class History:
     def of_files(cls, paths):
         """Collect what workers logged."""
         history = cls()
-        for path in paths:
+        for worker, path in enumerate(paths):
             log = json.loads(Path(path).read_text())
             history.stats.append(log["stats"])
-            for how, name, begin, end, value in log["operations"]:
+            for how, name, begin, end, value, told in log["operations"]:
                 if how == "write":
-                    history.write(name, begin, end, value)
+                    history.write(name, begin, end, value, told, worker)
                 else:
-                    history.reads.append(Read(name, how, begin, end, value))
+                    history.reads.append(Read(name, how, begin, end, value, worker))
         return history
 
-    def write(self, name, begin, end, value):
-        self.writes.setdefault(name, []).append(Write(begin, end, value))
+    def write(self, name, begin, end, value, told=None, worker=0):
+        told = end if told is None else told
+        write = Write(begin, end, value, told, worker)
+        self.writes.setdefault(name, []).append(write)
 
     def total(self, counter):
         """Add up a counter of all workers."""
@@ -66,23 +76,26 @@ class History:
         The age is how long the value had been replaced, for everybody, when the read
         began.
         """
+        first = Write(-FOREVER, -FOREVER, initially, -FOREVER)
+        workers = {read.worker for read in self.reads}
         registers = {
-            name: _Register([Write(-FOREVER, -FOREVER, initially), *writes])
+            (name, worker): _Register([first, *writes], worker)
             for name, writes in self.writes.items()
+            for worker in workers
         }
         found = []
         for read in self.reads:
-            if read.name in registers:
-                age = registers[read.name].age(read)
+            if read.name in self.writes:
+                age = registers[read.name, read.worker].age(read)
                 if age > 0:
                     found.append((age, read))
         return sorted(found, key=lambda pair: -pair[0])
 
 
 class _Register:
-    def __init__(self, writes):
-        self._writes = sorted(writes, key=lambda write: write.end)
-        self._ends = [write.end for write in self._writes]
+    def __init__(self, writes, reader):
+        self._writes = sorted(writes, key=lambda write: write.over(reader))
+        self._ends = [write.over(reader) for write in self._writes]
         # The latest begin among the writes that ended first, second, ...
         self._latest = []
         latest = -FOREVER
@@ -99,11 +112,9 @@ class _Register:
             if write.value == read.value and write.begin <= read.end:
                 return 0.0
         # The one that comes closest, and who replaced it first.
-        end = max(
-            write.end for write in self._writes[:first] if write.value == read.value
-        )
-        replaced = min(write.end for write in self._writes[:over] if write.begin > end)
-        return read.begin - replaced
+        ended = list(zip(self._ends, self._writes, strict=True))
+        end = max(end for end, write in ended[:first] if write.value == read.value)
+        return read.begin - min(e for e, write in ended[:over] if write.begin > end)
 
 
 def show(capsys, line):
