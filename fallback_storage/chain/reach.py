@@ -103,10 +103,8 @@ class Reach:
         alone now; else what the function raises.
         """
         if self._deadline:
-            function = partial(
-                self.in_time, backend, partial(function, *args, **kwargs)
-            )
-            return self.call(backend, function)
+            question = partial(function, *args, **kwargs)
+            return self.call(backend, self.in_time, backend, question)
         return self.call(backend, function, *args, **kwargs)
 
     def ask_for_names(
@@ -229,9 +227,8 @@ class Reach:
         if isinstance(error, BackendUnavailable):
             return  # it was not called, or is a chain that tells of one of its own
         # What a local directory raises for every name is not looked into.
-        is_plain = isinstance(error, FileNotFoundError) and not (
-            error.__cause__ or error.__context__
-        )
+        made_of = error.__cause__ or error.__context__
+        is_plain = isinstance(error, FileNotFoundError) and not made_of
         if not is_plain and is_unreachable(error):
             self._note_failure(backend, ticket, type(error).__name__)
         elif not self.breaker.is_sound and not isinstance(error, NO_ANSWER):
