@@ -10,6 +10,7 @@ from django.core.files.storage import FileSystemStorage
 from fakes import RecordingStorage
 from hypothesis import given
 from hypothesis import strategies as st
+from proofs import searching
 
 from fallback_storage import signals
 from fallback_storage.chain.names import clean_name
@@ -134,6 +135,7 @@ def cleaned(name):
         return SuspiciousFileOperation
 
 
+@searching(100)
 @given(st.text(alphabet="./\\\0aC:", max_size=8))
 def test_a_name_without_anything_to_fold_is_clean(text):
     assert cleaned(text) == cleaned(Text(text))

@@ -17,6 +17,7 @@ from django.utils import timezone as django_timezone
 from fakes import RecordingStorage
 from hypothesis import given
 from hypothesis import strategies as st
+from proofs import searching
 
 from fallback_storage.cache.entry import Noted, facts_of, from_, held, noted
 from fallback_storage.chain import facts
@@ -418,6 +419,7 @@ def test_who_copies_compares_and_serves_asks(production, tmp_path):
 # The values
 
 
+@searching(100)
 @given(
     size=st.integers(-5, 10**19),
     moment=st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5))])),

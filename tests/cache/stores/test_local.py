@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from proofs import searching
 
 from fallback_storage.cache.entry import MAX_CHAIN, NOWHERE, from_, held
 from fallback_storage.cache.stores import local
@@ -260,6 +261,7 @@ def test_a_lease_of_the_parent_is_void_in_the_child(make_store):
     assert not store.fill("a", lease, held(1), 60.0)
 
 
+@searching(100)
 @given(
     steps=st.lists(
         st.one_of(
