@@ -307,8 +307,11 @@ def imported(path):
 
 
 def test_every_page_is_in_the_contents():
-    """And the links between them are of a kind that the build looks at."""
+    """And the links between them are of a kind that GitHub's own pages have as well."""
     contents = re.findall(r"^   ([a-z-]+)$", text("docs/index.rst"), re.MULTILINE)
     assert sorted([*contents, "index"]) == sorted(Path(page).stem for page in PAGES)
     for page in PAGES:
-        assert ".rst>`_" not in text(page), page
+        assert not re.search(r":(doc|ref):", text(page)), page
+        named = r"(?:^\.\. _[\w-]+: |<)([\w-]+\.rst)(?=>|$)"
+        for linked in re.findall(named, text(page), re.MULTILINE):
+            assert f"docs/{linked}" in PAGES, (page, linked)

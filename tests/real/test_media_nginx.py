@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.client
 import os
+import threading
+from contextlib import contextmanager
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from django.http import Http404
@@ -142,3 +145,56 @@ def test_head_has_no_range_and_no_body(file):
 def test_what_is_missing_is_so_for_both(file):
     with pytest.raises(Http404):
         views.media(RequestFactory().get("/x"), "x", prefixes=[""])
+
+
+@contextmanager
+def app(port, asked):
+    """The view, over HTTP, as a process behind nginx."""
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    def answer(environ, start_response):
+        asked.append(environ["HTTP_HOST"])
+        name = environ["PATH_INFO"].removeprefix("/media/")
+        response = views.media(
+            RequestFactory().get(name),
+            name,
+            prefixes=[""],
+            x_accel_redirect="/protected/",
+        )
+        start_response(f"{response.status_code} OK", list(response.headers.items()))
+        return [response.content]
+
+    with make_server(HOST, port, answer, handler_class=Quiet) as server:
+        thread = threading.Thread(
+            target=server.serve_forever, args=(0.01,), daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_lines_of_the_manual_for_nginx(file, settings):
+    """nginx sends what the view names, and shows it to nobody who asks by himself."""
+    settings.MEDIA_ROOT = str(file.folder)
+    asked = []
+    with app(file.ports["app_port"], asked):
+        found = {}
+        for path in ("/media/ranges/ten.bin", "/protected/ranges/ten.bin"):
+            connection = http.client.HTTPConnection(
+                HOST, file.ports["front_port"], timeout=10
+            )
+            connection.request("GET", path, headers={"Host": "mysite"})
+            response = connection.getresponse()
+            found[path] = (response.status, response.headers, response.read())
+            connection.close()
+    (status, headers, body), (by_himself, *_) = found.values()
+    assert (status, body, by_himself) == (200, CONTENT, 404)
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Type"] == "application/octet-stream"
+    assert asked == ["mysite"]

@@ -18,6 +18,7 @@ import sys
 from http.client import HTTPConnection
 from pathlib import Path
 
+from manual import blocks
 from paths import ROOT, SUPPORT
 from servers import HOST, MissingServerError, Server, find_program, talk
 
@@ -184,10 +185,11 @@ class NginxServer(RealServer):
 
     ``/media/`` has the files; ``/closed/`` asks for a password, ``/app/`` answers
     everything with a page, ``/moved/`` redirects to ``/media/``, ``/parts/`` knows no
-    ranges. Style sheets are compressed for who takes them so.
+    ranges. Style sheets are compressed for who takes them so. ``front_port`` is in front
+    of ``app_port``, as docs/media.rst says.
     """
 
-    port_names = ("port", "tls_port")
+    port_names = ("port", "tls_port", "front_port", "app_port")
     user = "visitor"
 
     def command(self):
@@ -198,8 +200,11 @@ class NginxServer(RealServer):
         ).decode()
         (self.directory / "users").write_text(f"{self.user}:{{SHA}}{digest}\n")
         (self.folder / "page.html").write_text("<html>the app</html>")
+        (front,) = blocks("docs/media.rst", "nginx")
+        front = front.replace(":8000", f":{self.ports['app_port']}")
         (self.directory / "nginx.conf").write_text(
             NGINX.format(
+                front=front.replace("/srv/mysite/media", str(self.folder)),
                 folder=self.folder,
                 here=self.directory,
                 user="user root;" if os.geteuid() == 0 else "",
@@ -257,6 +262,10 @@ http {{
         location = /page.html {{ root {folder}; }}
         location /moved/ {{ rewrite ^/moved/(.*)$ /media/$1 redirect; }}
         location /parts/ {{ alias {folder}/; max_ranges 0; }}
+    }}
+    server {{
+        listen 127.0.0.1:{front_port};
+        {front}
     }}
 }}
 """
