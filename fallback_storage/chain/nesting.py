@@ -10,18 +10,18 @@ from fallback_storage.exceptions import ConfigurationError, Mistake
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.wrapped import Wrapped
 
 # More is a chain without end: one whose entry makes it anew.
 MAX_DEPTH = 20
 
 # What this thread is building: entries and the chains they are of, the outermost first.
-building: ContextVar[tuple[tuple[Backend, object], ...]] = ContextVar(
+building: ContextVar[tuple[tuple[Wrapped, object], ...]] = ContextVar(
     "fallback_storage_building", default=()
 )
 
 
-def refuse_cycle(entry: Backend, outer: Sequence[tuple[Backend, object]]) -> object:
+def refuse_cycle(entry: Wrapped, outer: Sequence[tuple[Wrapped, object]]) -> object:
     """Raise ``ConfigurationError`` if this entry is being built already, in ``outer``.
 
     By its place and its chain, not by identity: a chain that is asked for while it

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
-from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.whiteouts import refuse_home
+from fallback_storage.chain.wrapped import entries_of
 from fallback_storage.conf.backend_checks import check_backends, check_overlay
 from fallback_storage.conf.backends import build_call
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache

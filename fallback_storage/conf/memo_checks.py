@@ -16,9 +16,9 @@ from fallback_storage.cache.stores.alias import (
     cache_backend,
     cache_params,
 )
-from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.fingerprint import is_shareable
 from fallback_storage.chain.places import class_path
+from fallback_storage.chain.wrapped import entries_of
 from fallback_storage.conf.settings import class_of
 
 if TYPE_CHECKING:

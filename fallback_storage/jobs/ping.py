@@ -14,12 +14,12 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.flat_listing import bare_pages, lists_flat
 from fallback_storage.chain.names import is_own
 from fallback_storage.chain.outcomes import Outcome, classify, http_status, is_a
 from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.chain.second_look import FORBIDDEN, MAY_NOT_ASK
+from fallback_storage.chain.wrapped import entries_of
 from fallback_storage.utils.workers import Workers
 
 if TYPE_CHECKING:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Final
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.cache.invalidation import announced
-from fallback_storage.chain.backend import BackendError, entries_of
+from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.listing import pages
 from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.chain.names import affected
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import Walk
+from fallback_storage.chain.wrapped import entries_of
 from fallback_storage.exceptions import OperationNotSupportedError
 from fallback_storage.jobs.compare import differ, shown
 

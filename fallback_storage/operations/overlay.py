@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fallback_storage.cache.invalidation import announced
-from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.names import STAGING_FOLDER, WHITEOUTS_FOLDER, affected
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import Walk
+from fallback_storage.chain.wrapped import entries_of
 from fallback_storage.operations import staging
 from fallback_storage.operations.naming import learnt
 from fallback_storage.operations.rootlock import exclusive

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.base import File
 from django.utils.encoding import filepath_to_uri
 
-from fallback_storage.chain.backend import entries_of
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.chain.whiteouts import Veil
+from fallback_storage.chain.wrapped import entries_of
 from fallback_storage.exceptions import OperationNotSupportedError
 from fallback_storage.operations.files import AnyFile, ReadFile
 
