@@ -13,6 +13,7 @@ for module in (
     "many",
     "warming",
     "crowd",
+    "views",
     "process",
 ):
     import_module(f"rows.{module}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +82,7 @@ RULES: Rules = {
 
 def mistakes_in_options(given: Mapping[str, Any]) -> list[ConfigurationError]:
     """Return what is wrong with options as they are written."""
-    names = [each.name for each in fields(MediaOptions)]
-    return [*unknown(given, names, WHERE, "option"), *broken(given, RULES, WHERE)]
+    return [*unknown(given, RULES, WHERE, "option"), *broken(given, RULES, WHERE)]
 
 
 def mistakes_in_view(given: Mapping[str, Any]) -> list[ConfigurationError]:
@@ -103,14 +102,13 @@ def read_options(given: Mapping[str, Any]) -> MediaOptions:
 
 
 def _mistakes_in_use(given: Mapping[str, Any]) -> list[ConfigurationError]:
+    """Return these, or what is wrong where nobody said what is public.
+
+    A bucket may hold more than that.
+    """
     found = mistakes_in_options(given)
-    return found or _mistakes_in_publishing(MediaOptions(**given))
-
-
-def _mistakes_in_publishing(options: MediaOptions) -> list[ConfigurationError]:
-    """Return what is wrong where nobody said what is public: a bucket may hold more."""
-    if options.prefixes is not None or is_debug():
-        return []
+    if found or given.get("prefixes") is not None or is_debug():
+        return found
     return [
         ConfigurationError(
             Mistake.PUBLISHES_ALL,

@@ -8,7 +8,7 @@ a sandbox.
 from __future__ import annotations
 
 import mimetypes
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
@@ -28,6 +28,7 @@ from django.utils.http import content_disposition_header, http_date
 from django.views.decorators.http import require_safe
 
 from fallback_storage.chain.names import clean_name, is_own
+from fallback_storage.chain.streams import PART
 from fallback_storage.conf.media_checks import ATTRIBUTE
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.operations.serving import TooManyDownloads
@@ -70,6 +71,16 @@ COMPRESSED: Final = {
     "gzip": "application/gzip",
     "xz": "application/x-xz",
 }
+
+# If-Range is another matter.
+CONDITIONS: Final = frozenset(
+    {
+        "HTTP_IF_MATCH",
+        "HTTP_IF_MODIFIED_SINCE",
+        "HTTP_IF_NONE_MATCH",
+        "HTTP_IF_UNMODIFIED_SINCE",
+    }
+)
 
 # What a browser runs, as a page of this site. A picture is no page; but SVG can be one.
 SVG: Final = "image/svg+xml"
@@ -200,11 +211,12 @@ def _respond(
         # nginx does not hand on the sandbox.
         headers.setdefault("Content-Disposition", "attachment")
     etag, modified = content.etag, content.modified
-    told = HttpResponse(headers=headers)
-    stamp = None if modified is None else int(modified.timestamp())
-    conditional = get_conditional_response(request, etag or None, stamp, told)
-    if conditional is not None and conditional is not told:
-        return conditional
+    if not CONDITIONS.isdisjoint(request.META):
+        told = HttpResponse(headers=headers)
+        stamp = None if modified is None else int(modified.timestamp())
+        conditional = get_conditional_response(request, etag or None, stamp, told)
+        if conditional is not None and conditional is not told:
+            return conditional
     offload = _offloaded(name, content, chosen)
     if offload is not None:
         return HttpResponse(headers=headers | offload)
@@ -226,7 +238,7 @@ def _headers_of(name: str, content: Content) -> dict[str, str]:
     if content.etag:
         headers["ETag"] = content.etag
     if content.modified is not None:
-        headers["Last-Modified"] = http_date(content.modified.timestamp())
+        headers["Last-Modified"] = _date(content.modified.timestamp() // 1)
     if kind in PAGES or kind.endswith("+xml"):
         headers[SANDBOXED] = SANDBOX
         if kind != SVG:
@@ -234,6 +246,10 @@ def _headers_of(name: str, content: Content) -> dict[str, str]:
             disposition = content_disposition_header(True, filename)
             headers["Content-Disposition"] = disposition or "attachment"
     return headers
+
+
+# What is asked for is so often.
+_date = lru_cache(1024)(http_date)
 
 
 def _type_of(name: str) -> str:
@@ -265,6 +281,8 @@ def _offloaded(
 
 class _Whole(FileResponse):
     """A local file, which a WSGI server can send without reading it."""
+
+    block_size = PART
 
     def set_headers(self, filelike: Any) -> None:
         """Leave them as they are."""

@@ -187,6 +187,15 @@ def test_a_local_file_that_changes_is_another(chain, media_root):
 # What is not served.
 
 
+def test_a_file_that_is_put_there_by_hand_is_served_at_once(chain, site, media_root):
+    """Whatever is remembered of its name; and it is opened, not asked for first."""
+    assert chain.exists("far.jpg")
+    (media_root / "far.jpg").write_bytes(BODY)
+    asked, calls = len(site.requests), chain.backends[0].calls
+    assert body(ask("far.jpg")) == BODY
+    assert (len(site.requests), chain.backends[0].calls) == (asked, calls + 1)
+
+
 def test_missing_is_404_and_silent_is_503(chain, site, caplog):
     with pytest.raises(Http404):
         ask("gone.jpg")
