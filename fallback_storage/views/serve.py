@@ -7,7 +7,6 @@ a sandbox.
 
 from __future__ import annotations
 
-import mimetypes
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +34,7 @@ from fallback_storage.operations.serving import TooManyDownloads
 from fallback_storage.storage import FallbackStorage
 from fallback_storage.utils.logs import warner
 from fallback_storage.views.bodies import AsyncParts, Parts
+from fallback_storage.views.kinds import PAGES, SVG, type_of
 from fallback_storage.views.limits import limits_of
 from fallback_storage.views.options import MediaOptions, mistakes_in_view, read_options
 from fallback_storage.views.placeholder import placeholder
@@ -54,24 +54,6 @@ RETRY_AFTER: Final = 10
 # Seconds that a download waits for others to end.
 PATIENCE: Final = 5.0
 
-# Types that not every Python knows, of those that web pages are made of.
-TYPES: Final = {
-    ".avif": "image/avif",
-    ".flac": "audio/flac",
-    ".heic": "image/heic",
-    ".jxl": "image/jxl",
-    ".mjs": "text/javascript",
-    ".webp": "image/webp",
-    ".woff2": "font/woff2",
-}
-COMPRESSED: Final = {
-    "br": "application/x-brotli",
-    "bzip2": "application/x-bzip2",
-    "compress": "application/x-compress",
-    "gzip": "application/gzip",
-    "xz": "application/x-xz",
-}
-
 # If-Range is another matter.
 CONDITIONS: Final = frozenset(
     {
@@ -82,11 +64,6 @@ CONDITIONS: Final = frozenset(
     }
 )
 
-# What a browser runs, as a page of this site. A picture is no page; but SVG can be one.
-SVG: Final = "image/svg+xml"
-PAGES: Final = frozenset(
-    {"text/html", "application/xhtml+xml", "text/xml", "application/xml", "text/xsl"}
-)
 SANDBOXED: Final = "Content-Security-Policy"
 SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -189,7 +166,7 @@ def _come_again() -> HttpResponse:
 
 
 def _nobodys(name: str, chosen: MediaOptions) -> HttpResponse:
-    if chosen.placeholder and _type_of(name).startswith("image/"):
+    if chosen.placeholder and type_of(name).startswith("image/"):
         content, kind = placeholder(chosen.placeholder)
         headers = {"Cache-Control": "no-store"}
         return HttpResponse(content, content_type=kind, headers=headers)
@@ -233,7 +210,7 @@ def _respond(
 
 
 def _headers_of(name: str, content: Content) -> dict[str, str]:
-    kind = _type_of(name)
+    kind = type_of(name)
     headers = {"Content-Type": kind, "X-Content-Type-Options": "nosniff"}
     if content.etag:
         headers["ETag"] = content.etag
@@ -250,15 +227,6 @@ def _headers_of(name: str, content: Content) -> dict[str, str]:
 
 # What is asked for is so often.
 _date = lru_cache(1024)(http_date)
-
-
-def _type_of(name: str) -> str:
-    # Of the file alone: a directory "data:..." would be believed.
-    kind, coding = mimetypes.guess_type(name.rpartition("/")[2])
-    if coding is not None:
-        return COMPRESSED.get(coding, "application/octet-stream")
-    extension = name[name.rfind(".") :].lower() if "." in name else ""
-    return TYPES.get(extension) or kind or "application/octet-stream"
 
 
 def _offloaded(
