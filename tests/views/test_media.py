@@ -721,6 +721,31 @@ def test_patterns_for_media_url(chain, settings, client):
     assert b"".join(client.get("/x/files/a.jpg").streaming_content) == BODY
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "../a.jpg",
+        "%2e%2e/%2e%2e/a.jpg",
+        "..%2fa.jpg",
+        "x/%252e%252e/a.jpg",
+        "x%252fa.jpg",
+        "x%255ca.jpg",
+        "%5c..%5ca.jpg",
+        "/host/a.jpg",
+        "%2f%2fhost/a.jpg",
+        "a%00.jpg",
+        "a%2500.jpg",
+        "a%0d%0aX-Header:%201.jpg",
+        "a%250d%250a.jpg",
+    ],
+)
+def test_no_attack_leaves_the_house(chain, site, settings, client, target):
+    """As a server hands it on: decoded once. Nothing of it is asked of production."""
+    settings.ROOT_URLCONF = Conf(*urls.media("media/", prefixes=[""]))
+    assert client.get(f"/media/{target}").status_code == 404
+    assert site.requests == []
+
+
 @pytest.mark.parametrize("url", ["media/", "/sub/media/", "/media/"])
 def test_patterns_of_a_site_below_a_path(chain, settings, client, url):
     """They begin below that, which Django writes before a relative MEDIA_URL."""
