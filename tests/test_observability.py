@@ -106,7 +106,7 @@ def _logged_by(call):
     of, method = ast.unparse(call.func.value), call.func.attr
     if method == "getLogger":
         assert ast.literal_eval(call.args[0]) == "fallback_storage"
-    elif of.endswith("warner"):
+    elif of.endswith("warner") and method != "is_quiet":
         yield "WARNING", _words(call.args[1])
     elif of == "logger" and method in METHODS:
         yield method.upper(), _words(call.args[0])
