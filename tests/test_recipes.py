@@ -164,7 +164,7 @@ def test_a_train(take, settings, site, closing_ends_no_request):
     take("work offline", production=http(site))
     _, urls, pack = code_of("work offline")
     module = types.ModuleType("urls_of_the_recipe")
-    _, *module.urlpatterns = urls.run()["urlpatterns"]
+    module.urlpatterns = urls.run(urlpatterns=[])["urlpatterns"]
     settings.ROOT_URLCONF = module
     for name in (CAT, DOG):
         assert default_storage.url(name) == f"/media/{name}"

@@ -120,7 +120,12 @@ def run(code, page):
         # Lines of a dict: they stand in one.
         return eval(compile(f"{{{code}}}", page, "eval"))
     # What a project's settings have.
-    found = {"__name__": "snippet", "INSTALLED_APPS": [], "BASE_DIR": Path()}
+    found = {
+        "__name__": "snippet",
+        "INSTALLED_APPS": [],
+        "BASE_DIR": Path(),
+        "urlpatterns": [],
+    }
     try:
         exec(compiled, found)
     except ModuleNotFoundError as missing:
