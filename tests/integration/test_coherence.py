@@ -15,6 +15,8 @@ from coherence import faults
 from coherence.crew import SCALE, Crew
 from coherence.faults import Site
 from coherence.history import in_ms, show
+from postgres import PostgresServer
+from servers import MissingServerError
 
 pytestmark = pytest.mark.slow
 
@@ -86,11 +88,30 @@ def sqlite_site(request, kind):
     yield cache, None, None
 
 
+@contextlib.contextmanager
+def postgres_site(request, kind):
+    psycopg = pytest.importorskip("psycopg")
+    with contextlib.ExitStack() as ends:
+        try:
+            server = ends.enter_context(PostgresServer())
+        except MissingServerError as missing:
+            pytest.skip(str(missing))
+        with psycopg.connect(**server.params, autocommit=True) as connection:
+            connection.execute(TABLE.format(type="timestamptz"))
+        databases = {"default": server.database}
+        yield (
+            {"kind": "django", "caches": DATABASE, "databases": databases},
+            server,
+            None,
+        )
+
+
 SITES = {
     "redis": redis_site,
     "near": redis_site,
     "memcached": memcached_site,
     "sqlite": sqlite_site,
+    "postgres": postgres_site,
 }
 EVERYWHERE = [faults.nothing, faults.interrupted, faults.nested]
 OF_SERVERS = [faults.threads, faults.killed, faults.hangs, faults.flushed]
@@ -100,6 +121,7 @@ CELLS = {
     "near": [*EVERYWHERE, *OF_SERVERS, *OF_REDIS, faults.unheard],
     "memcached": [*EVERYWHERE, *OF_SERVERS],
     "sqlite": [faults.nothing, faults.interrupted, faults.written],
+    "postgres": [*EVERYWHERE, faults.threads, faults.killed],
 }
 
 

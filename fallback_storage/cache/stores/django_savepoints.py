@@ -13,10 +13,14 @@ import functools
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.core.cache.backends.db import BaseDatabaseCache
-from django.db import connections, router, transaction
+from django.db import DatabaseError, connections, router, transaction
+
+from fallback_storage.exceptions import FallbackStorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
     Operation = TypeVar("Operation", bound=Callable[..., Any])
 
@@ -30,10 +34,49 @@ def apart(operation: Operation) -> Operation:
         if not isinstance(cache, BaseDatabaseCache):
             return operation(store, *args, **kwargs)
         entry = cache.cache_model_class
-        with contextlib.ExitStack() as savepoints:
-            for database in {router.db_for_read(entry), router.db_for_write(entry)}:
-                if connections[database].in_atomic_block:
-                    savepoints.enter_context(transaction.atomic(using=database))
-            return operation(store, *args, **kwargs)
+        databases = {router.db_for_read(entry), router.db_for_write(entry)}
+        alone = [connections[database] for database in databases if _is_alone(database)]
+        error: BaseException | None = None
+        try:
+            with contextlib.ExitStack() as savepoints:
+                for database in databases:
+                    if connections[database].in_atomic_block:
+                        savepoints.enter_context(transaction.atomic(using=database))
+                return operation(store, *args, **kwargs)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            for connection in alone:
+                if not _is_sound(connection, error):
+                    # Or it would wait for the end of the transaction.
+                    connection.in_atomic_block = connection.closed_in_transaction = (
+                        False
+                    )
+                    connection.close()
 
     return cast("Operation", apart)
+
+
+def _is_alone(database: str) -> bool:
+    """Whether the store uses the database in no transaction of anybody else's."""
+    connection = connections[database]
+    begun = connection.connection is not None and not connection.autocommit
+    return not (begun or connection.in_atomic_block)
+
+
+def _is_sound(connection: BaseDatabaseWrapper, error: BaseException | None) -> bool:
+    """Whether a connection can be used again, after what an operation has raised.
+
+    An interrupt leaves it in the middle of an answer, or of a transaction that nobody
+    commits; it may end as an error of the database, of which Django's cache says nothing.
+    Where the server has gone, Django connects anew when a request has ended; but a worker
+    of a queue, or a command, has none.
+    """
+    if connection.connection is None:
+        return True
+    if not connection.autocommit or connection.in_atomic_block:
+        return False
+    if error is None or isinstance(error, FallbackStorageError):
+        return True
+    return isinstance(error, DatabaseError) and connection.is_usable()

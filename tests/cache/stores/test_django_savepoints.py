@@ -145,3 +145,73 @@ def test_of_two_databases_each_that_is_in_a_transaction(store, two, within):
         ["SAVEPOINT"] if "reading" in within else [],
         ["SAVEPOINT"] if "writing" in within else ["SELECT"],
     ]
+
+
+class Ends:
+    """Ends every query after ``begins``: as an interrupt does, or as a lost server."""
+
+    def __init__(self, error, *, begins=0, change=lambda: None):
+        self.error, self.begins, self.change = error, begins, change
+
+    def __call__(self, execute, sql, params, many, context):
+        if self.begins:
+            self.begins -= 1
+            return execute(sql, params, many, context)
+        self.change()
+        raise self.error
+
+
+@pytest.fixture
+def alone(store, two):
+    """A connection to a database in a file, which has the table, and is connected."""
+    call_command("createcachetable", database="writing", verbosity=0)
+    connections.settings["reading"]["NAME"] = connections.settings["writing"]["NAME"]
+    (_, connection) = two
+    connection.ensure_connection()
+    return connection
+
+
+def left(store, ends, connection):
+    """Return what is left of a connection on which an invalidation was ended."""
+    ended = contextlib.suppress(KeyboardInterrupt, DatabaseError)
+    with connection.execute_wrapper(ends), ended:
+        store.invalidate(["a"])
+    return connection.connection
+
+
+def test_what_an_interrupt_has_spoiled_is_not_used_again(store, alone):
+    """It would answer the question before; and what is written would not be committed."""
+    assert left(store, Ends(KeyboardInterrupt(), begins=1), alone) is None
+    store.invalidate(["a"])
+    assert alone.get_autocommit()
+    assert not alone.in_atomic_block
+
+
+def test_nor_is_a_connection_whose_error_was_swallowed(store, alone):
+    """Django's cache says nothing where an interrupt ends as an error of the database."""
+
+    def spoil():
+        alone.autocommit = False
+
+    error = DatabaseError("swallowed")
+    with alone.execute_wrapper(Ends(error, begins=1, change=spoil)):
+        OPERATIONS["fill"](store)
+    assert alone.connection is None
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_a_connection_is_given_up_when_its_server_has_gone(
+    store, alone, monkeypatch, usable
+):
+    """Who has no requests, at whose end Django does that, would never connect again."""
+    monkeypatch.setattr(alone, "is_usable", lambda: usable)
+    there = left(store, Ends(DatabaseError("gone")), alone)
+    assert (there is not None) is usable
+
+
+def test_within_a_transaction_it_is_the_transactions(store, alone):
+    """Who has begun it sees to its end."""
+    with transaction.atomic(using="writing"):
+        assert left(store, Ends(KeyboardInterrupt(), begins=2), alone) is not None
+        assert alone.in_atomic_block
+        transaction.set_rollback(True, using="writing")
