@@ -166,7 +166,8 @@ def test_nothing_is_stale(kind, fault, request, tmp_path, capsys):
     )
     assert late == []
     assert len(history.reads) > crew.count * crew.operations / 4
-    assert history.total("hits") > 0 or fault is faults.threads
+    # (A server that is in trouble all the time is hardly ever asked.)
+    assert history.total("hits") > 0 or site.happened > 0
     assert site.happened > 0 or disturb is None
     assert history.total("interrupted") > 0 or fault is not faults.interrupted
 

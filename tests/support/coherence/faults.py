@@ -65,7 +65,7 @@ def killed(site):
         site.server.kill()
         site.server.start()
 
-    return site.every(0.2, crash)
+    return site.every(0.6, crash)
 
 
 def hangs(site):
