@@ -615,7 +615,7 @@ def quiet():
     logger.setLevel(level)
 
 
-@examples(100, moment=4)
+@examples(150, moment=4)
 def test_the_memo_changes_no_answer(examples):
     """Values and exceptions are those of the chain without a memo."""
     run_state_machine_as_test(Oracle, settings=searching(examples, steps=30))

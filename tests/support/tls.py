@@ -6,6 +6,7 @@ python tls.py PORT SERVER-PORT FOLDER
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import sys
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from paths import SUPPORT
 from servers import HOST, Server
 
 
@@ -27,6 +29,10 @@ class TlsProxy(Server):
         write_certificate(self.directory)
         ports = (str(self.port), str(self.server.port))
         return [sys.executable, __file__, *ports, str(self.directory)]
+
+    def environment(self):
+        # Where this file finds its neighbours, whatever PYTHONSAFEPATH says.
+        return {**os.environ, "PYTHONPATH": str(SUPPORT)}
 
     def is_ready(self):
         context = ssl.create_default_context(cafile=self.authority)
