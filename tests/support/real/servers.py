@@ -200,7 +200,8 @@ class NginxServer(RealServer):
         ).decode()
         (self.directory / "users").write_text(f"{self.user}:{{SHA}}{digest}\n")
         (self.folder / "page.html").write_text("<html>the app</html>")
-        (front,) = blocks("docs/media.rst", "nginx")
+        pages = blocks("docs/media.rst", "nginx")
+        (front,) = [block for block in pages if "internal;" in block]
         front = front.replace(":8000", f":{self.ports['app_port']}")
         (self.directory / "nginx.conf").write_text(
             NGINX.format(
