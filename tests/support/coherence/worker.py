@@ -17,13 +17,14 @@ a file. The configuration, written by ``crew.py``:
     who knows what an interrupted write has done.
 ``nested``
     Whether the chain lies within another one, which has a memo in the same store.
-``operations``, ``threads``, ``seed``, ``logs``
-    How much of it, how random, and for each process where to.
+``operations``, ``threads``, ``seed``, ``seconds``, ``logs``
+    How much of it, how random, how long at most, and for each process where to.
 """
 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import importlib
 import json
 import os
@@ -300,6 +301,8 @@ def work(config, number):
         PAUSE.wait(0.005)
     os.write(1, b"ready\n")
     os.read(0, 3)
+    # Whoever hangs says where.
+    faulthandler.dump_traceback_later(0.9 * config["seconds"])
     errors = []
 
     def run(thread):
