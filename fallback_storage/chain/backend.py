@@ -42,6 +42,12 @@ class BackendError(Exception):
 class Backend(Wrapped):
     """A storage of a chain, and the way to its server; see ``Wrapped``."""
 
+    _reach: Reach | None = None
+
+    @cached_property
+    def _reaches(self) -> dict[int, Reach]:
+        return {}
+
     @cached_property
     def deadline(self) -> float:
         """Return for how many seconds an answer is waited for; 0: for as long as it takes."""

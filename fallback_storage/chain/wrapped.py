@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.look import Glance, Look
     from fallback_storage.chain.policy import Policy
-    from fallback_storage.chain.reach import Reach
 
 
 class Wrapped(Calls):
@@ -70,8 +69,6 @@ class Wrapped(Calls):
         self.place_varies = False
         self._build = build
         self._another = another
-        self._reach: Reach | None = None
-        self._reaches: dict[int, Reach] = {}
 
     def __repr__(self) -> str:
         return f"<Backend {self.name!r}{' (read-only)' if self.read_only else ''}>"

@@ -1,7 +1,7 @@
 """System checks: what is wrong with the configuration, before the first request.
 
-Nothing is contacted. Ids are stable (those of errors: ``exceptions.Mistake``);
-The manual (checks) lists them.
+Nothing is contacted. Ids are stable (those of errors: ``exceptions.Mistake``); the manual
+(checks) lists them.
 """
 
 from __future__ import annotations

@@ -541,19 +541,20 @@ def noting(method, calls):
     return noted
 
 
+def shared(settings, valkey, near):
+    """Return the memo's configuration, in a server of its own."""
+    backend = "django.core.cache.backends.redis.RedisCache"
+    settings.CACHES = {"media": {"BACKEND": backend, "LOCATION": valkey.url}}
+    return {"ALIAS": "media", "NEAR": near}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("near", [False, True])
 def test_a_batch_in_an_outage_is_all_that_a_server_is_asked(
     local, s3, settings, valkey, near, one_request
 ):
     redis = pytest.importorskip("redis")
-    settings.CACHES = {
-        "media": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": valkey.url,
-        }
-    }
-    cache = {"ALIAS": "media", "NEAR": near}
+    cache = shared(settings, valkey, near)
     page(mirror(local, s3, cache), PAGE[:50])
     close_shared_stores()
     with redis.Redis(port=valkey.port) as client:
@@ -577,13 +578,7 @@ def test_a_batch_in_an_outage_is_all_that_a_server_is_asked(
 def test_what_one_process_knew_helps_another(local, s3, settings, valkey, near, clock):
     """Every process that asks the same server; nothing is said of it in Python's memory."""
     redis = pytest.importorskip("redis")
-    settings.CACHES = {
-        "media": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": valkey.url,
-        }
-    }
-    cache = {"ALIAS": "media", "NEAR": near}
+    cache = shared(settings, valkey, near)
     assert page(mirror(local, s3, cache), PAGE[:10])
     close_shared_stores()
     with redis.Redis(port=valkey.port) as client:

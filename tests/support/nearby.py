@@ -15,9 +15,9 @@ from redis.retry import Retry  # noqa: E402
 PREFIX = "near:"
 
 
-def until(condition):
+def until(condition, seconds=10):
     """Wait until something is so, or fail."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "It did not happen."
         time.sleep(0.0005)

@@ -113,14 +113,26 @@ def _of(fresh: dict[str, str], keys: Collection[str]) -> dict[str, str]:
 
 def _set_all(cache: BaseCache, values: dict[str, str], seconds: float) -> None:
     """Raise if not all were taken. Of several servers those that live take theirs."""
-    several = len(getattr(cache, "_servers", ())) > 1
-    parts = [{key: values[key]} for key in values] if several else [values]
-    error: Exception | None = None
-    for part in filter(None, parts):
+    if not values:
+        return
+    lost: object = None
+    try:
+        lost = cache.set_many(values, timeout=seconds)
+    except Exception:
+        if len(getattr(cache, "_servers", ())) <= 1:
+            raise
+        # A client of several stops at the first one that is dead.
+        _set_each(cache, values, seconds)
+    if lost:
+        raise CacheLosesWritesError("The cache took no invalidation.")
+
+
+def _set_each(cache: BaseCache, values: dict[str, str], seconds: float) -> None:
+    failure: Exception | None = None
+    for key, value in values.items():
         try:
-            if cache.set_many(part, timeout=seconds):
-                error = CacheLosesWritesError("The cache took no invalidation.")
-        except Exception as failure:  # noqa: BLE001 - raised below
-            error = failure
-    if error is not None:
-        raise error
+            cache.set(key, value, timeout=seconds)
+        except Exception as error:  # noqa: BLE001 - raised below
+            failure = error
+    if failure is not None:
+        raise failure from None

@@ -79,7 +79,7 @@ def start_process(script, directory, config):
     path.write_text(json.dumps(config))
     env = dict(os.environ)
     if config.get("interrupts"):
-        # An interrupt within coverage leaves its lock held (7.17.5, by sys.monitoring).
+        # Measured by coverage 7.17.5 (sys.monitoring) such a worker can hang.
         env = {key: env[key] for key in env if not key.startswith("COVERAGE_")}
     process = subprocess.Popen(
         [sys.executable, str(script), str(path)],

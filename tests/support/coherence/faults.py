@@ -13,6 +13,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from nearby import until
 from servers import Server, ValkeyServer
 
 
@@ -137,7 +138,7 @@ def failover(site):
         """As who runs it does it by hand: no write that was confirmed is lost."""
         (old, new), (_, server) = clients, servers
         old.execute_command("FAILOVER", "TO", server.host, server.port)
-        until(lambda: new.info("replication")["role"] == "master")
+        until(lambda: new.info("replication")["role"] == "master", 30)
         endpoint.write_text(str(server.port))
         clients.reverse()
         servers.reverse()
@@ -178,12 +179,5 @@ def nested(site):
     site.crew["nested"] = True
 
 
-def until(condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def until_synced(replica):
-    until(lambda: replica.info("replication").get("master_link_status") == "up")
+    until(lambda: replica.info("replication").get("master_link_status") == "up", 30)
