@@ -32,19 +32,26 @@ _thread = threading.local()
 
 
 class Listed(NamedTuple):
-    """One file of a listing; ``size``, ``md5`` and ``date`` where the listing tells them.
+    """One file of a listing; ``size``, ``etag`` and ``date`` where the listing tells them.
 
     Size and MD5 are of what is stored, which can be a compressed form of the file.
-    ``md5``: the hexadecimal digest, as S3 shows it for objects that were uploaded in one
-    part. With keys of the customer's or of KMS, S3 shows something else that looks the
-    same.
+    ``etag``: what tells this content from another one, without its quotes.
     ``date``: of its modification, UTC, in the words of ISO 8601.
     """
 
     name: str
     size: int | None = None
-    md5: str | None = None
+    etag: str = ""
     date: str = ""
+
+    @property
+    def md5(self) -> str | None:
+        """The hexadecimal digest, as S3 shows it for objects that were uploaded in one part.
+
+        With keys of the customer's or of KMS, S3 shows something else that looks the
+        same; of an upload in several parts, something with a "-" in it.
+        """
+        return self.etag if MD5.fullmatch(self.etag) else None
 
     @property
     def facts(self) -> str:
@@ -110,8 +117,8 @@ def bare_pages(
         for item, date in found:
             name = item["Key"].removeprefix(root)
             if is_name(name, own=own):
-                md5 = _md5(item.get("ETag"))
-                page.append(Listed(name, item.get("Size"), md5, date))
+                etag = item.get("ETag", "").strip('"')
+                page.append(Listed(name, item.get("Size"), etag, date))
             elif passed_over and is_passed_over(name):
                 passed_over(name)
         if page:
@@ -146,9 +153,3 @@ def _take_out_dates(response_dict: dict[str, Any], **kwargs: Any) -> None:
         parts = DATE.split(response_dict["body"])
         dates[:] = parts[1::2]
         response_dict["body"] = b"".join(parts[::2])
-
-
-def _md5(etag: str | None) -> str | None:
-    # Of an upload in several parts it is something else, with a "-" in it.
-    digest = (etag or "").strip('"')
-    return digest if MD5.fullmatch(digest) else None

@@ -198,7 +198,8 @@ class _Original(AnyFile):
 
     def check(self, copy: BinaryIO, *, is_decoded: bool) -> None:
         """Compare the copy, before it can be seen, with what the listing shows."""
-        (name, size, md5, _), form = self._shows, self.form
+        shows, form = self._shows, self.form
+        name, size, md5 = shows.name, shows.size, shows.md5
         with self._source.asking():
             if not form.as_stored:
                 size = md5 = None

@@ -235,7 +235,7 @@ class _Run:
         ours = Listed(name)
         if asks or tells_sizes_at_once(self._home):
             ours = shown(self._home, name)
-        theirs = task.shows if self._verify else task.shows._replace(md5=None)
+        theirs = task.shows if self._verify else task.shows._replace(etag="")
         surely = self._verify or (asks and None in {theirs.size, ours.size})
         if not differ(source, theirs, self._home, ours, surely=surely):
             return Result.PRESENT
