@@ -12,7 +12,8 @@ from fallback_storage.chain.look import looks_only
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.places import class_path
 from fallback_storage.chain.profiles import HAVE_DEADLINE
-from fallback_storage.chain.reach import DEADLINE, REACHED, THREADS, reach_of
+from fallback_storage.chain.reach import DEADLINE, REACHED, THREADS
+from fallback_storage.chain.reaches import reach_of
 from fallback_storage.chain.wrapped import Wrapped
 from fallback_storage.utils.workers import Workers
 

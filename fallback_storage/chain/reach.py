@@ -2,35 +2,27 @@
 
 A *question* is waited for no longer than its deadline, where there is one. A backend that
 cannot be reached is left alone for a while: it fails without a call, all but the one
-that tries whether it is back. What is known of that is shared by all chains of the
-process that have the same backend.
+that tries whether it is back.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-import time
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakValueDictionary
 
-from django.core.files.storage import FileSystemStorage
-
-from fallback_storage.chain.fingerprint import identity
 from fallback_storage.chain.outcomes import RAISE_AT_ONCE, Attempt, Outcome, http_status
 from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.exceptions import BackendUnavailable
 from fallback_storage.signals import breaker_closed, breaker_opened, send
-from fallback_storage.utils import forks
 from fallback_storage.utils.breaker import Breaker
 from fallback_storage.utils.logs import warner
 from fallback_storage.utils.questions import Dropped, Late, Unanswered, ask
 from fallback_storage.utils.workers import NoThreads, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
     from fallback_storage.chain.backend import Backend
 
@@ -43,8 +35,9 @@ THREADS: Final = 8
 # Seconds for which an answer is waited for, of classes that are known to bear it.
 DEADLINE: Final = 5.0
 
-# Seconds for which a backend is left alone at first.
-RETRY_AFTER: Final = 10.0
+# Seconds for which who tries whether a server is back waits, before he goes on as if it
+# were not. The call that tries has its deadline all the same.
+TRIAL_WAIT: Final = 0.25
 
 # Seconds up to which the pause doubles while a backend stays away; and after which a
 # call that tries, and has no deadline, is no longer waited for.
@@ -61,6 +54,10 @@ REACHED: Final = {"breaker": "closed", "retry_in": None}
 
 # What a program raises that no server was asked for.
 NO_ANSWER: Final = (*RAISE_AT_ONCE, NotImplementedError)
+
+
+class Left(Unanswered):
+    """A call that tries whether a server is back goes on, and its caller does, too."""
 
 
 def jitter() -> float:
@@ -84,6 +81,9 @@ class Reach:
         self._opens = retry_after > 0
         self._cause = ""
         self._clock = clock
+        # Whether one that tried was answered when its caller had left: that is no server
+        # that hangs, so the next one waits for all of its deadline.
+        self._is_heard = False
         # Until when, and what, is told without a look at the breaker.
         self._refused: tuple[float, Attempt] | None = None
         self.breaker = Breaker(
@@ -116,7 +116,7 @@ class Reach:
 
         def list_in_time() -> Any:
             try:
-                return self.in_time(backend, partial(function, *args))
+                return self.in_time(backend, partial(function, *args), fails=False)
             except Late:
                 raise self._late(backend, retry_in=None) from None
 
@@ -184,15 +184,25 @@ class Reach:
         cause = self._cause or "busy"
         return BackendUnavailable(backend.name, cause, retry_in=self.breaker.retry_in)
 
-    def in_time(self, backend: Backend, function: Callable[[], Any]) -> Any:
-        """Return what a part of a ``call`` returns, which is waited for like a question."""
+    def in_time(
+        self, backend: Backend, function: Callable[[], Any], *, fails: bool = True
+    ) -> Any:
+        """Return what a part of a ``call`` returns, which is waited for like a question.
+
+        ``fails``: if that takes too long, the backend cannot be reached.
+        """
         if self._workers is None:
             return function()
-        # While it is open there is one call at most: the one that tries.
-        size = THREADS if self.breaker.is_open else THREADS - 1
+        deadline = seconds = self._deadline
+        size, late = THREADS - 1, None
+        if self.breaker.is_open:
+            # There is one call at most: the one that tries.
+            size, late = THREADS, partial(self._note_late, self._clock())
+            seconds = deadline if self._is_heard else min(TRIAL_WAIT, deadline)
+            self._is_heard = False
         try:
             make = backend.make_client
-            return ask(self._workers, function, self._deadline, size, make)
+            return ask(self._workers, function, seconds, size, make, late=late)
         except NoThreads:
             warner.warn(
                 NoThreads,
@@ -200,12 +210,27 @@ class Reach:
                 "enable-threads)",
             )
             return function()
+        except Late:
+            if seconds == deadline:
+                raise
+        self.breaker.leave_trial(deadline - seconds, fails=fails)
+        raise Left
+
+    def _note_late(self, begun: float, error: BaseException | None) -> None:
+        """Let the next one try at once if this one was answered within its deadline."""
+        is_late = self._clock() - begun > self._deadline
+        if not is_late and not (isinstance(error, Exception) and is_unreachable(error)):
+            self._is_heard = True
+            self.breaker.try_now()
+            self._refused = None
 
     # What an answer says
 
     def _unanswered(
         self, backend: Backend, ticket: int, error: Unanswered
     ) -> Exception:
+        if isinstance(error, Left):
+            return self._given_up(backend, self._unavailable(backend))
         if isinstance(error, Late):
             self._note_failure(backend, ticket, self._too_late, at_once=True)
             return self._late(backend, retry_in=self.breaker.retry_in)
@@ -218,8 +243,12 @@ class Reach:
         return f"no answer within {self._deadline:g} seconds"
 
     def _late(self, backend: Backend, retry_in: float | None) -> BackendUnavailable:
-        backend.count_given_up()
         error = BackendUnavailable(backend.name, self._too_late, retry_in=retry_in)
+        return self._given_up(backend, error)
+
+    @staticmethod
+    def _given_up(backend: Backend, error: BackendUnavailable) -> BackendUnavailable:
+        backend.count_given_up()
         error.was_called = True
         return error
 
@@ -260,40 +289,3 @@ class Reach:
                 self.breaker.retry_in or 0,
             )
             send(breaker_opened, backend.owner, backend=backend.name, cause=cause)
-
-
-# Who shares one
-
-_reaches: WeakValueDictionary[Hashable, Reach] = WeakValueDictionary()
-
-
-def reach_of(backend: Backend) -> Reach:
-    """Return the way to the backend's server, that of all who have the same one."""
-    deadline, retry_after = backend.deadline, backend.policy.retry_after
-    if retry_after is None:
-        retry_after = 0.0 if backend.is_chain else RETRY_AFTER
-    clock = getattr(backend.owner and backend.owner(), "clock", time.monotonic)
-    place = _place_of(backend)
-    if place is None:
-        return Reach(deadline, retry_after, clock)
-    key = place, deadline, retry_after, clock
-    with forks.build_lock():
-        reach = _reaches.get(key)
-        if reach is None:
-            reach = _reaches[key] = Reach(deadline, retry_after, clock)
-        return reach
-
-
-def _place_of(backend: Backend) -> str | None:
-    """Return where the backend's files are; None: it is a world of its own."""
-    if isinstance(backend.storage, FileSystemStorage):
-        return None  # there is no server
-    with suppress(Exception):  # of a class that nobody here knows
-        return identity(backend)
-    return None
-
-
-def forget_all() -> None:
-    """Have chains that are built from now on begin anew."""
-    with forks.build_lock():
-        _reaches.clear()

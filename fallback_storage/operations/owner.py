@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from fallback_storage.chain import reach
+from fallback_storage.chain import reaches
 from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
 from fallback_storage.operations.engine import build_engine
 from fallback_storage.utils import forks
@@ -87,6 +87,6 @@ _storages: Living[EngineOwner] = Living()
 @receiver(setting_changed)
 def _follow_settings(*, setting: str, **kwargs: Any) -> None:
     if setting in MEMO_SETTINGS or is_relevant(setting):
-        reach.forget_all()
+        reaches.forget_all()
     for storage in _storages.all():
         storage._setting_changed(setting)  # noqa: SLF001 - ours

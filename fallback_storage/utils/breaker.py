@@ -25,6 +25,8 @@ class Breaker:
     that is longer, so that many processes do not try at once. A trial that says nothing
     within ``patience`` seconds (None: ``pause``) is given up.
 
+    Who tries need not wait for the end of his call (``leave_trial``).
+
     A call that was begun before the breaker opened neither opens nor closes it, whenever
     it ends: so every call has a ticket, and shows it in the end.
 
@@ -116,6 +118,21 @@ class Breaker:
                 self._trial_by = None
                 self._trial_until = -math.inf
 
+    def leave_trial(self, seconds: float, *, fails: bool) -> None:
+        """Let this thread's trial go on without it, for so many seconds at the most.
+
+        Nobody else tries until then. ``fails``: it has failed, unless ``try_now`` says
+        in time that it was answered. Does nothing where this thread does not try.
+        """
+        with self._lock:
+            if self._open_until is None or self._trial_by != threading.get_ident():
+                return
+            if fails:
+                self.failed(TRIAL)
+            self._trial_until = self._clock() + seconds
+            self._open_until = max(self._open_until, self._trial_until)
+            self._trial_by = None
+
     def succeeded(self, ticket: int) -> bool:
         """Note that a call was answered, however late; return whether that closed it."""
         with self._lock:
@@ -147,7 +164,9 @@ class Breaker:
             return self.is_open and not was_open
 
     def try_now(self) -> None:
-        """End the pause: the next call may try."""
+        """End the pause, and a trial: the next call may try."""
         with self._lock:
             if self._open_until is not None:
+                self._trial_by = None
+                self._trial_until = -math.inf
                 self._open_until = self._clock()

@@ -45,6 +45,8 @@ def ask(
     seconds: float,
     size: int,
     prepare: Callable[[], object] | None = None,
+    *,
+    late: Callable[[BaseException | None], object] | None = None,
 ) -> Answer:
     """Return what ``function`` returns, called by a thread; raise what it raises.
 
@@ -52,14 +54,15 @@ def ask(
     on; before that it may wait for its turn. ``size``: of how many threads it may be
     one. A file that comes too late is closed. ``prepare`` is called first, by the same
     thread; the time that takes, and the thread takes to begin, is no part of the
-    ``seconds``, unless it is longer than them.
+    ``seconds``, unless it is longer than them. ``late`` is told by the thread that the
+    call has ended after all, and what it raised.
 
     Raises ``Late``, ``Dropped``, and ``NoThreads`` if the process may have no more.
     """
     room = workers.room
     if getattr(threading.current_thread(), "room", None) is room:
         return function()  # a part of a question, and of its time
-    question = _Question(function, prepare)
+    question = _Question(function, prepare, late)
     try:
         is_begun = room.place(question, size, waits=True)
         return question.wait(seconds, is_begun=is_begun)
@@ -75,10 +78,14 @@ def ask(
 
 class _Question(Task, Generic[Answer]):
     def __init__(
-        self, function: Callable[[], Answer], prepare: Callable[[], object] | None
+        self,
+        function: Callable[[], Answer],
+        prepare: Callable[[], object] | None,
+        late: Callable[[BaseException | None], object] | None = None,
     ) -> None:
         super().__init__(function)
         self._prepare = prepare
+        self._late = late
         self._prepared_at: float | None = None
         self._is_dropped = False
         self._answer: Any = None
@@ -103,6 +110,8 @@ class _Question(Task, Generic[Answer]):
             self._error = error
         self._answer = answer
         if not self._ended.acquire(blocking=False):
+            if self._late is not None:
+                self._late(self._error)
             self._answer = self._error = None
             with suppress(Exception):
                 answer.close()

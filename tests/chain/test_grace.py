@@ -13,7 +13,7 @@ from fakes import Bucket, read
 
 from fallback_storage.cache import snapshots
 from fallback_storage.chain.outcomes import Outcome, Source
-from fallback_storage.chain.reach import RETRY_AFTER
+from fallback_storage.chain.reaches import RETRY_AFTER
 from fallback_storage.conf.memo import close_shared_stores
 from fallback_storage.exceptions import AllBackendsFailed, BackendUnavailable
 from fallback_storage.storage import FallbackStorage

@@ -16,7 +16,7 @@ from fakes import RecordingStorage
 from silent import SilentStorage, silent
 
 from fallback_storage import signals
-from fallback_storage.chain import backend, reach
+from fallback_storage.chain import backend, reach, reaches
 from fallback_storage.chain.outcomes import Attempt, Outcome
 from fallback_storage.exceptions import BackendUnavailable
 from fallback_storage.storage import FallbackStorage
@@ -272,8 +272,9 @@ def once():
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no such signals")
-def test_ctrl_c_while_one_waits_for_the_trial(chain_of, clock, once):
+def test_ctrl_c_while_one_waits_for_the_trial(chain_of, clock, once, monkeypatch):
     """The call goes on, and another one may try."""
+    monkeypatch.setattr(reach, "TRIAL_WAIT", 5)
     chain = chain_of(silent(DEADLINE=5))
     storage = chain.backends[0].storage
     storage.fail("exists", ConnectionError())
@@ -564,15 +565,15 @@ def test_nothing_is_kept_of_chains_that_are_gone(chain_of):
         [{"BACKEND": f"{__name__}.Placed", "OPTIONS": {"bucket_name": "gone"}}]
     )
     gc.collect()
-    ways = len(reach._reaches)
-    assert chain.backends[0].reach in reach._reaches.values()
+    ways = len(reaches._reaches)
+    assert chain.backends[0].reach in reaches._reaches.values()
     asked = FallbackStorage([silent(DEADLINE=30)])
     asked.exists("a")
     started = set(threading.enumerate()) - before
     (thread,) = started
     del chain, asked
     gc.collect()
-    assert len(reach._reaches) == ways
+    assert len(reaches._reaches) == ways
     thread.join(30)
     assert not thread.is_alive()
 

@@ -22,7 +22,7 @@ from overlay.parts import read_only, writable
 
 from fallback_storage.cache import invalidation
 from fallback_storage.cache.stores.guarded import GuardedStore
-from fallback_storage.chain import nesting, reach
+from fallback_storage.chain import nesting, reaches
 from fallback_storage.chain.names import STAGING_FOLDER
 from fallback_storage.conf.memo import close_shared_stores
 from fallback_storage.operations import naming, rootlock
@@ -90,7 +90,7 @@ class World:
         shutil.rmtree(root, ignore_errors=True)
         (root / "home" / "d").mkdir(parents=True)
         close_shared_stores()
-        reach.forget_all()
+        reaches.forget_all()
         if cache:
             caches[cache["ALIAS"]].clear()
         entries, options, self.home = CHAINS[chain](root)

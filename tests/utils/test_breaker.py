@@ -178,3 +178,41 @@ def test_a_trial_that_takes_long(clock):
     assert breaker.admit() is None
     clock.tick(1)
     assert breaker.admit() == TRIAL
+
+
+def test_a_trial_may_go_on_alone(breaker, clock):
+    """It has failed, unless it is said in time that it was answered."""
+    open_it(breaker)
+    clock.tick(10)
+    breaker.leave_trial(5, fails=True)  # whose trial it is not
+    assert breaker.admit() == TRIAL
+    breaker.leave_trial(5, fails=True)
+    breaker.end_trial()
+    assert (breaker.state, breaker.retry_in) == ("trial", 10)
+    assert breaker.rests
+    breaker.try_now()
+    assert (breaker.state, breaker.retry_in) == ("open", 0)
+    assert breaker.admit() == TRIAL
+
+
+def test_a_trial_that_goes_on_alone_and_proves_nothing(breaker, clock):
+    """Nobody else tries until it is over; then the next one may."""
+    open_it(breaker)
+    clock.tick(10)
+    breaker.admit()
+    breaker.leave_trial(5, fails=False)
+    assert (breaker.state, breaker.retry_in) == ("trial", 5)
+    clock.tick(4.9)
+    assert breaker.admit() is None
+    clock.tick(0.1)
+    assert breaker.admit() == TRIAL
+
+
+def test_an_answer_that_comes_before_one_leaves(breaker, clock):
+    """Just then: it is not lost, and another one tries already."""
+    open_it(breaker)
+    clock.tick(10)
+    breaker.admit()
+    breaker.try_now()
+    breaker.leave_trial(5, fails=True)
+    assert (breaker.state, breaker.retry_in) == ("open", 0)

@@ -19,7 +19,7 @@ from wagtail.images.models import Image as WagtailImage
 from wagtail.models import Collection
 
 from consumers.models import Avatar, Photo
-from fallback_storage.chain import reach
+from fallback_storage.chain import reaches
 
 
 def log_in(client):
@@ -50,7 +50,7 @@ def forget_everything():
 
 def start_afresh():
     """Forget that a backend could not be reached, too."""
-    reach.forget_all()
+    reaches.forget_all()
     for storage in storages():
         storage.after_fork()
 
