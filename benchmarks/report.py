@@ -1,10 +1,9 @@
-"""The results as a table, as JSON, and as the manual's table."""
+"""The results as a table, as JSON, and as the tables of the manual and the README."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from itertools import starmap
 
 import machine
 from result import DIRECT, OFF, ON, ORIGINAL, Claim, Figure, Result, Target
@@ -20,9 +19,9 @@ ORIGINAL_NOTE = (
 # The table on the terminal
 
 
-def print_result(name, result):
+def print_result(name, result, seconds):
     """Print one row: a line for each contender, then targets and claims."""
-    print(f"\n{result.title}  [{name}, per {result.per}]")
+    print(f"\n{result.title}  [{name}, per {result.per}; took {seconds:.0f} s]")
     for figure in result.figures:
         if figure.value is None:
             print(f"    {figure.contender:<18} {figure.note}")
@@ -130,50 +129,99 @@ def from_json(text):
     return content["environment"], content["quick"], results
 
 
-# The manual's table
+# What was faster once
+
+#: By best passes and by medians: one of them alone is noise.
+MOST_LOSS = 1.15
+
+
+def comparable(before, now):
+    """Whether ratios of two runs, as of ``from_json``, mean the same."""
+    same = all(before[0][key] == now[0][key] for key in ("python", "django"))
+    return same and not before[1] and not now[1]
+
+
+def losses(before, now):
+    """Return lines on rows that are slower than they were.
+
+    A row's ratio to its peer is compared: to the same peer, hence with the same title.
+    """
+    lines = []
+    for name, result in now[2].items():
+        old = before[2].get(name)
+        if old is None or old.title != result.title:
+            continue
+        label = result.target.contender if result.target else ON
+        was, is_now = old.figure(label), result.figure(label)
+        if not (was and was.ratio and is_now and is_now.ratio):
+            continue
+        growth = (is_now.ratio / was.ratio, is_now.median_ratio / was.median_ratio)
+        if min(growth) > MOST_LOSS:
+            lines.append(f"{name}: {ratio(is_now.ratio)}, was {ratio(was.ratio)}")
+    return lines
+
+
+# The tables of the manual and the README
 
 HEADINGS = ("what", DIRECT, ON, OFF, ORIGINAL, "target")
+#: What the README shows: what pages ask most, what it is for, and what it costs.
+SHORT = (
+    "warm-url",
+    "warm-exists",
+    "warm-exists-s3",
+    "warm-url-s3",
+    "cold-open",
+    "cold-page-signed",
+    "warm-page",
+    "crowd",
+)
 
 
 def to_rst(described, results, *, quick):
     """Return a table in reStructuredText, with what it was measured on."""
-    table = [HEADINGS]
-    table += starmap(_rst_row, results.items())
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    rule = "  ".join("=" * width for width in widths)
-    lines = [rule, _rst_line(table[0], widths), rule]
-    lines += [_rst_line(cells, widths) for cells in table[1:]]
-    lines += [rule, "", f"Measured on {machine.line(described)}.", ORIGINAL_NOTE]
+    lines = _table([HEADINGS, *map(_cells, results.values())])
+    lines += ["", f"Measured on {machine.line(described)}.", ORIGINAL_NOTE]
     if quick:
         lines.insert(0, ".. From a quick run: not for quoting.\n")
     return "\n".join(lines)
 
 
-def _rst_line(cells, widths):
-    padded = zip(cells, widths, strict=True)
-    return "  ".join(f"{cell:<{width}}" for cell, width in padded).rstrip()
+def to_readme(results):
+    """Return a few of its rows, for readers who have seen no ratio yet."""
+    kept = [HEADINGS.index(heading) for heading in ("what", DIRECT, ON, ORIGINAL)]
+    rows = [_cells(results[name], ratios=False) for name in SHORT if name in results]
+    return "\n".join(
+        _table([[row[index] for index in kept] for row in [HEADINGS, *rows]])
+    )
 
 
-def _rst_row(name, result):
+def _table(rows):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = "  ".join("=" * width for width in widths)
+    head, *body = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return [rule, head, rule, *body, rule]
+
+
+def _cells(result, *, ratios=True):
     cells = [result.title]
     first = result.figures[0]
     # A row may have another word for what it is compared with.
     for label in (first.contender, ON, OFF, ORIGINAL):
         figure = result.figure(label)
-        cells.append(_rst_cell(result, figure) if figure else "")
+        cells.append(_cell(result, figure, ratios=ratios) if figure else "")
     if result.figure(ON) is None:
-        cells[2] = _rst_cell(result, result.figures[1])
+        cells[2] = _cell(result, result.figures[1], ratios=ratios)
     target = ""
     if result.target:
         target = f"{_limit(result)[0]}: {'reached' if result.reached else 'missed'}"
     return tuple(cell or "—" for cell in (*cells, target))
 
 
-def _rst_cell(result, figure):
+def _cell(result, figure, *, ratios):
     if figure.value is None:
         return "not measured"
     text = quantity(figure.value, result.unit)
-    if figure is not result.figures[0]:
+    if ratios and figure is not result.figures[0]:
         text += f" ({ratio(figure.ratio)})"
     # Where one contender makes requests, that another makes none is worth saying.
     if figure.requests is not None and any(other.requests for other in result.figures):

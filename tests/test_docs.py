@@ -6,10 +6,7 @@ import argparse
 import ast
 import importlib
 import inspect
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -240,20 +237,6 @@ def test_the_list_of_deadlines_is_that_of_the_code():
     lines = text("docs/outages.rst").splitlines()
     listed = [line[4:-2] for line in lines if line.startswith("* ``")]
     assert listed == sorted(HAVE_DEADLINE)
-
-
-@pytest.mark.slow
-def test_the_figures_are_those_that_were_measured():
-    """As the benchmarks print them from the file that they were kept in."""
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "run.py", "--rst"],
-        env={**environment, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        check=True,
-        encoding="utf-8",
-    )
-    assert done.stdout.strip() in text("docs/figures.rst")
 
 
 # Every page

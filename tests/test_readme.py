@@ -48,23 +48,6 @@ def test_every_link_and_picture_is_right_on_every_site(rendered):
             assert address.startswith(("#", "http://localhost")), address
 
 
-def test_its_figures_are_those_of_the_manual():
-    """Without the ratios."""
-    measured = {row[0]: row for row in table("docs/figures.rst", 6)}
-    shown = table(README, 4)
-    assert len(shown) == 1 + 8
-    for what, *figures in shown:
-        _, directly, on, _, original, _ = measured[what]
-        told = [re.sub(r" \(\S+ x\)", "", each) for each in (directly, on, original)]
-        assert figures == told
-
-
-def table(page, columns):
-    """Return the rows of a page's simple tables with so many columns."""
-    rows = [re.split(r"\s{2,}", line) for line in text(page).splitlines()]
-    return [row for row in rows if len(row) == columns and row[0].strip("=")]
-
-
 def test_the_tree_is_that_of_the_package():
     """CONTRIBUTING names every module, in the line of its room."""
     contributing = text("CONTRIBUTING.rst")

@@ -6,6 +6,7 @@ from importlib import import_module
 
 for module in (
     "hits",
+    "files",
     "pages",
     "remote",
     "shared",

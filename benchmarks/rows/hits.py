@@ -9,12 +9,13 @@ from timing import Contender, race
 REPEAT = 20
 
 
-def _hit(world, title, operation, target, *, direct=None, original=True):
-    names = world.local_names * REPEAT
+def _hit(world, title, operation, target, *, direct=None, original=True, cold=False):
+    names = world.local_names * (1 if cold else REPEAT)
     direct = direct or operation
+    chain = world.chain()
     contenders = [
         Contender(DIRECT, getattr(world.local, direct)),
-        Contender(ON, getattr(world.chain(), operation)),
+        Contender(ON, getattr(chain, operation), *([chain.forget_all] if cold else [])),
         Contender(OFF, getattr(world.chain(cache=False), operation)),
     ]
     laps = race(contenders, names, world.rounds(25, 15))
@@ -43,8 +44,37 @@ def warm_exists(world):
     return _hit(world, title, "exists", Target(0.45))
 
 
+@row("cold-exists")
+def cold_exists(world):
+    title = "exists of a local file, cold"
+    return _hit(world, title, "exists", Target(1.5), original=False, cold=True)
+
+
 @row("resolve")
 def resolve(world):
     """Tells more than exists, and costs more; compared with exists."""
     title = "resolve of a local file, warm (directly: exists)"
-    return _hit(world, title, "resolve", None, direct="exists", original=False)
+    return _hit(world, title, "resolve", Target(0.8), direct="exists", original=False)
+
+
+@row("resolve-s3")
+def resolve_s3(world):
+    """Compared with the look at the disk that a hand-written fallback has."""
+    chain, off = world.chain(world.public_s3), world.chain(world.public_s3, cache=False)
+    contenders = [
+        Contender(DIRECT, world.local.exists),
+        Contender(ON, chain.resolve),
+        Contender(OFF, off.resolve),
+    ]
+    names = world.remote_names * REPEAT
+    few = world.remote_names[:10]
+    laps = race(contenders[:2], names, world.rounds(25, 15))
+    # Each asks S3.
+    laps |= race(contenders[2:], few, world.rounds(5, 1))
+    title = "resolve of a file in S3, warm (directly: exists of the local directory)"
+    result = Result(title, target=Target(0.4))
+    for contender in contenders:
+        count = len(few if contender.label == OFF else names)
+        result.add_laps(contender.label, laps[contender.label], count)
+    result.claim_requests(ON, 0)
+    return result

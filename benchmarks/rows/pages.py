@@ -29,9 +29,10 @@ def _page(world, title, *, cold, public, target=None):
         result.add_laps(contender.label, laps[contender.label])
     result.claim_requests(ON, 0)
     result.claim_requests(OFF, 0)
-    world.add_original(
-        result, "url", names, world.rounds(3, 1), public=public, holder="s3"
-    )
+    # It takes seconds for a page, each name the same.
+    few = names[:10]
+    rounds, count = world.rounds(3, 1), len(few) / len(names)
+    world.add_original(result, "url", few, rounds, count, public=public, holder="s3")
     return result
 
 

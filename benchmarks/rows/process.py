@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -10,26 +11,32 @@ from pathlib import Path
 
 from registry import row
 from result import DIRECT, ON, Claim, Figure, Result, Target
-from timing import Laps
+from timing import Contender, Laps, race
 
 ENTRIES = 100_000
 
 # The second import is timed over what Django had imported anyway.
 IMPORTS = """
-import json, sys, time
+import json, os, sys, time
 start = time.perf_counter()
 import django.core.files.storage
 middle = time.perf_counter()
 import fallback_storage.storage
 end = time.perf_counter()
 optional = {"boto3", "botocore", "redis", "storages"} & set(sys.modules)
-print(json.dumps([middle - start, end - middle, len(optional)]))
+# What was compiled in here, and will be again.
+specs = [getattr(module, "__spec__", None) for module in sys.modules.values()]
+cached = [spec.cached for spec in specs if spec and spec.cached]
+missing = sum(not os.path.exists(path) for path in cached)
+print(json.dumps([middle - start, end - middle, len(optional), missing]))
 """
 
 
 def _run(*arguments):
     command = [sys.executable, *map(str, arguments)]
-    return json.loads(subprocess.check_output(command, text=True))
+    # Whoever runs it may not want .pyc files; users have them.
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    return json.loads(subprocess.check_output(command, text=True, env=environ))
 
 
 @row("memory")
@@ -53,12 +60,51 @@ def memory(world):
 def importing(world):
     title = "import (directly: Django's own storages, before it)"
     runs = [_run("-c", IMPORTS) for _ in range(world.rounds(15))]
+    if missing := runs[-1][3]:
+        raise RuntimeError(f"{missing} modules have no .pyc file, so they are compiled")
     result = Result(title, per="process")
     for index, label in enumerate(("Django's storages", "this package")):
         result.add_laps(label, Laps([run[index] for run in runs], [0]))
         result.figures[-1].requests = None
     optional = max(run[2] for run in runs)
     result.claims.append(Claim("optional libraries imported", 0, optional))
+    return result
+
+
+MEMOS = 100
+#: 0.4 of what commit 4b664ac needed.
+WRITE_TARGET = 8.0
+
+
+@row("write")
+def write(world):
+    """What a save or a delete tells the memos of its process, each of one chain."""
+    from fallback_storage.cache.invalidation import invalidate
+    from fallback_storage.chain.names import affected
+
+    chains = [world.chain() for _ in range(MEMOS)]
+    for chain in chains:
+        chain.exists(world.local_names[0])
+    memos = [{} for _ in range(MEMOS)]
+
+    def pop(name):
+        for each in affected(name):
+            for memo in memos:
+                memo.pop(each, None)
+
+    contenders = [
+        Contender(DIRECT, pop),
+        Contender(ON, lambda name: invalidate(affected(name))),
+    ]
+    laps = race(
+        contenders, world.local_names, world.rounds(25, 5), clock=time.thread_time
+    )
+    title = f"one write, {MEMOS} memos alive (directly: popped from {MEMOS} dicts; CPU)"
+    result = Result(title, per="write", target=Target(WRITE_TARGET))
+    for contender in contenders:
+        count = len(world.local_names)
+        result.add_laps(contender.label, laps[contender.label], count)
+        result.figures[-1].requests = None
     return result
 
 

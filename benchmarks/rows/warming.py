@@ -85,7 +85,7 @@ def warm_up(world):
             Contender(DIRECT, list_all, at_once=True),
             Contender(ON, warm_all, chain.forget_all, at_once=True),
         ]
-        laps = race(contenders, [FOLDER], world.rounds(3, 1))
+        laps = race(contenders, [FOLDER], world.rounds(2, 1))
         chain.forget_all()
     what = "memo in Redis (directly: list_objects_v2)"
     result = Result(
