@@ -20,6 +20,7 @@ mistake; an invalidation reaches the memos of all instances (see ``invalidation`
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 from fallback_storage.cache import invalidation, snapshots
@@ -120,7 +121,7 @@ class Memo:
 
     def look_up_many(
         self, names: Collection[str]
-    ) -> Mapping[str, tuple[int | None, Lease]]:
+    ) -> dict[str, tuple[int | None, Lease]]:
         """Return for every name its code, or None, and a lease to fill it with.
 
         What was written for a chain of another length is a miss.
@@ -128,19 +129,21 @@ class Memo:
         found: dict[str, tuple[int | None, Lease]] = {}
         for part in _parts(names):
             found.update(self.store.look_up(part))
-        # As ``_checked``, which would lock the counters for each name.
-        counts = {"hits": 0, "negative_hits": 0, "misses": 0}
-        for name, (code, lease) in found.items():
-            if code is None or not is_valid(code, self._chain_length):
-                counts["misses"] += 1
-                if code is not None:
+        # As ``_checked``, once for each code and not for each name.
+        counts = Counter(code for code, _ in found.values())
+        misses, negative_hits = counts.pop(None, 0), counts[NOWHERE]
+        bad = [
+            code for code in counts if code and not is_valid(code, self._chain_length)
+        ]
+        if bad:
+            misses += sum(map(counts.pop, bad))
+            for name, (code, lease) in found.items():
+                if code in bad:
                     found[name] = self._refused(name, lease)
-            else:
-                counts["negative_hits" if code == NOWHERE else "hits"] += 1
-        for counter, count in counts.items():
-            if count:
-                self._counters.add(counter, count)
-        self._tick(missed=counts["misses"] > 0)
+        self._counters.add("hits", counts.total() - negative_hits)
+        self._counters.add("negative_hits", negative_hits)
+        self._counters.add("misses", misses)
+        self._tick(missed=misses > 0)
         return found
 
     def look_up(self, name: str) -> tuple[int | None, Lease]:

@@ -14,7 +14,7 @@ from fallback_storage import signals
 from fallback_storage.cache.entry import HIDDEN
 from fallback_storage.chain.exists_many import probe_walks
 from fallback_storage.chain.names import memo_key
-from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.outcomes import Outcome, Resolution
 from fallback_storage.chain.resolver import PATIENCE
 from fallback_storage.chain.singleflight import Flight
 from fallback_storage.chain.walk import Walk
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fallback_storage.cache.memo import Memo
     from fallback_storage.cache.stores.base import Lease
     from fallback_storage.chain.backend import Backend
-    from fallback_storage.chain.outcomes import Resolution
     from fallback_storage.chain.recall import Looked
     from fallback_storage.chain.resolver import Resolver
     from fallback_storage.chain.whiteouts import Whiteouts
@@ -50,8 +49,12 @@ class BatchResolver:
 
     def resolve_many(self, names: Iterable[str]) -> dict[str, Resolution]:
         """Return the resolution of each name; see ``Resolver.resolve``."""
-        walks = self._locate(names, len(self._backends), "resolve_many")
-        return {name: self._resolver.describe(walk) for name, walk in walks.items()}
+        known, walks = self._locate(names, len(self._backends), "resolve_many")
+        rest = {code: self._resolver.remembered(code) for code in set(known.values())}
+        found = {name: Resolution(name, *rest[code]) for name, code in known.items()}
+        for name, walk in walks.items():
+            found[name] = self._resolver.describe(walk)
+        return found
 
     def prefetch(self, names: Iterable[str], *, complete: bool) -> None:
         """Learn what the calls of this request need; see ``FallbackStorage.prefetch``."""
@@ -64,25 +67,49 @@ class BatchResolver:
 
     def _locate(
         self, names: Iterable[str], stop: int, operation: str
-    ) -> dict[str, Walk]:
-        unique = list(dict.fromkeys(names))
-        walks = self._locate_all(unique, stop)
+    ) -> tuple[dict[str, int], dict[str, Walk]]:
+        """Return the codes of names of which they tell all, and walks for the others."""
+        landings = self._resolver.flights.landings
+        unique = dict.fromkeys(names, (None, None))
+        keys = [name for name in unique if memo_key(name) is not None]
+        looked = self._recall.look_up_many(keys)
+        known = self._known(looked, stop)
+        if len(known) == len(unique):
+            return known, {}
+        looked = {
+            name: looked.get(name, unknown)
+            for name, unknown in unique.items()
+            if name not in known
+        }
+        walks = self._locate_all(looked, stop, landings)
         self._recall.excuse(walks.values(), batch=True)
         if signals.resolved.receivers:
             for walk in walks.values():
                 self._resolver.tell(operation, walk, stop)
-        return {name: walks[name] for name in unique}
+        return known, walks
 
-    def _locate_all(self, names: Sequence[str], stop: int) -> dict[str, Walk]:
-        resolver = self._resolver
-        looked: Looked = dict.fromkeys(names, (self._recall.know(None), None))
-        landings = resolver.flights.landings
-        keys = [name for name in names if memo_key(name) is not None]
-        looked |= self._recall.look_up_many(keys)
+    def _known(self, looked: Looked, stop: int) -> dict[str, int]:
+        """Return the codes that leave nothing to ask; for these there is no walk."""
+        if signals.resolved.receivers:
+            return {}  # who listens is told of walks
+        codes = {code for code, _ in looked.values()}
+        enough = {code for code in codes if self._recall.tells(code, stop)}
+        known = {
+            name: code
+            for name, (code, _) in looked.items()
+            if code is not None and code in enough
+        }
+        self._memo.keep(known)
+        return known
+
+    def _locate_all(self, looked: Looked, stop: int, landings: int) -> dict[str, Walk]:
+        """``landings``: see ``Flights``, before the memo was asked."""
+        resolver, know = self._resolver, self._recall.know
+        keys = [name for name in looked if memo_key(name) is not None]
         walks: dict[str, Walk] = {}
         deadline = time.monotonic() + PATIENCE
         while True:
-            cold = [name for name in keys if not looked[name][0].suffices(stop)]
+            cold = [name for name in keys if not know(looked[name][0]).suffices(stop)]
             if not (cold and self._recall.shares):
                 return walks | self._walk_and_fill(looked, stop)[0]
             flight = Flight()
@@ -141,13 +168,13 @@ class BatchResolver:
         self, looked: Looked, stop: int
     ) -> tuple[dict[str, Walk], set[str]]:
         """Return the walks, and the names that others can now find in the memo."""
-        known = {name: what for name, (what, _) in looked.items()}
+        known = {name: self._recall.know(code) for name, (code, _) in looked.items()}
         walks = self.walk(known, stop)
         codes: dict[str, int] = {}
         fills: dict[str, tuple[Lease, int]] = {}
         settled: set[str] = set()
         for name, walk in walks.items():
-            what, lease = looked[name]
+            what, lease = known[name], looked[name][1]
             if lease is None and memo_key(name) is None:
                 continue
             code = what.code

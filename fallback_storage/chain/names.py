@@ -19,7 +19,7 @@ from django.core.files.base import File
 from django.core.files.utils import validate_file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 StrPath = str | os.PathLike[str]
 
@@ -97,6 +97,16 @@ def is_plain(text: str) -> bool:
         and text != ""
         and os.name != "nt"  # C:a
     )
+
+
+# What is to be folded or refused within a name, at its beginning, and at its end.
+ODD: Final = ("\\", "\0", "//", "/.", "\n/", "\n.", "/\n", "\n\n")
+
+
+def are_plain(texts: Collection[str]) -> bool:
+    """Whether ``is_plain`` holds for each. False may be wrong."""
+    joined = "\n".join(("", *texts, ""))
+    return os.name != "nt" and not any(odd in joined for odd in ODD)
 
 
 def memo_key(clean: str) -> str | None:

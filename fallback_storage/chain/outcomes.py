@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import errno
-from dataclasses import dataclass
 from traceback import walk_tb
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -224,8 +223,7 @@ class Source(enum.StrEnum):
     GRACE = "grace"  # by what the memo knew, while a backend cannot be reached
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(NamedTuple):
     """Which backend holds a name, and how that is known.
 
     ``index`` and ``backend``: the position and the name of the holder, or None. If none
@@ -238,7 +236,7 @@ class Resolution:
     """
 
     name: str
-    index: int | None
+    index: int | None  # type: ignore[assignment] # a tuple has a method of this name
     backend: str | None
     held: bool | None
     source: Source

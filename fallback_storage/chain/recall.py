@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.walk import Walk
 
-    Looked = dict[str, tuple[Known, Lease]]
+    # Of each name its code, or None, and a lease.
+    Looked = dict[str, tuple[int | None, Lease]]
 
 
 class Recall:
@@ -103,17 +104,31 @@ class Recall:
         return known, lease
 
     def look_up_many(self, names: Collection[str]) -> Looked:
-        """Return the same for many names, for which the store is asked at once."""
-        found = self._unseen_many(names)
-        gone = [name for name in found if not self.is_there(name, found[name][0])]
+        """Return codes and leases of many names, for which the store is asked at once.
+
+        As ``look_up``: a file that is gone is forgotten.
+        """
+        found = self._memo.look_up_many(names) if names else {}
+        # Most pages have one code; where it names no local directory, nothing is to be seen.
+        codes = {code for code, _ in found.values()}
+        seen = {code for code in codes if not self._is_seen(self.know(code))}
+        if codes == seen:
+            return found
+        gone = [
+            name
+            for name, (code, _) in found.items()
+            if code not in seen and not self.is_there(name, self.know(code))
+        ]
         if gone:
             self.lose(*gone)
-            found |= self._unseen_many(gone)
+            found |= self._memo.look_up_many(gone)
         return found
 
-    def _unseen_many(self, names: Collection[str]) -> Looked:
-        found = self._memo.look_up_many(names) if names else {}
-        return {name: (self.know(code), lease) for name, (code, lease) in found.items()}
+    def _is_seen(self, known: Known) -> bool:
+        """Whether ``is_there`` looks for anything."""
+        if known.holder is None:
+            return known.code == NOWHERE
+        return self._backends[known.holder].look_again is not None
 
     def is_there(self, name: str, known: Known) -> bool:
         """Whether it is still so, as far as local directories tell; no request is made.
@@ -158,6 +173,10 @@ class Recall:
         """Forget files that went away behind our back: what was known is worth nothing."""
         self.counters.add("lost_holders", len(names))
         self._memo.forget(names)
+
+    def tells(self, code: int | None, stop: int) -> bool:
+        """Whether a walk that ends before ``stop`` would ask nobody."""
+        return not self._live and code is not None and self.know(code).suffices(stop)
 
     def skips(self, index: int, known: Known, stop: int) -> bool:
         """Whether a walk that ends before ``stop`` need not ask a backend."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fallback_storage import signals
 from fallback_storage.cache.counters import Counters
@@ -46,6 +46,8 @@ class Resolver:
         self.recall = Recall(backends, memo)
         self.flights = Flights()
         self._counters = Counters("walks", "coalesced")
+        # There are as many as backends, twice.
+        self._remembered: dict[int, tuple[Any, ...]] = {}
 
     def stats(self) -> dict[str, int]:
         """Return the counters of this resolver."""
@@ -81,6 +83,20 @@ class Resolver:
             tuple(walk.trail),
             hidden=index is None and walk.hidden,
         )
+
+    def remembered(self, code: int) -> tuple[Any, ...]:
+        """Return what ``describe`` would, of a walk that a code left nobody to ask.
+
+        All but the name. See ``Recall.tells``; if the code is about a local directory, that
+        was looked at.
+        """
+        rest = self._remembered.get(code)
+        if rest is None:
+            code = int(code)  # without facts
+            walk = Walk("exists", "any")
+            self._walk(walk, len(self._backends), self.recall.know(code))
+            rest = self._remembered[code] = tuple(self.describe(walk)[1:])
+        return rest
 
     def ask_all(self, name: str) -> Walk:
         """Ask every backend whether it holds the name, whatever the memo says.

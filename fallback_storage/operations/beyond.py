@@ -9,7 +9,13 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.utils import timezone
 
 from fallback_storage.cache.invalidation import invalidate
-from fallback_storage.chain.names import StrPath, affected, filenames, refuse_single
+from fallback_storage.chain.names import (
+    StrPath,
+    affected,
+    are_plain,
+    filenames,
+    refuse_single,
+)
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.utils.tenants import operation
 
@@ -67,7 +73,12 @@ class Beyond:
         where that is faster.
         """
         refuse_single(names)
-        spelled = {os.fspath(name): self._clean(name) for name in names}
+        names = list(names)
+        texts = [name for name in names if type(name) is str]
+        if len(texts) == len(names) and are_plain(texts):
+            spelled = dict(zip(texts, texts, strict=True))
+        else:
+            spelled = {os.fspath(name): self._clean(name) for name in names}
         found = self._get_engine().batch.resolve_many(spelled.values())
         return {name: found[clean] for name, clean in spelled.items()}
 
