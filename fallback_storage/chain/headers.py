@@ -98,6 +98,8 @@ def form_of(backend: Backend, name: str, opened: Any, *, is_read: bool = True) -
     django-s3-storage. Raises what the backend
     raises.
     """
+    if isinstance(getattr(opened, "form", None), Form):
+        return opened.form  # type: ignore[no-any-return]  # told when it was opened
     profile = backend.profile
     unlike = profile.unlike_listed
     decoded, odd = unlike(backend.storage, opened) if unlike else (False, False)

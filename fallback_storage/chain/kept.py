@@ -85,8 +85,7 @@ def django_s3_storage_headers(storage: Any, name: str, opened: Any) -> Told:
     It decodes gzip, and its ``size`` is that of what is read then.
     """
     found = storage.meta(name)
-    told = {header: found.get(_spelled(header)) for header in S3_HEADERS}
-    headers = {header: value for header, value in told.items() if value}
+    headers = boto3_headers(found)
 
     def fetch(file: Any) -> None:
         wanted = storage._object_params(name)  # noqa: SLF001
@@ -128,6 +127,12 @@ def _headers(source: Any, wanted: tuple[str, ...] = HEADERS) -> dict[str, Any]:
     return {header: value for header, value in found.items() if value}
 
 
+def boto3_headers(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an answer of boto3's to a HEAD or a GET tells."""
+    told = {header: answer.get(_spelled(header)) for header in S3_HEADERS}
+    return {header: value for header, value in told.items() if value}
+
+
 def _spelled(header: str) -> str:
     return header.title().replace("_", "")
 
@@ -141,15 +146,20 @@ def _dashed(header: str) -> str:
 
 
 def unlike_in_s3storage(storage: Any, opened: Any) -> tuple[bool, bool]:
-    """S3 shows what looks like an MD5 for content under other keys than the bucket's."""
+    """Of what S3Storage has asked for already."""
     stored = getattr(opened, "obj", None)
     is_packed = getattr(stored, "content_encoding", None) == "gzip"
-    encryption = getattr(stored, "server_side_encryption", None) or ""
-    has_key = getattr(stored, "sse_customer_algorithm", None)
+    encryption = getattr(stored, "server_side_encryption", None)
+    customer = getattr(stored, "sse_customer_algorithm", None)
     return (
         bool(is_packed and getattr(storage, "gzip", False)),
-        encryption.startswith("aws:kms") or bool(has_key),
+        has_odd_etag(encryption, customer),
     )
+
+
+def has_odd_etag(encryption: str | None, customer: str | None) -> bool:
+    """Whether an object's ETag is no MD5, for it is under other keys than the bucket's."""
+    return (encryption or "").startswith("aws:kms") or bool(customer)
 
 
 def unlike_in_google(storage: Any, opened: Any) -> tuple[bool, bool]:

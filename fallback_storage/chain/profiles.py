@@ -42,15 +42,15 @@ class Profile:
     where the class's own does not keep the contract. ``keeps_whiteouts``: files of any
     name can be saved under it, and listed. ``keeps_facts``: it is far away, and its
     ``size`` and ``get_modified_time`` tell what its server says, or raise.
-    ``has_place``: asks whether its bucket is there, where a missing one is told as a
-    missing file.
-    ``is_denied``: whether a 403 means that the server does not want to tell, of a file
-    that may not be there; ``permission``: what credentials lack then.
+    ``has_place``: asks for its bucket, where a missing one is told as a missing file.
+    ``is_denied``: whether a 403 means that a file may not be there; ``permission``: what
+    credentials lack then.
     ``thread_safe``: several threads may call it at once; else each call has an instance
     for itself (``instances``), but for the ``thread_safe_methods``; ``close``: the method
     that ends its connections.
     ``headers_of``: what is kept beside the content of a file that it opened, and what
     fetches its bytes where it gives others; ``save_with_headers``: saves with that.
+    ``get``: opens a file that is to be copied by one request, with a ``client``.
     ``first_byte``: gets no more than that of a file, where reading it loads all of it.
     ``has_time_outs``: whether its client's time-outs were chosen; asks no server.
     ``needs``: an option without which it can reach nothing, and the setting for it.
@@ -59,8 +59,8 @@ class Profile:
     ``unlike_listed``: of a file that it opened, whether it is decoded when it is read, and
     whether what a listing shows for its MD5 is none.
     ``place_is_all``: where its files are says which files it has. ``place_varies``: that
-    is computed at each call, and may be another place for another tenant.
-    ``writable``: something can be written to it.
+    is computed at each call, and may be another tenant's. ``writable``: something can be
+    written to it.
     """
 
     concurrent: bool = False
@@ -87,6 +87,7 @@ class Profile:
     ask_for_directory: Callable[[Any, str], bool] | None = None
     has_place: Callable[[Any], bool] | None = None
     open_by: Callable[[Any, Callable[..., Any], str, str], Any] | None = None
+    get: Callable[[Any, Any, str, str], streams.Arriving] | None = None
     headers_of: Callable[[Any, str, Any], kept.Told] | None = None
     save_with_headers: Callable[[Any, str, Any, Mapping[str, Any]], str] | None = None
     stream: Callable[[Any, str], streams.Streamed] | None = None
@@ -111,6 +112,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     for fact, methods in {
         "has_time_outs": "connection client service_client _get_service_client _connect",
         "client": "connection s3_connection",
+        "get": "_open _normalize_name bucket connection get_modified_time",
         "headers_of": "_open",
         "is_directory": "exists _resolve",
         "keeps_facts": "size get_modified_time",
@@ -239,6 +241,7 @@ PROFILES: Mapping[str, Profile] = {
         has_time_outs=timeouts.of_s3storage,
         needs=("bucket_name", "AWS_STORAGE_BUCKET_NAME"),
         client=attrgetter("connection"),
+        get=streams.get_from_s3storage,
         stream=streams.from_s3storage,
         headers_of=kept.s3storage_headers,
         save_with_headers=kept.save_to_s3storage,

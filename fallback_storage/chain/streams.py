@@ -4,16 +4,21 @@
 what the file is, and then for the bytes that are wanted, of that very file: what was
 replaced meanwhile is an error, not a mixture. For files that are stored as what they are:
 one that is encoded raises ``NotImplementedError``, and is to be opened.
+
+What is *arriving* is a whole file, as it is stored, of which one request told all.
 """
 
 from __future__ import annotations
 
 import sys
 from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fallback_storage.chain.dialects import s3storage_parameters
-from fallback_storage.chain.headers import coding_of
+from fallback_storage.chain.headers import Form, coding_of
+from fallback_storage.chain.kept import boto3_headers, has_odd_etag
+from fallback_storage.chain.reachability import is_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 # Bytes of a part; and of a part for which a request of its own is made.
 PART: Final = 64 * 1024
 REQUEST: Final = 4 * 1024 * 1024
+# How often a file is asked for that breaks off each time; as often as boto3 does it.
+REQUESTS: Final = 5
 
 
 class Streamed(NamedTuple):
@@ -36,13 +43,77 @@ class Streamed(NamedTuple):
     read: Callable[[int, int], Iterator[bytes]]
 
 
+class Arriving:
+    """A file that is read once, from its start to its end, as it is sent.
+
+    ``form``, ``etag`` (without its quotes), ``size`` in bytes. Where the sending breaks
+    off, the rest of this very file is asked for. ``get`` makes a request of boto3's.
+    """
+
+    def __init__(self, get: Callable[..., Any], name: str, etag: str) -> None:
+        self._get, self._left = get, REQUESTS - 1
+        sent = get(**({"IfMatch": f'"{etag}"'} if etag else {}))
+        self._body, self._position = sent["Body"], 0
+        self.etag: str = sent.get("ETag", "").strip('"')
+        self.size: int = sent["ContentLength"]
+        headers = boto3_headers(sent)
+        coding = coding_of(name, headers.get("content_encoding", ""))
+        is_odd = has_odd_etag(
+            sent.get("ServerSideEncryption"), sent.get("SSECustomerAlgorithm")
+        )
+        modified = sent.get("LastModified")
+        self.form = Form(name, headers, coding, not is_odd, modified=modified)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read on. Raises what the client raises."""
+        if size < 0:
+            return b"".join(iter(partial(self.read, PART), b""))
+        while True:
+            try:
+                data: bytes = self._body.read(size)
+            except Exception as error:  # noqa: BLE001 - raised there, if nothing helps
+                self._go_on(error)
+            else:
+                self._position += len(data)
+                return data
+
+    def close(self) -> None:
+        """Leave what has not been sent."""
+        self._body.close()
+
+    def _go_on(self, error: Exception) -> None:
+        """Ask for the rest, if that helps; else raise ``error``."""
+        self.close()
+        if not (self._left and self.etag and is_unreachable(error)):
+            raise error
+        self._left -= 1
+        wanted = f"bytes={self._position}-"
+        rest = self._get(Range=wanted, IfMatch=f'"{self.etag}"')
+        self._body = rest["Body"]
+        if not rest.get("ContentRange", "").startswith(f"bytes {self._position}-"):
+            self.close()
+            raise error
+
+
+def get_from_s3storage(storage: Any, lent: Any, name: str, etag: str) -> Arriving:
+    """Ask for an object with the parameters of S3Storage, if it still has this ETag.
+
+    ``lent``: a ``connection`` of it; ``etag``: without its quotes, "" for any.
+    """
+    get = lent.meta.client.get_object
+    return Arriving(partial(get, **_place_in_s3storage(storage, name)), name, etag)
+
+
+def _place_in_s3storage(storage: Any, name: str) -> dict[str, Any]:
+    return s3storage_parameters(storage.get_object_parameters(name)) | {
+        "Bucket": storage.bucket_name,
+        "Key": storage._normalize_name(name),  # noqa: SLF001
+    }
+
+
 def from_s3storage(storage: Any, name: str) -> Streamed:
     """Ask with the client and the parameters of django-storages' S3Storage."""
-    key = storage._normalize_name(name)  # noqa: SLF001
-    place = s3storage_parameters(storage.get_object_parameters(key)) | {
-        "Bucket": storage.bucket_name,
-        "Key": key,
-    }
+    place = _place_in_s3storage(storage, name)
     client = storage.connection.meta.client
     head = client.head_object(**place)
     _refuse_encoded(name, head.get("ContentEncoding"))

@@ -9,14 +9,18 @@ may as well be what somebody saved, so it is replaced only if that is asked for.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.cache.invalidation import announced
 from fallback_storage.chain.backend import BackendError
+from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.headers import form_of, shows_plain
 from fallback_storage.chain.names import affected
+from fallback_storage.chain.outcomes import http_status
 from fallback_storage.exceptions import CorruptCopyError, TornCopyError
 from fallback_storage.jobs.compare import (
     Content,
@@ -31,45 +35,58 @@ from fallback_storage.operations.files import AnyFile
 from fallback_storage.operations.partial import is_idle
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
     from datetime import datetime
-    from typing import BinaryIO
 
     from fallback_storage.chain.backend import Backend
-    from fallback_storage.chain.flat_listing import Listed
     from fallback_storage.operations.copies import Copies
 
 
+# A client of boto3's has so many, as a rule.
+CONNECTIONS: Final = 10
+
+PRECONDITION_FAILED: Final = 412
+
+
+class ReplacedError(BackendError):
+    """Raised when a file is not the one any more that was listed, or begun with."""
+
+
 class Copier:
-    """Copies files to the home of a chain, until ``stop`` is set.
+    """Copies files to the home of a chain, in so many ``jobs``, until ``stop`` is set.
 
     ``leaves_parts``: half a copy may be found in the home, after a kill.
     """
 
-    def __init__(self, copies: Copies, stop: threading.Event) -> None:
+    def __init__(self, copies: Copies, stop: threading.Event, jobs: int) -> None:
         self._copies = copies
         self._home = copies.overlay.home
         self._storage: Any = self._home.storage
-        self._stop = stop
+        self._stop, self._jobs = stop, jobs
         self._confirms = not staging.can_stage(self._storage)
         self._is_whole = self._home.profile.whole
         self.leaves_parts = self._confirms and not self._is_whole
+        self._clients: dict[Backend, Any] = {}
+        self._guard = threading.Lock()
 
     def copy(
         self, source: Backend, index: int, shows: Listed, part: Content | None = None
-    ) -> bool:
-        """Copy what backend ``index`` holds; false if the home has the name already.
+    ) -> Listed | None:
+        """Copy what backend ``index`` holds; return what it is, None if it is there already.
 
         ``part``: replace this, if it is still what the home has.
 
-        Raises as a ``BackendError`` what ``Copies.copy_up`` raises, ``TornCopyError``
-        if the copy has not the size that is shown, and ``CorruptCopyError`` if it has
-        not the MD5, or does not arrive as it was.
+        Raises ``ReplacedError`` if it is not what ``shows`` says any more, and as a
+        ``BackendError`` what ``Copies.copy_up`` raises, ``TornCopyError`` if the copy has
+        not the size that is shown, and ``CorruptCopyError`` if it has not the MD5, or
+        does not arrive as it was.
         """
         name = shows.name
         with source.asking():
-            original = _Original(source, shows, self._stop, reads_all=self._confirms)
+            client = self._client_of(source)
+            original = _Original(
+                source, shows, client, self._stop, reads_all=self._confirms
+            )
         with original, self._home.asking():
             make_room = partial(self._remove, name, part) if part else None
             try:
@@ -83,11 +100,28 @@ class Copier:
                 )
             except Exception as error:
                 if original.fails:
+                    _refuse_replaced(source, name, error)
                     raise BackendError(source, error) from error
                 raise
             if copied and original.content and self._confirms:
                 self._confirm(name, original.content)
-        return copied
+        return original.shows if copied else None
+
+    def _client_of(self, source: Backend) -> Any:
+        """Return a client of the source's, if it gets files by one.
+
+        All jobs share it, as far as it has connections for them: to make one takes as
+        long as copying 50 files.
+        """
+        make = source.profile.client
+        if source.profile.get is None or make is None:
+            return None
+        if self._jobs > CONNECTIONS:
+            return make(source.storage)
+        with self._guard:
+            if source not in self._clients:
+                self._clients[source] = make(source.storage)
+            return self._clients[source]
 
     def part(self, source: Backend, shows: Listed, size: int | None) -> Content | None:
         """Return what the home has of a file, if that is a beginning of it, not all.
@@ -150,8 +184,9 @@ class Copier:
 class _Original(AnyFile):
     """A file that is being copied. It ends with the run, and checks its copy.
 
-    ``fails``: reading it raised, and was not tried again. (A home that reads it may
-    make another error of that.) ``content``: of the copy, if that was read to check it.
+    ``shows``: what is known of it. ``fails``: reading it raised, and was not tried again.
+    (A home that reads it may make another error of that.) ``content``: of the copy, if
+    that was read to check it.
     """
 
     file: Any
@@ -159,20 +194,42 @@ class _Original(AnyFile):
     content: Content | None = None
 
     def __init__(
-        self, source: Backend, shows: Listed, stop: threading.Event, *, reads_all: bool
+        self,
+        source: Backend,
+        shows: Listed,
+        client: Any,
+        stop: threading.Event,
+        *,
+        reads_all: bool,
     ) -> None:
-        self._source = source
-        self._shows = shows
+        self._source, self.shows = source, shows
         self._stop = stop
         self._reads_all = reads_all
         self._moment = moment_of(source, shows.name)
-        storage: Any = source.storage
-        super().__init__(storage._open(shows.name, "rb"), shows.name)
+        super().__init__(self._open(client), shows.name)
         try:
             self.form = form_of(source, shows.name, self.file)
         except BaseException:
             self.close()
             raise
+        self._begin()
+
+    def _open(self, client: Any) -> Any:
+        source, name = self._source, self.shows.name
+        storage: Any = source.storage
+        if client is None or source.profile.get is None:
+            return storage._open(name, "rb")
+        try:
+            sent = source.profile.get(storage, client, name, self.shows.etag)
+        except Exception as error:
+            _refuse_replaced(source, name, error)
+            raise
+        self.shows = Listed(name, sent.size, sent.etag)
+        return sent
+
+    def _begin(self) -> None:
+        self._size = 0
+        self._digest = hashlib.md5(usedforsecurity=False)
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("_") or attribute == "file":
@@ -180,14 +237,24 @@ class _Original(AnyFile):
         return getattr(self.file, attribute)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> Any:
-        """Seek; S3 sends the file now."""
-        return self._call(self.file.seek, offset, whence)
+        """Seek to the start; S3 sends the file now."""
+        found = self._call(self.file.seek, offset, whence)
+        self._begin()
+        return found
 
     def read(self, size: int = -1, /) -> Any:
         """Read on, if the run goes on."""
         if self._stop.is_set():
             raise InterruptedError(errno.EINTR, "the run was ended", self.name)
-        return self._call(self.file.read, size)
+        data = self._call(self.file.read, size)
+        self._size += len(data)
+        if self._is_digested:
+            self._digest.update(data)
+        return data
+
+    @property
+    def _is_digested(self) -> bool:
+        return self._reads_all or self.shows.md5 is not None
 
     def _call(self, function: Callable[..., Any], *args: int) -> Any:
         # Not asking(): who reads a file has to know its errors by their types.
@@ -196,23 +263,21 @@ class _Original(AnyFile):
         self.fails = False
         return answer
 
-    def check(self, copy: BinaryIO, *, is_decoded: bool) -> None:
-        """Compare the copy, before it can be seen, with what the listing shows."""
-        shows, form = self._shows, self.form
-        name, size, md5 = shows.name, shows.size, shows.md5
+    def check(self, copy: Any, size: int, *, is_decoded: bool) -> None:
+        """Compare what was read, and its copy, with what the listing shows."""
+        name, form, found = self.shows.name, self.form, self._size
+        listed, md5 = self.shows.size, self.shows.md5
+        if not form.as_stored:
+            listed = md5 = None
         with self._source.asking():
-            if not form.as_stored:
-                size = md5 = None
-            # (What is read of an object store was loaded whole: it costs nothing now.)
-            stored = self.file if is_decoded else copy
-            found = stored.seek(0, os.SEEK_END)
-            if size not in {None, found}:
-                raise TornCopyError(name, size, found)
+            if not is_decoded and size != found:
+                raise TornCopyError(name, found, size)
+            if listed not in {None, found}:
+                raise TornCopyError(name, listed, found)
             if moment_of(self._source, name) != self._moment:
                 raise CorruptCopyError(name)  # written to while it was read
-            if md5 or self._reads_all:
-                stored.seek(0)
-                content = content_of(stored)
+            if self._is_digested:
+                content = Content(found, self._digest.hexdigest())
                 if md5 not in {None, content.md5}:
                     raise CorruptCopyError(name)
                 self.content = content
@@ -221,3 +286,8 @@ class _Original(AnyFile):
                 self.content = (
                     content_of(copy) if is_decoded else plain_content(form, copy)
                 )
+
+
+def _refuse_replaced(source: Backend, name: str, error: Exception) -> None:
+    if http_status(error) == PRECONDITION_FAILED:
+        raise ReplacedError(source, CorruptCopyError(name)) from error

@@ -8,7 +8,6 @@ the next one says so, and replaces it if it is to ``repair``.
 
 from __future__ import annotations
 
-import enum
 import errno
 import threading
 from contextlib import closing, suppress
@@ -22,19 +21,22 @@ from django.core.files.storage import FileSystemStorage
 from fallback_storage.chain.ask_many import IN_A_ROW
 from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.exists_many import probe_many
-from fallback_storage.chain.flat_listing import Listed
+from fallback_storage.chain.flat_listing import Listed, lists_flat
 from fallback_storage.chain.listing import is_listed, pages
 from fallback_storage.chain.look import obstacle
 from fallback_storage.chain.names import clean_name
 from fallback_storage.chain.outcomes import Outcome, classify
 from fallback_storage.chain.reachability import is_unreachable
-from fallback_storage.exceptions import PartialCopyError
+from fallback_storage.exceptions import OperationNotSupportedError, PartialCopyError
 from fallback_storage.jobs.compare import differ, shown, size_in, tells_sizes_at_once
-from fallback_storage.jobs.copy import Copier
+from fallback_storage.jobs.copy import Copier, ReplacedError
+from fallback_storage.jobs.limits import Limits
+from fallback_storage.jobs.steps import Result, Step, failed
 from fallback_storage.utils.spread import spread
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from datetime import datetime, timedelta
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.jobs.compare import Content
@@ -42,35 +44,6 @@ if TYPE_CHECKING:
 
 # What no further file will fare better with.
 HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-
-
-class Result(enum.StrEnum):
-    """What became of one name."""
-
-    COPIED = "copied"  # in a dry run: would be
-    PRESENT = "present"  # the home has it already
-    DIFFERENT = "different"  # the home has another file of this name, which stays
-    HIDDEN = "hidden"  # deleted in this mirror, by a whiteout
-    GONE = "gone"  # deleted where it was, during the run
-    PASSED_OVER = "passed over"  # listed under a name that no storage reaches
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One name of a run, in the order in which they are done.
-
-    ``backend``: where the file was found; of a failure, what failed. ``size``: bytes,
-    where they are known. ``final``: the run ended here, because nothing else would have
-    succeeded; ``name`` is then the directory, if its listing failed.
-    """
-
-    name: str
-    result: Result
-    backend: str
-    size: int | None = None
-    error: Exception | None = None
-    final: bool = False
 
 
 def sync(
@@ -81,6 +54,8 @@ def sync(
     jobs: int = 4,
     verify: bool = False,
     repair: bool = False,
+    max_size: int | None = None,
+    newer: datetime | timedelta | None = None,
 ) -> Generator[Step, None, None]:
     """Copy every file below a directory to the first writable backend, if it lacks it.
 
@@ -90,14 +65,17 @@ def sync(
     ``verify``: MD5s are also checked of what is there already. ``jobs`` threads copy,
     if all backends bear that. ``repair``: in a home that is written to in place, replace
     true beginnings of the files to copy; else they fail with ``PartialCopyError``.
+    Files of more than ``max_size`` bytes, or that were last written to before ``newer`` (a
+    time; or so long ago) are left out.
 
-    Raises ``ReadOnlyBackendError`` if no backend is writable. What else fails is told
-    by a step.
+    Raises ``ReadOnlyBackendError`` if no backend is writable, ``ValueError`` for limits
+    that are none. What else fails is told by a step.
     """
+    limits = Limits.of(max_size, newer)
     engine = storage._get_engine()  # noqa: SLF001 - the storage's own machinery
     engine.writer.require_writable("sync", directory)
-    run = _Run(storage, dry_run=dry_run, verify=verify, repair=repair)
-    yield from run.steps(clean_name(directory).rstrip("/"), max(1, jobs))
+    run = _Run(storage, jobs, limits, dry_run=dry_run, verify=verify, repair=repair)
+    yield from run.steps(clean_name(directory).rstrip("/"))
 
 
 @dataclass(slots=True)
@@ -111,8 +89,16 @@ class _Task:
 
 class _Run:
     def __init__(
-        self, storage: FallbackStorage, *, dry_run: bool, verify: bool, repair: bool
+        self,
+        storage: FallbackStorage,
+        jobs: int,
+        limits: Limits,
+        *,
+        dry_run: bool,
+        verify: bool,
+        repair: bool,
     ) -> None:
+        self._limits = limits
         engine = storage._get_engine()  # noqa: SLF001 - see sync()
         self._overlay = engine.overlay
         self._backends = storage.backends
@@ -121,15 +107,15 @@ class _Run:
         self._dry_run, self._verify, self._repair = dry_run, verify, repair
         self._stop = threading.Event()
         self._unreached: list[Step] = []
-        self._copier = Copier(engine.copies, self._stop)
+        bear = map(_bears_threads, self._backends[self._overlay.home_index :])
+        self._jobs = max(1, jobs) if all(bear) else 1
+        self._copier = Copier(engine.copies, self._stop, self._jobs)
 
-    def steps(self, directory: str, jobs: int) -> Generator[Step, None, None]:
+    def steps(self, directory: str) -> Generator[Step, None, None]:
         if not self._below:
             return
-        if not all(map(_bears_threads, self._backends[self._overlay.home_index :])):
-            jobs = 1
         tasks = self._tasks(directory)
-        with closing(spread(self._step, tasks, jobs, self._stop)) as steps:
+        with closing(spread(self._step, tasks, self._jobs, self._stop)) as steps:
             for step in steps:
                 is_last = step.final or self._is_gone(step)
                 yield replace(step, final=True) if is_last else step
@@ -165,10 +151,10 @@ class _Run:
                             yield Step(name, Result.PASSED_OVER, holder.name)
                         passed_over.clear()
                         yield from self._tasks_of(index, page)
-            except BackendError as failed:
-                if isinstance(failed.error, ImproperlyConfigured):
-                    raise failed.error from failed.error.__cause__
-                yield _failed(directory, failed.backend, failed.error, final=True)
+            except BackendError as raised:
+                if isinstance(raised.error, ImproperlyConfigured):
+                    raise raised.error from raised.error.__cause__
+                yield failed(directory, raised.backend, raised.error, final=True)
                 return
 
     def _tasks_of(self, index: int, page: list[Listed]) -> Iterator[_Task | Step]:
@@ -179,7 +165,7 @@ class _Run:
         for name, shows in names.items():
             outcome, error = found[name].outcome, found[name].exception
             if outcome is Outcome.FAILED:
-                yield _failed(name, self._home, error, final=True)
+                yield failed(name, self._home, error, final=True)
                 return
             yield _Task(index, shows, outcome is not Outcome.ABSENT)
 
@@ -193,7 +179,7 @@ class _Run:
             raise BackendError(backend, unreached[-1])
         for name, attempt in found.items():
             if attempt.outcome is Outcome.FAILED:
-                yield _failed(name, backend, attempt.exception)
+                yield failed(name, backend, attempt.exception)
             elif attempt.outcome is not Outcome.HELD or self._hides(name, above):
                 continue
             del names[name]
@@ -214,14 +200,15 @@ class _Run:
         try:
             with source.asking():
                 result = self._look_at(task) if task.is_home else self._bring(task)
-        except BackendError as failed:
-            backend, error = failed.backend, failed.error
+        except BackendError as raised:
+            backend, error = raised.backend, raised.error
             excuse = self._excuse(task, error)
             if excuse is None:
                 is_home = backend is self._home
                 full = is_home and getattr(error, "errno", None) in HOPELESS
+                full = full or isinstance(error, OperationNotSupportedError)
                 error = (is_home and obstacle(self._home.look, name)) or error
-                return _failed(name, backend, error, final=full)
+                return failed(name, backend, error, final=full)
             result = excuse
         return Step(name, result, source.name, task.shows.size)
 
@@ -264,11 +251,22 @@ class _Run:
             with above.asking():
                 if above.storage.exists(name) and not above.is_taken(name):
                     return Result.PRESENT
-        if task.shows.size is None:
+        if task.shows.size is None and (self._dry_run or source.profile.get is None):
             task.shows = task.shows._replace(size=size_in(source, name))
+        try:
+            return self._copy(task, part)
+        except ReplacedError:
+            task.shows = _seen_again(source, task.shows)
+            return self._copy(task, part)
+
+    def _copy(self, task: _Task, part: Content | None) -> Result:
+        source = self._backends[task.index]
+        if self._limits.leave_out(source, task.shows):
+            return Result.LEFT_OUT
         if self._dry_run:
             return Result.COPIED
         copied = self._copier.copy(source, task.index, task.shows, part)
+        task.shows = copied or task.shows
         return Result.COPIED if copied else Result.PRESENT
 
     def _excuse(self, task: _Task, error: Exception) -> Result | None:
@@ -282,15 +280,17 @@ class _Run:
                 if self._hides(name, task.index):
                     return Result.HIDDEN
                 source = self._backends[task.index]
-                if not (source.storage.exists(name) or is_listed(source, name)):
+                exists = not lists_flat(source) and source.storage.exists(name)
+                if not (exists or is_listed(source, name)):
                     return Result.GONE
         return None
 
 
-def _failed(
-    name: str, backend: Backend, error: Exception | None, *, final: bool = False
-) -> Step:
-    return Step(name, Result.FAILED, backend.name, None, error, final)
+def _seen_again(source: Backend, shows: Listed) -> Listed:
+    """List a file once more that is not what was listed, as its server says."""
+    seen = shown(source, shows.name)
+    # (A server may compare in another way than it lists.)
+    return seen._replace(etag="") if seen.etag == shows.etag else seen
 
 
 def _bears_threads(backend: Backend) -> bool:

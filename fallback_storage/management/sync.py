@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter
 from contextlib import closing
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fallback_storage.chain.listing import pages
-from fallback_storage.jobs.sync import Result, Step, sync
+from fallback_storage.jobs.steps import Result, Step
+from fallback_storage.jobs.sync import sync
 from fallback_storage.management.output import (
     FAILED,
     OK,
@@ -45,9 +48,12 @@ COUNTS = {
     Result.DIFFERENT: "different, kept",
     Result.HIDDEN: "deleted here",
     Result.GONE: "deleted meanwhile",
+    Result.LEFT_OUT: "left out",
     Result.PASSED_OVER: "passed over",
     Result.FAILED: "failed",
 }
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -71,6 +77,24 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="Compare the checksums of what is there already, too. Exit status 1 if "
         "a file differs.",
+    )
+    parser.add_argument(
+        "--max-size",
+        type=_size,
+        metavar="BYTES",
+        help="Leave out files of more bytes than that: 500, 500K, 10M, 2G.",
+    )
+    parser.add_argument(
+        "--newer",
+        type=_moment,
+        metavar="WHEN",
+        help="Leave out files that were last written to before that: a date "
+        "(2024-05-01, 2024-05-01T12:00), or so long ago (30m, 12h, 7d, 2w).",
+    )
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        help="Say nothing but what has failed.",
     )
     parser.add_argument(
         "--repair",
@@ -113,6 +137,8 @@ def _sync(
         jobs=options["jobs"],
         verify=options["verify"],
         repair=options["repair"],
+        max_size=options["max_size"],
+        newer=options["newer"],
     )
     with closing(steps):
         for step in steps:
@@ -131,10 +157,12 @@ class Report:
         # The directory that is copied now.
         self.prefix = ""
         self._verify = options["verify"]
-        self._names_files = options["verbosity"] > 1
+        self._names_files = options["verbosity"] > 1 and not options["quiet"]
         self._sums_up = options["dry_run"]
         self._command = command
-        self.progress = Progress(command.stderr, quiet=not options["verbosity"])
+        self._quiet = options["quiet"]
+        quiet = self._quiet or not options["verbosity"]
+        self.progress = Progress(command.stderr, quiet=quiet)
         self._verb = "Would copy" if options["dry_run"] else "Copied"
         self._counts: Counter[Result] = Counter()
         self._bytes = 0
@@ -145,21 +173,14 @@ class Report:
         """Count a step, and say what the user has to know of it."""
         self._counts[step.result] += 1
         if step.result is Result.COPIED:
-            self._bytes += step.size or 0
-            if self._sums_up:
-                directory = self._directory(step.name)
-                files, total = self._sums.get(directory, (0, 0))
-                self._sums[directory] = files + 1, total + (step.size or 0)
-            if self._names_files:
-                size = "" if step.size is None else f", {in_bytes(step.size)}"
-                text = f"{self._verb}: {step.name} ({step.backend}{size})"
-                self._command.stdout.write(text)
+            self._add_copy(step)
         elif step.result is Result.DIFFERENT:
             tell = self.progress.fail if self._verify else self._command.stderr.write
-            tell(
-                f"Different, kept: {step.name} is another file in "
-                f"{self.home.name!r} than in {step.backend!r}"
-            )
+            if self._verify or not self._quiet:
+                tell(
+                    f"Different, kept: {step.name} is another file in "
+                    f"{self.home.name!r} than in {step.backend!r}"
+                )
         elif step.result is Result.PASSED_OVER:
             self.progress.fail(
                 f"Passed over: {step.backend!r} lists {step.name}, which is the name of no "
@@ -173,9 +194,22 @@ class Report:
             self._command.stderr.write("Stopped: nothing else would succeed.")
         self.progress.update(self._counts.total(), self._copied())
 
+    def _add_copy(self, step: Step) -> None:
+        self._bytes += step.size or 0
+        if self._sums_up:
+            directory = self._directory(step.name)
+            files, total = self._sums.get(directory, (0, 0))
+            self._sums[directory] = files + 1, total + (step.size or 0)
+        if self._names_files:
+            size = "" if step.size is None else f", {in_bytes(step.size)}"
+            text = f"{self._verb}: {step.name} ({step.backend}{size})"
+            self._command.stdout.write(text)
+
     def close(self) -> None:
         """Print the counts."""
         self.progress.close()
+        if self._quiet:
+            return
         for directory, (files, size) in sorted(self._sums.items()):
             self._command.stdout.write(
                 f"{self._verb}: {directory} ({counted(files, 'file')}, {in_bytes(size)})"
@@ -202,3 +236,26 @@ def _jobs(text: str) -> int:
     if jobs < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on.")
     return jobs
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"([0-9]+)([KMGT]?)", text, re.IGNORECASE)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size: write bytes, or 500K, 10M, 2G."
+        )
+    number, unit = match.groups()
+    return int(number) << 10 * " KMGT".index(unit.upper() or " ")
+
+
+def _moment(text: str) -> datetime | timedelta:
+    match = re.fullmatch("([0-9]+)([mhdw])", text)
+    try:
+        if match is None:
+            return datetime.fromisoformat(text)
+        return timedelta(**{UNITS[match[2]]: int(match[1])})
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a date (2024-05-01, 2024-05-01T12:00) nor a time (30m, "
+            "12h, 7d, 2w)."
+        ) from None

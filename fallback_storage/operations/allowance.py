@@ -68,7 +68,7 @@ class Allowance:
             lack = f"its disk cannot be asked ({type(error).__name__})"
         return not (lack and self._refuse(name, lack))
 
-    def book(self, name: str, booked: list[int], copy: Any, **_: Any) -> None:
+    def book(self, name: str, booked: list[int], _: Any, size: int, **__: Any) -> None:
         """Count a finished copy in, and note its size in ``booked``.
 
         Raises ``NoRoomError``.
@@ -79,7 +79,6 @@ class Allowance:
         # The copy itself is on the disk already.
         lack = self._lack(home, 0)
         if self.max_total is not None and not lack:
-            size = copy.seek(0, os.SEEK_END)
             with exclusive(home):
                 counted, total = _read(home) or (0.0, 0)
                 lack = self._excess(total + size)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fallback_storage.operations.allowance import Allowance
     from fallback_storage.operations.overlay import Overlay
 
-    # What looks at a copy, and at ``is_decoded``.
+    # What looks at a copy (None if it is on a disk), its size, and ``is_decoded``.
     Check = Callable[..., object]
 
 
@@ -205,8 +205,7 @@ class Copies:
                     spool.write(chunk)
                 _refuse_torn(name, size, spool.tell())
                 if check is not None:
-                    spool.seek(0)
-                    check(spool, is_decoded=is_decoded)
+                    check(spool, spool.tell(), is_decoded=is_decoded)
                 with self.overlay.exclusive(name):
                     self._refuse_deleted(name, holder)
                     if make_room is not None:
@@ -214,10 +213,10 @@ class Copies:
                     spool.seek(0)
                     return self._save_exactly(form, holder, File(spool, name))
         with staging.staged(home, content, name) as path:
-            _refuse_torn(name, size, path.stat().st_size)
+            found_size = path.stat().st_size
+            _refuse_torn(name, size, found_size)
             if check is not None:
-                with path.open("rb") as copy:
-                    check(copy, is_decoded=is_decoded)
+                check(None, found_size, is_decoded=is_decoded)
             with suppress(Exception):  # not every storage knows
                 modified = form.modified or holder.storage.get_modified_time(name)
                 os.utime(path, (modified.timestamp(), modified.timestamp()))

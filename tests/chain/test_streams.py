@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from types import SimpleNamespace
 
@@ -117,3 +118,107 @@ def test_what_is_stored_encoded_is_to_be_opened(storage, client, stream):
 def test_a_blob_that_is_not_there(storage):
     with pytest.raises(FileNotFoundError):
         streams.from_google(storage, "gone")
+
+
+# One request for all of a file
+
+
+class Cut:
+    """A body that breaks off after so many bytes."""
+
+    def __init__(self, data, after, error=None):
+        self.file, self.after, self.error = io.BytesIO(data), after, error
+        self.closed = False
+
+    def read(self, size=None):
+        left = self.after - self.file.tell()
+        if self.error and left <= 0:
+            raise self.error
+        return self.file.read(min(size, left) if self.error else size)
+
+    def close(self):
+        self.closed = True
+
+
+class Sender:
+    """boto3's ``get_object`` of one object; each answer breaks off after ``after`` bytes."""
+
+    def __init__(self, after=None, error=None, **told):
+        self.after, self.error, self.told = after, error, told
+        self.asked, self.bodies, self.ranges = [], [], True
+
+    def __call__(self, **wanted):
+        self.asked.append(wanted)
+        start = int(wanted.get("Range", "bytes=0-")[6:-1])
+        told = {"ContentLength": len(CONTENT) - start, "ETag": '"1"', **self.told}
+        if start and self.ranges:
+            told["ContentRange"] = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        self.bodies.append(Cut(CONTENT[start:], self.after, self.error))
+        return {**told, "Body": self.bodies[-1]}
+
+
+def test_what_breaks_off_is_asked_for_from_there_as_it_was():
+    sender = Sender(len(CONTENT) // 3, ConnectionError())
+    arriving = streams.Arriving(sender, "a", "listed")
+    assert (arriving.size, arriving.etag) == (len(CONTENT), "1")
+    assert arriving.read() == CONTENT
+    starts = [len(CONTENT) // 3 * n for n in (1, 2, 3)]
+    assert sender.asked == [
+        {"IfMatch": '"listed"'},
+        *({"Range": f"bytes={start}-", "IfMatch": '"1"'} for start in starts),
+    ]
+    arriving.close()
+    assert all(body.closed for body in sender.bodies)
+
+
+@pytest.mark.parametrize(
+    ("change", "requests"),
+    [
+        ({}, 5),
+        ({"error": ValueError("not the line's fault")}, 1),
+        ({"told": {"ETag": ""}}, 1),  # it might be another file
+        ({"ranges": False}, 2),
+    ],
+)
+def test_what_cannot_go_on_raises_what_broke_it_off(change, requests):
+    sender = Sender(1000, ConnectionError())
+    vars(sender).update(change)
+    arriving = streams.Arriving(sender, "a", "")
+    with pytest.raises(type(sender.error)) as caught:
+        arriving.read()
+    assert caught.value is sender.error
+    assert len(sender.asked) == requests
+    assert sender.asked[0] == {}
+
+
+@pytest.mark.parametrize(
+    ("told", "as_stored"),
+    [
+        ({}, True),
+        ({"ServerSideEncryption": "AES256"}, True),
+        ({"ServerSideEncryption": "aws:kms"}, False),
+        ({"ServerSideEncryption": "aws:kms:dsse"}, False),
+        ({"SSECustomerAlgorithm": "AES256"}, False),
+    ],
+)
+def test_an_etag_under_other_keys_is_no_md5(told, as_stored):
+    """Its length counts."""
+    arriving = streams.Arriving(Sender(**told), "a", "")
+    assert (arriving.form.as_stored, arriving.form.has_size) == (as_stored, True)
+
+
+def test_what_is_sent_tells_how_it_is_stored():
+    told = {"ContentEncoding": "gzip", "Metadata": {"a": "b"}, "LastModified": 7}
+    form = streams.Arriving(Sender(**told), "a.css", "").form
+    assert (form.name, form.coding, form.modified) == ("a.css", "gzip", 7)
+    assert form.headers == {"content_encoding": "gzip", "metadata": {"a": "b"}}
+
+
+def test_keys_of_the_customers_are_sent(storage, client):
+    """And whatever else of the object's parameters a GET takes."""
+    key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k"}
+    sender = client.get_object = Sender()
+    storage.get_object_parameters = lambda name: key if name == "a" else {}
+    streams.get_from_s3storage(storage, storage.connection, "a", "1")
+    place = {"Bucket": "b", "Key": "p/a"}
+    assert sender.asked == [{**key, **place, "IfMatch": '"1"'}]

@@ -258,6 +258,45 @@ def test_nothing_after_the_home(settings, home, production):
     assert production.calls == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "copied"),
+    [
+        (["--max-size", "1499"], "2 files (1 byte)"),
+        (["--max-size", "1k"], "2 files (1 byte)"),
+        (["--max-size=10M", "--newer=2020-05-17"], "3 files (1.5 KB)"),
+        (["--newer", "2020-05-17T12:00:01+00:00"], "0 files (0 bytes)"),
+        (["--newer", "2w"], "0 files (0 bytes)"),
+    ],
+)
+def test_limits(chain, home, flags, copied):
+    done = run("sync", *flags)
+    left = 3 - int(copied[0])
+    told = f"; left out: {left}" if left else ""
+    assert done.lines == [f"Copied {copied} to 'home'{told}."]
+    assert (done.status, len(files(home))) == (0, 3 - left)
+
+
+@pytest.mark.parametrize("flag", ["--max-size=10X", "--max-size=", "--newer=soon"])
+def test_limits_that_are_none(chain, flag):
+    """Before anything is asked or written."""
+    done = run("sync", flag)
+    assert done.status != 0
+    assert re.search("is no size|is neither a date", done.err)
+    assert done.out == ""
+
+
+def test_quiet_says_what_failed_alone(chain, home, production):
+    home._save("z.txt", ContentFile(b"another"))
+    done = run("sync", "--quiet", "-v", "2")
+    assert (done.out, done.err, done.status) == ("", "", 0)
+    production.files["b.txt"] = b"b"
+    production.fail("_open")
+    done = run("sync", "--quiet")
+    assert done.out == ""
+    assert done.err == "Failed: b.txt (production: ConnectionError)\n"
+    assert done.status == 1
+
+
 # In processes of their own
 
 
