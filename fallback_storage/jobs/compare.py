@@ -9,14 +9,15 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain.flat_listing import Listed, flat_pages, lists_flat
 from fallback_storage.chain.headers import form_of, shows_plain
+from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.exceptions import EncodedFileError
 from fallback_storage.operations.partial import CHUNK
 
@@ -65,22 +66,42 @@ def tells_sizes_at_once(backend: Backend) -> bool:
     return isinstance(backend.storage, FileSystemStorage)
 
 
-def size_in(backend: Backend, name: str) -> int | None:
-    """Return the size of a backend's file; None if it has none to tell."""
+def size_in(
+    backend: Backend, name: str, found: os.stat_result | None = None
+) -> int | None:
+    """Return the size of a backend's file; None if it has none to tell.
+
+    ``found``: what ``stat_of`` has returned already.
+    """
     with backend.asking():
-        if tells_sizes_at_once(backend) and Path(backend.storage.path(name)).is_dir():
-            # It has a size, too.
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        found = found or stat_of(backend, name)
+        if found is not None and is_plain_directory(backend.storage, "size"):
+            return found.st_size
         with suppress(NotImplementedError):
             return backend.storage.size(name)
     return None
 
 
-def moment_of(backend: Backend, name: str) -> int | None:
-    """Return when a local file was written to last (nanoseconds); None of others."""
+def sized(
+    backend: Backend, shows: Listed, found: os.stat_result | None = None
+) -> Listed:
+    """Return what is shown of a file with its size, which is asked for if need be."""
+    if shows.size is not None:
+        return shows
+    return shows._replace(size=size_in(backend, shows.name, found))
+
+
+def stat_of(backend: Backend, name: str) -> os.stat_result | None:
+    """Return what the system knows of a local file; None of others.
+
+    Raises ``IsADirectoryError``: a directory has a size, too.
+    """
     if not tells_sizes_at_once(backend):
         return None
-    return Path(backend.storage.path(name)).stat().st_mtime_ns
+    found = os.stat(backend.storage.path(name))  # noqa: PTH116 - for each of many files
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    return found
 
 
 def shown(backend: Backend, name: str) -> Listed:

@@ -8,48 +8,34 @@ may as well be what somebody saved, so it is replaced only if that is asked for.
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.cache.invalidation import announced
 from fallback_storage.chain.backend import BackendError
-from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.headers import form_of, shows_plain
 from fallback_storage.chain.names import affected
-from fallback_storage.chain.outcomes import http_status
-from fallback_storage.exceptions import CorruptCopyError, TornCopyError
+from fallback_storage.exceptions import CorruptCopyError
 from fallback_storage.jobs.compare import (
     Content,
     content_in,
     content_of,
-    moment_of,
-    plain_content,
     shown,
 )
+from fallback_storage.jobs.original import Original, refuse_replaced
 from fallback_storage.operations import staging
-from fallback_storage.operations.files import AnyFile
 from fallback_storage.operations.partial import is_idle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.flat_listing import Listed
     from fallback_storage.operations.copies import Copies
-
 
 # A client of boto3's has so many, as a rule.
 CONNECTIONS: Final = 10
-
-PRECONDITION_FAILED: Final = 412
-
-
-class ReplacedError(BackendError):
-    """Raised when a file is not the one any more that was listed, or begun with."""
 
 
 class Copier:
@@ -84,7 +70,7 @@ class Copier:
         name = shows.name
         with source.asking():
             client = self._client_of(source)
-            original = _Original(
+            original = Original(
                 source, shows, client, self._stop, reads_all=self._confirms
             )
         with original, self._home.asking():
@@ -100,7 +86,7 @@ class Copier:
                 )
             except Exception as error:
                 if original.fails:
-                    _refuse_replaced(source, name, error)
+                    refuse_replaced(source, name, error)
                     raise BackendError(source, error) from error
                 raise
             if copied and original.content and self._confirms:
@@ -179,115 +165,3 @@ class Copier:
         """Read the home's file; None if somebody is writing it."""
         with self._home.asking(), self._storage._open(name, "rb") as file:
             return content_of(file) if is_idle(file) else None
-
-
-class _Original(AnyFile):
-    """A file that is being copied. It ends with the run, and checks its copy.
-
-    ``shows``: what is known of it. ``fails``: reading it raised, and was not tried again.
-    (A home that reads it may make another error of that.) ``content``: of the copy, if
-    that was read to check it.
-    """
-
-    file: Any
-    fails = False
-    content: Content | None = None
-
-    def __init__(
-        self,
-        source: Backend,
-        shows: Listed,
-        client: Any,
-        stop: threading.Event,
-        *,
-        reads_all: bool,
-    ) -> None:
-        self._source, self.shows = source, shows
-        self._stop = stop
-        self._reads_all = reads_all
-        self._moment = moment_of(source, shows.name)
-        super().__init__(self._open(client), shows.name)
-        try:
-            self.form = form_of(source, shows.name, self.file)
-        except BaseException:
-            self.close()
-            raise
-        self._begin()
-
-    def _open(self, client: Any) -> Any:
-        source, name = self._source, self.shows.name
-        storage: Any = source.storage
-        if client is None or source.profile.get is None:
-            return storage._open(name, "rb")
-        try:
-            sent = source.profile.get(storage, client, name, self.shows.etag)
-        except Exception as error:
-            _refuse_replaced(source, name, error)
-            raise
-        self.shows = Listed(name, sent.size, sent.etag)
-        return sent
-
-    def _begin(self) -> None:
-        self._size = 0
-        self._digest = hashlib.md5(usedforsecurity=False)
-
-    def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("_") or attribute == "file":
-            raise AttributeError(attribute)
-        return getattr(self.file, attribute)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> Any:
-        """Seek to the start; S3 sends the file now."""
-        found = self._call(self.file.seek, offset, whence)
-        self._begin()
-        return found
-
-    def read(self, size: int = -1, /) -> Any:
-        """Read on, if the run goes on."""
-        if self._stop.is_set():
-            raise InterruptedError(errno.EINTR, "the run was ended", self.name)
-        data = self._call(self.file.read, size)
-        self._size += len(data)
-        if self._is_digested:
-            self._digest.update(data)
-        return data
-
-    @property
-    def _is_digested(self) -> bool:
-        return self._reads_all or self.shows.md5 is not None
-
-    def _call(self, function: Callable[..., Any], *args: int) -> Any:
-        # Not asking(): who reads a file has to know its errors by their types.
-        self.fails = True
-        answer = function(*args)
-        self.fails = False
-        return answer
-
-    def check(self, copy: Any, size: int, *, is_decoded: bool) -> None:
-        """Compare what was read, and its copy, with what the listing shows."""
-        name, form, found = self.shows.name, self.form, self._size
-        listed, md5 = self.shows.size, self.shows.md5
-        if not form.as_stored:
-            listed = md5 = None
-        with self._source.asking():
-            if not is_decoded and size != found:
-                raise TornCopyError(name, found, size)
-            if listed not in {None, found}:
-                raise TornCopyError(name, listed, found)
-            if moment_of(self._source, name) != self._moment:
-                raise CorruptCopyError(name)  # written to while it was read
-            if self._is_digested:
-                content = Content(found, self._digest.hexdigest())
-                if md5 not in {None, content.md5}:
-                    raise CorruptCopyError(name)
-                self.content = content
-            if form.coding and self._reads_all:
-                copy.seek(0)
-                self.content = (
-                    content_of(copy) if is_decoded else plain_content(form, copy)
-                )
-
-
-def _refuse_replaced(source: Backend, name: str, error: Exception) -> None:
-    if http_status(error) == PRECONDITION_FAILED:
-        raise ReplacedError(source, CorruptCopyError(name)) from error

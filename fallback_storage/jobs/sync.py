@@ -28,9 +28,10 @@ from fallback_storage.chain.names import clean_name
 from fallback_storage.chain.outcomes import Outcome, classify
 from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.exceptions import OperationNotSupportedError, PartialCopyError
-from fallback_storage.jobs.compare import differ, shown, size_in, tells_sizes_at_once
-from fallback_storage.jobs.copy import Copier, ReplacedError
+from fallback_storage.jobs.compare import differ, shown, sized, tells_sizes_at_once
+from fallback_storage.jobs.copy import Copier
 from fallback_storage.jobs.limits import Limits
+from fallback_storage.jobs.original import ReplacedError
 from fallback_storage.jobs.steps import Result, Step, failed
 from fallback_storage.utils.spread import spread
 
@@ -217,8 +218,8 @@ class _Run:
         name, source = task.shows.name, self._backends[task.index]
         # Where a killed run may have left a part, a size is worth a request.
         asks = self._verify or self._copier.leaves_parts
-        if task.shows.size is None and (asks or tells_sizes_at_once(source)):
-            task.shows = task.shows._replace(size=size_in(source, name))
+        if asks or tells_sizes_at_once(source):
+            task.shows = sized(source, task.shows)
         ours = Listed(name)
         if asks or tells_sizes_at_once(self._home):
             ours = shown(self._home, name)
@@ -251,8 +252,6 @@ class _Run:
             with above.asking():
                 if above.storage.exists(name) and not above.is_taken(name):
                     return Result.PRESENT
-        if task.shows.size is None and (self._dry_run or source.profile.get is None):
-            task.shows = task.shows._replace(size=size_in(source, name))
         try:
             return self._copy(task, part)
         except ReplacedError:
@@ -264,6 +263,7 @@ class _Run:
         if self._limits.leave_out(source, task.shows):
             return Result.LEFT_OUT
         if self._dry_run:
+            task.shows = sized(source, task.shows)
             return Result.COPIED
         copied = self._copier.copy(source, task.index, task.shows, part)
         task.shows = copied or task.shows
