@@ -19,7 +19,7 @@ from fallback_storage.exceptions import EncodedFileError
 from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from fallback_storage.chain.backend import Backend
@@ -50,6 +50,7 @@ class Form:
     tells ("a.tar.gz"): who serves such a file, or saves it, goes by the name.
     ``as_stored``: the size and MD5 that a listing shows are those of what is read, coding
     and all; ``has_size``: the size alone is. ``modified``: when it was, if that is known.
+    ``send``: has the server of the home make the copy, and returns its name.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Form:
     as_stored: bool
     has_size: bool = True
     modified: datetime | None = None
+    send: Callable[[], str] | None = None
 
     def is_kept_by(self, home: Backend) -> bool:
         """Whether a copy in this backend keeps the headers, and so the coding."""
@@ -80,6 +82,8 @@ class Form:
 
     def save(self, home: Backend, content: Any) -> str:
         """Save to a backend, with the headers as far as it keeps them."""
+        if self.send is not None:
+            return self.send()
         storage: Any = home.storage
         save = home.profile.save_with_headers
         if save is not None and self.headers:

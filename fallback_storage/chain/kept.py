@@ -246,6 +246,15 @@ def _save_with(
 
     Of what is said in its settings as well, that of the file is taken.
     """
+    return _saving(storage, parameters)._save(name, content)  # type: ignore[no-any-return]
+
+
+def saving_with(storage: Any, headers: Mapping[str, Any]) -> Any:
+    """Return an S3Storage that saves with these headers of a file."""
+    return _saving(storage, _for_boto3(headers))
+
+
+def _saving(storage: Any, parameters: Mapping[str, Any]) -> Any:
     saving = object.__new__(type(storage))
     # Not a copy: it has the same clients.
     saving.__dict__ = {
@@ -255,7 +264,7 @@ def _save_with(
             **parameters,
         },
     }
-    return saving._save(name, content)  # type: ignore[no-any-return]
+    return saving
 
 
 def _common(headers: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage.chain import dialects, kept, streams, timeouts
+from fallback_storage.chain import dialects, kept, streams, timeouts, within
 from fallback_storage.chain.places import class_path, computes_its_place
 
 if TYPE_CHECKING:
@@ -24,37 +24,35 @@ class Profile:
 
     ``concurrent``: it is far away, and one request may ask it from several threads.
     ``deletes_trees``: ``delete`` of a directory takes along what is below it.
-    ``is_directory``: tells without a request whether a directory has a name.
+    ``is_directory``: whether a directory has a name; no request.
     ``in_database``, ``in_process``: its content lives in the database, in this process.
     ``lazy_open``: ``open`` succeeds for files that are not there. ``lists_flat``: it can
     be asked for all keys that begin with a text (``flat_listing``). ``reads_at_open``:
-    the call of ``open`` reads all of the file; ``open_by`` does the same, and has the
-    question that comes first asked by a function (so that it can be waited for).
+    the call of ``open`` reads all of the file; ``open_by`` does so by a function that asks.
     ``whole``: it never shows a part of a file, and its server checks what arrives.
 
     ``loses_writes``: what it opens for writing does not keep all that is written to it.
     ``wants_bytes``: it stores no text, or not all of it; text is given to it in UTF-8.
-    ``answers_always``: methods that have an answer for files that are not there.
-    ``not_found``: paths of exceptions that mean "no such file".
-    ``ask_again``: a question that tells "absent" from "failed" where the class itself
-    does not: true for a file that is there, false for none, else an exception; and
-    ``ask_for_directory``, where a listing failed. ``listdir``: what lists a directory
+    ``answers_always``: methods that answer for files that are not there. ``not_found``:
+    paths of exceptions that mean "no such file".
+    ``ask_again``: tells "absent" from "failed" where the class itself does not: true,
+    false, an exception; ``ask_for_directory``: where a listing failed. ``listdir``: lists
     where the class's own does not keep the contract. ``keeps_whiteouts``: files of any
-    name can be saved under it, and listed. ``keeps_facts``: it is far away, and its
-    ``size`` and ``get_modified_time`` tell what its server says, or raise.
+    name can be saved under it, and listed. ``keeps_facts``: its ``size`` and
+    ``get_modified_time`` tell what a server far away says, or raise.
     ``has_place``: asks for its bucket, where a missing one is told as a missing file.
     ``is_denied``: whether a 403 means that a file may not be there; ``permission``: what
     credentials lack then.
     ``thread_safe``: several threads may call it at once; else each call has an instance
-    for itself (``instances``), but for the ``thread_safe_methods``; ``close``: the method
-    that ends its connections.
+    for itself (``instances``), but for the ``thread_safe_methods``; ``close`` ends it.
     ``headers_of``: what is kept beside the content of a file that it opened, and what
     fetches its bytes where it gives others; ``save_with_headers``: saves with that.
-    ``get``: opens a file that is to be copied by one request, with a ``client``.
+    ``get``: opens a file that is to be copied by one request, with a ``client``; ``send``:
+    what has its server copy files to another storage there (``within``).
     ``first_byte``: gets no more than that of a file, where reading it loads all of it.
-    ``has_time_outs``: whether its client's time-outs were chosen; asks no server.
-    ``needs``: an option without which it can reach nothing, and the setting for it.
-    ``client``: makes the client that each thread has of its own; asks no server.
+    ``has_time_outs``: whether its client's time-outs were chosen. ``needs``: an option
+    without which it can reach nothing, and the setting for it. ``client``: makes the
+    client that each thread has of its own; neither asks a server.
     ``stream``: opens a file that is read as it arrives (``streams``).
     ``unlike_listed``: of a file that it opened, whether it is decoded when it is read, and
     whether what a listing shows for its MD5 is none.
@@ -88,6 +86,7 @@ class Profile:
     has_place: Callable[[Any], bool] | None = None
     open_by: Callable[[Any, Callable[..., Any], str, str], Any] | None = None
     get: Callable[[Any, Any, str, str], streams.Arriving] | None = None
+    send: Callable[[Any, Any], within.Send | None] | None = None
     headers_of: Callable[[Any, str, Any], kept.Told] | None = None
     save_with_headers: Callable[[Any, str, Any, Mapping[str, Any]], str] | None = None
     stream: Callable[[Any, str], streams.Streamed] | None = None
@@ -122,6 +121,8 @@ METHODS: Mapping[str, tuple[str, ...]] = {
         "place_is_all": "__init__ path",
         "save_with_headers": "_save _get_content_settings_parameters "
         "_get_write_parameters",
+        "send": "_open _save _create_session _get_write_parameters _normalize_name "
+        "bucket connection",
         "stream": "_open",
         "whole": "_save",
     }.items()
@@ -153,11 +154,8 @@ _DATABASE = _row(
 )
 # Of a storage that is not thread-safe, what makes no use of its connection.
 _OF_NAMES = (
-    "deconstruct",
-    "generate_filename",
-    "get_alternative_name",
-    "get_valid_name",
-    "url",
+    *("deconstruct", "generate_filename", "get_alternative_name"),
+    *("get_valid_name", "url"),
 )
 # (Some of them compute it in ``path``.)
 _OF_TENANTS = _row("place_varies")
@@ -242,6 +240,7 @@ PROFILES: Mapping[str, Profile] = {
         needs=("bucket_name", "AWS_STORAGE_BUCKET_NAME"),
         client=attrgetter("connection"),
         get=streams.get_from_s3storage,
+        send=within.send_in_s3storage,
         stream=streams.from_s3storage,
         headers_of=kept.s3storage_headers,
         save_with_headers=kept.save_to_s3storage,

@@ -16,6 +16,8 @@ from fallback_storage.cache.invalidation import announced
 from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.headers import form_of, shows_plain
 from fallback_storage.chain.names import affected
+from fallback_storage.chain.outcomes import Outcome, classify, http_status
+from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.exceptions import CorruptCopyError
 from fallback_storage.jobs.compare import (
     Content,
@@ -23,7 +25,7 @@ from fallback_storage.jobs.compare import (
     content_of,
     shown,
 )
-from fallback_storage.jobs.original import Original, refuse_replaced
+from fallback_storage.jobs.original import Original, ReplacedError, refuse_replaced
 from fallback_storage.operations import staging
 from fallback_storage.operations.partial import is_idle
 
@@ -32,10 +34,13 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.flat_listing import Listed
+    from fallback_storage.chain.within import Send
     from fallback_storage.operations.copies import Copies
 
 # A client of boto3's has so many, as a rule.
 CONNECTIONS: Final = 10
+
+NOT_IMPLEMENTED: Final = 501
 
 
 class Copier:
@@ -54,6 +59,7 @@ class Copier:
         self.leaves_parts = self._confirms and not self._is_whole
         self._clients: dict[Backend, Any] = {}
         self._guard = threading.Lock()
+        self._sends = True
 
     def copy(
         self, source: Backend, index: int, shows: Listed, part: Content | None = None
@@ -69,10 +75,13 @@ class Copier:
         """
         name = shows.name
         with source.asking():
-            client = self._client_of(source)
+            send = self._sender_of(source)
+            client = None if send else self._client_of(source)
             original = Original(
                 source, shows, client, self._stop, reads_all=self._confirms
             )
+            if send:
+                original.send_by(send)
         with original, self._home.asking():
             make_room = partial(self._remove, name, part) if part else None
             try:
@@ -85,13 +94,29 @@ class Copier:
                     make_room=make_room,
                 )
             except Exception as error:
+                refuse_replaced(source, name, error)
                 if original.fails:
-                    refuse_replaced(source, name, error)
                     raise BackendError(source, error) from error
+                if original.form.send and not self._may_go_on(error):
+                    raise ReplacedError(self._home, error) from error
                 raise
             if copied and original.content and self._confirms:
                 self._confirm(name, original.content)
         return original.shows if copied else None
+
+    def _sender_of(self, source: Backend) -> Send | None:
+        """Return what has a server copy by itself, if it is that of the home, too."""
+        find = source.profile.send
+        if self._sends and find is not None and find is self._home.profile.send:
+            return find(source.storage, self._storage)
+        return None
+
+    def _may_go_on(self, error: Exception) -> bool:
+        """Whether the server may make other copies; else the files are read, and saved."""
+        known = classify(error) is Outcome.ABSENT or is_unreachable(error)
+        known = known and http_status(error) != NOT_IMPLEMENTED
+        self._sends = self._sends and known
+        return known
 
     def _client_of(self, source: Backend) -> Any:
         """Return a client of the source's, if it gets files by one.

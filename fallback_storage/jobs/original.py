@@ -30,12 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.within import Send
 
 PRECONDITION_FAILED: Final = 412
 
 
 class ReplacedError(BackendError):
-    """Raised when a file is not the one any more that was listed, or begun with."""
+    """Raised when a file is to be copied once more, from its start.
+
+    It is not the one any more that was listed, or its server refused to copy it.
+    """
 
 
 class Original(AnyFile):
@@ -89,6 +93,18 @@ class Original(AnyFile):
         self._seen = stat_of(source, name)
         self.shows = sized(source, self.shows, self._seen)
         return storage._open(name, "rb")
+
+    def send_by(self, send: Send) -> None:
+        """Have the server make the copy, if it is still this very file."""
+        form, shows = self.form, self.shows
+
+        def make() -> str:
+            made = send(form.name, form.headers, self.file, shows.etag)
+            if shows.md5 and form.as_stored and made != shows.md5:
+                self.content = Content(shows.size or 0, shows.md5)  # to be looked at
+            return form.name
+
+        self.form = replace(form, send=make)
 
     def _begin(self) -> None:
         self._size = 0

@@ -200,6 +200,8 @@ class Copies:
         make_room: Callable[[], object] | None,
     ) -> bool:
         home, name = self._home.storage, form.name
+        if form.send is not None:
+            return self._save_exactly(form, holder, None, make_room)
         found = form.to_copy(self._home, source)
         is_decoded = found is not source
         # Else the size is that of another form of the content.
@@ -213,12 +215,8 @@ class Copies:
                 _refuse_torn(name, size, spool.tell())
                 if check is not None:
                     check(spool, spool.tell(), is_decoded=is_decoded)
-                with self.overlay.exclusive(name):
-                    self._refuse_deleted(name, holder)
-                    if make_room is not None:
-                        make_room()
-                    spool.seek(0)
-                    return self._save_exactly(form, holder, File(spool, name))
+                spool.seek(0)
+                return self._save_exactly(form, holder, File(spool, name), make_room)
         with staging.staged(home, content, name) as path:
             found_size = path.stat().st_size
             _refuse_torn(name, size, found_size)
@@ -235,7 +233,20 @@ class Copies:
                     return False
                 return True
 
-    def _save_exactly(self, form: Form, holder: Backend, content: Any) -> bool:
+    def _save_exactly(
+        self,
+        form: Form,
+        holder: Backend,
+        content: Any,
+        make_room: Callable[[], object] | None,
+    ) -> bool:
+        with self.overlay.exclusive(form.name):
+            self._refuse_deleted(form.name, holder)
+            if make_room is not None:
+                make_room()
+            return self._save_if_free(form, holder, content)
+
+    def _save_if_free(self, form: Form, holder: Backend, content: Any) -> bool:
         home, name = self._home.storage, form.name
         if home.exists(name):
             return False
