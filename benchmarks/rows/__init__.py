@@ -13,6 +13,7 @@ for module in (
     "outage",
     "many",
     "warming",
+    "sync",
     "crowd",
     "views",
     "process",
