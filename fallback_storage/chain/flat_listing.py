@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote_plus
 
 from fallback_storage.chain import facts
 from fallback_storage.chain.dialects import s3storage_parameters
+from fallback_storage.chain.listing_body import take_out
 from fallback_storage.chain.names import is_name, is_passed_over
 
 if TYPE_CHECKING:
@@ -25,9 +27,8 @@ if TYPE_CHECKING:
 
 MD5: Final = re.compile("[0-9a-f]{32}")
 
-BEFORE_PARSE: Final = "before-parse.s3.ListObjectsV2"
-# Seconds, as ``get_modified_time`` tells, which gets the date from a header.
-DATE: Final = re.compile(rb"<LastModified>([0-9T:-]{19})(?:\.[0-9]*)?Z</LastModified>")
+# (The star lets it be told before boto3's own, which parses all of every answer.)
+BEFORE_PARSE: Final = "before-parse.*.ListObjectsV2"
 _thread = threading.local()
 
 
@@ -107,49 +108,66 @@ def bare_pages(
     storage: Any = backend.storage
     root = storage._normalize_name("")  # noqa: SLF001 - lists_flat() knows whose it is
     client = storage.connection.meta.client
-    client.meta.events.register(BEFORE_PARSE, _take_out_dates, BEFORE_PARSE)
+    client.meta.events.register(BEFORE_PARSE, _take_out_objects, BEFORE_PARSE)
     request = {"Bucket": storage.bucket_name, "Prefix": root + start}
     if after:
         request["StartAfter"] = root + after
     responses = iter(client.get_paginator("list_objects_v2").paginate(**request))
-    while (found := _with_dates(responses)) is not None:
+    while (found := _next_page(responses)) is not None:
         page = []
-        for item, date in found:
-            name = item["Key"].removeprefix(root)
+        for each in found:
+            name = each.name.removeprefix(root)
             if is_name(name, own=own):
-                etag = item.get("ETag", "").strip('"')
-                page.append(Listed(name, item.get("Size"), etag, date))
+                page.append(each._replace(name=name) if root else each)
             elif passed_over and is_passed_over(name):
                 passed_over(name)
         if page:
             yield page
 
 
-def _with_dates(responses: Iterator[Any]) -> list[tuple[Any, str]] | None:
-    """Return what the next response lists, each with its date, as it is written."""
-    dates: list[bytes] = []
-    _thread.dates = dates
+def _next_page(responses: Iterator[Any]) -> list[Listed] | None:
+    """Return what the next response lists, under the keys; None: there is none."""
+    _thread.written = None
+    _thread.asks = True
     try:
         response = next(responses, None)
+        written = _thread.written
     finally:
-        _thread.dates = None
+        _thread.asks = False
     if response is None:
         return None
-    contents = response.get("Contents", ())
-    if len(dates) != len(contents):
-        # One at least is written in another way. (Or boto3 did not tell.)
-        dates = [b""] * len(contents)
-    return [(item, date.decode()) for item, date in zip(contents, dates, strict=True)]
+    if written is None:
+        return [_from_boto3(item) for item in response.get("Contents", ())]
+    # boto3 asks for that, and decodes what it gets.
+    is_encoded = response.get("EncodingType") == "url"
+    return [_from_body(*each, is_encoded=is_encoded) for each in written]
 
 
-def _take_out_dates(response_dict: dict[str, Any], **kwargs: Any) -> None:
-    """Take the dates out of an answer, which boto3 needs most of its time to parse.
+def _take_out_objects(response_dict: dict[str, Any], **kwargs: Any) -> None:
+    """Take the objects out of an answer, which boto3 needs most of its time to parse.
 
     Told by boto3 of every listing that the client reads, which may be others' as well;
     and again of an answer that had to be asked for again.
     """
-    dates = getattr(_thread, "dates", None)
-    if dates is not None:
-        parts = DATE.split(response_dict["body"])
-        dates[:] = parts[1::2]
-        response_dict["body"] = b"".join(parts[::2])
+    if getattr(_thread, "asks", False):
+        response_dict["body"], _thread.written = take_out(response_dict["body"])
+
+
+def _from_body(
+    key: str,
+    date: str | None,
+    etag: str,
+    size: str,
+    last: str | None,
+    *,
+    is_encoded: bool,
+) -> Listed:
+    if is_encoded and ("%" in key or "+" in key):
+        key = unquote_plus(key)
+    return Listed(key, int(size), etag, date or last or "")
+
+
+def _from_boto3(item: dict[str, Any]) -> Listed:
+    modified = item.get("LastModified")
+    date = modified.astimezone(UTC).isoformat()[:19] if modified else ""
+    return Listed(item["Key"], item.get("Size"), item.get("ETag", "").strip('"'), date)

@@ -256,7 +256,7 @@ def test_digests_and_sizes(s3, s3_class):
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
     s3.client.complete_multipart_upload(**upload, MultipartUpload=parts)
     (page,) = pages(backend_of(storage_on(s3, s3_class)))
-    assert [each[:3] for each in page] == [
+    assert [(each.name, each.size, each.md5) for each in page] == [
         ("one", 5, "5d41402abc4b2a76b9719d911017c592"),
         ("parts", 5, None),
     ]
@@ -302,7 +302,7 @@ def test_a_page_is_one_request(s3, s3_proxy, s3_class):
     assert s3_proxy.count() == 2
 
 
-def test_no_dates_are_read(s3, s3_class):
+def test_boto3_parses_no_objects(s3, s3_class):
     """They cost most of the time; others who use the same client still get them."""
     s3.put("a", b"")
     storage = storage_on(s3, s3_class)
@@ -318,8 +318,8 @@ def test_no_dates_are_read(s3, s3_class):
             "test",
         )
         if next(found, None):
-            assert b"<Key>a<" in seen[-1]
-            assert b"LastModified" not in seen[-1]
+            assert b"IsTruncated" in seen[-1]
+            assert b"Contents" not in seen[-1]
 
 
 def test_a_bucket_that_is_not_there(s3, s3_class):
