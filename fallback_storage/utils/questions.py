@@ -90,10 +90,9 @@ class _Question(Task, Generic[Answer]):
         self._is_dropped = False
         self._answer: Any = None
         self._error: BaseException | None = None
-        # Held until it is begun, or dropped; and until it is done.
-        self._turn, self._told = threading.Lock(), threading.Lock()
+        # Held until it is begun, or dropped.
+        self._turn = threading.Lock()
         self._turn.acquire()
-        self._told.acquire()
         # Taken by who is first: the thread, with an answer, or the caller, who leaves.
         self._ended = threading.Lock()
 
@@ -116,9 +115,6 @@ class _Question(Task, Generic[Answer]):
             with suppress(Exception):
                 answer.close()
         return True
-
-    def tell(self) -> None:
-        self._told.release()
 
     def wait(self, seconds: float, *, is_begun: bool) -> Answer:
         """Return the answer, or raise what the call raised, or ``Unanswered``."""

@@ -96,8 +96,10 @@ class Task:
     def __init__(self, function: Callable[[], object]) -> None:
         self._function = function
         self._context = copy_context()
-        self._begun = threading.Lock()
-        self._done = threading.Event()
+        # Taken by who begins it, or sees to it that nobody does; held until it is done.
+        # (An Event would take as long to be made as all else that is done for a task.)
+        self._begun, self._told = threading.Lock(), threading.Lock()
+        self._told.acquire()
 
     def run(self) -> bool:
         """Make the call, unless that is not wanted any more."""
@@ -110,7 +112,6 @@ class Task:
             for connection in connections.all(initialized_only=True):
                 with suppress(Exception):  # it may be broken already
                     connection.close()
-            self._done.set()
 
     def _call(self) -> bool:
         return bool(self._context.run(self._function))
@@ -118,14 +119,16 @@ class Task:
     def finish(self) -> None:
         """Wait for the end of the call; if it has not begun, it never will."""
         if not self._begun.acquire(blocking=False):
-            self._done.wait()
+            with self._told:
+                pass
 
     def drop(self) -> None:
         """See to it that it is not begun."""
         self._begun.acquire(blocking=False)
 
     def tell(self) -> None:
-        """Be told by the thread that it can be used again."""
+        """Be told by the thread that it is done, and can be used again."""
+        self._told.release()
 
 
 class Room:

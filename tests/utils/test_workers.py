@@ -132,7 +132,7 @@ def thread_of(pool, needed=True):
     """The thread of a pool that a task is given to, when it has done it."""
     found, idle = [], pool.idle
     task = pool.begin(lambda: found.append(threading.current_thread()) or needed)
-    task._done.wait(20)
+    assert task._told.acquire(timeout=20)
     until_idle(pool, idle)
     return found[0]
 
