@@ -77,6 +77,8 @@ def ask(
 
 
 class _Question(Task, Generic[Answer]):
+    is_unclean = False
+
     def __init__(
         self,
         function: Callable[[], Answer],
@@ -107,6 +109,7 @@ class _Question(Task, Generic[Answer]):
             answer = self._context.run(self._function)
         except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
             self._error = error
+            self.is_unclean = True
         self._answer = answer
         if not self._ended.acquire(blocking=False):
             if self._late is not None:

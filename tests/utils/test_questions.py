@@ -9,6 +9,7 @@ import types
 
 import pytest
 from django.db import connections
+from django.db.backends.signals import connection_created
 
 from fallback_storage.utils import questions, workers
 from fallback_storage.utils.questions import Dropped, Late
@@ -170,8 +171,22 @@ def test_what_waits_can_be_dropped(pool):
     assert first() == "first"
 
 
+def connect():
+    """Do what Django does when it connects to a database; return the thread."""
+    connection_created.send(sender=None, connection=None)
+    return threading.get_ident()
+
+
+def fail():
+    """Do what a storage does that cannot connect."""
+    raise ConnectionError
+
+
 def test_connections_of_the_thread_are_closed(pool, monkeypatch):
-    """They would stay open for as long as the thread is kept."""
+    """They would stay open for as long as the thread is kept.
+
+    Also one that was not made whole; and none is looked for where there was never one.
+    """
     closed = []
 
     class Connection:
@@ -180,7 +195,14 @@ def test_connections_of_the_thread_are_closed(pool, monkeypatch):
 
     monkeypatch.setattr(connections, "all", lambda **_: [Connection()])
     thread = ask(pool, threading.get_ident)
+    assert closed == []
+    with pytest.raises(ConnectionError):
+        ask(pool, fail)
     assert closed == [thread]
+    for question in (connect, threading.get_ident):
+        closed.clear()
+        assert ask(pool, question) == thread
+        assert closed == [thread]
 
 
 def test_without_threads(pool, monkeypatch):
@@ -220,7 +242,7 @@ def test_a_fork_that_nobody_was_told_of(pool, monkeypatch):
 def test_a_thread_that_dies_leaves_nobody_waiting(pool, monkeypatch):
     """As where there is no memory: who waits for his turn is told that it never comes."""
     gate = Gate("first")
-    first = in_thread(lambda: ask(pool, gate, size=1))
+    first = in_thread(lambda: ask(pool, lambda: connect() and gate(), size=1))
     assert gate.begun.wait(30)
     waiting = in_thread(lambda: ask(pool, lambda: "never", size=1))
     while not pool.room.waiting:
