@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.functional import cached_property
 
 from fallback_storage.chain.look import looks_only
-from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.outcomes import Outcome, is_stub
 from fallback_storage.chain.places import class_path
 from fallback_storage.chain.profiles import HAVE_DEADLINE
 from fallback_storage.chain.reach import DEADLINE, REACHED, THREADS
@@ -85,8 +85,9 @@ class Backend(Wrapped):
     @cached_property
     def _is_one_question(self) -> bool:
         """Whether to be asked for a name is one call to one server, and nothing else."""
-        is_asked = hasattr(self.storage, "exists") and not self._looks_freely
-        return is_asked and not self._inner
+        exists = getattr(self.storage, "exists", None)
+        is_asked = exists is not None and not is_stub(exists)
+        return is_asked and not self._looks_freely and not self._inner
 
     def ask(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return the answer to a question; see ``Reach.ask``."""
@@ -132,8 +133,8 @@ class Backend(Wrapped):
             return self.look  # type: ignore[return-value]
         storage: Any = self.storage
         if not self._inner:
-            look = None if live else self.look
-            return partial(self.reach.ask, self, look or storage.exists)
+            exists = (None if live else self.look) or storage.exists
+            return exists if is_stub(exists) else partial(self.reach.ask, self, exists)
         return partial(storage._probe, live=live, names=names)  # noqa: SLF001
 
     def listdir(self, directory: str) -> tuple[Sequence[str], Sequence[str]]:
@@ -147,6 +148,8 @@ class Backend(Wrapped):
         listdir = getattr(self.storage, "listdir", None)
         if listdir is None:
             raise NotImplementedError("This storage has no listdir().")
+        if is_stub(listdir):
+            return listdir(directory)  # type: ignore[no-any-return]
         return self.ask_for_names(listdir, directory)  # type: ignore[no-any-return]
 
     @contextmanager

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.files.base import File
 
-from fallback_storage.chain.outcomes import RAISE_AT_ONCE, Outcome, classify
+from fallback_storage.chain.outcomes import RAISE_AT_ONCE, Outcome, classify, is_stub
 from fallback_storage.exceptions import BackendUnavailable
 from fallback_storage.utils.spools import SPOOL_MEMORY
 
@@ -71,7 +71,8 @@ class Instances:
         if attribute == "_template":  # of a copy, which has nothing yet
             raise AttributeError(attribute)
         value = getattr(self._template, attribute)
-        if not callable(value) or attribute in self._profile.thread_safe_methods:
+        is_safe = attribute in self._profile.thread_safe_methods or is_stub(value)
+        if is_safe or not callable(value):
             return value
 
         @functools.wraps(value)

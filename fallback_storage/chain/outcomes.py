@@ -12,6 +12,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
+from django.core.files.storage import Storage
 
 from fallback_storage.exceptions import FallbackStorageError
 
@@ -86,6 +87,24 @@ NOT_FOUND = frozenset(
 # Codes of S3. "NoSuchBucket" is a 404 as well, but says nothing
 # about the file: it is a failure.
 S3_NOT_FOUND_CODES = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
+
+
+# What Django's base only says that a storage should have.
+_STUBS = frozenset(
+    getattr(Storage, method)
+    for method in (
+        *("delete", "exists", "listdir", "path", "size", "url"),
+        *("get_accessed_time", "get_created_time", "get_modified_time"),
+    )
+)
+
+
+def is_stub(method: object) -> bool:
+    """Whether a storage lacks a method, and has it from Django's base: it asks nobody.
+
+    So that is told by a call of it, also while the storage's server is away.
+    """
+    return getattr(method, "__func__", None) in _STUBS
 
 
 def classify(exception: Exception) -> Outcome:

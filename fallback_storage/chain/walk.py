@@ -16,6 +16,7 @@ from fallback_storage.chain.outcomes import (
     Attempt,
     Outcome,
     classify,
+    is_stub,
 )
 from fallback_storage.chain.second_look import look_again
 from fallback_storage.chain.trail import Trail
@@ -107,7 +108,7 @@ class Walk(Trail):
         if function is None:
             self.note(backend, UNSUPPORTED)
             return NOTHING
-        if method in OFFLINE:
+        if method in OFFLINE or is_stub(function):
             return self._note_call(backend, function, *args, **kwargs)
         reach = backend.reach
         way, profile = reach.ask, backend.profile

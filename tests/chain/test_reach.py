@@ -11,14 +11,14 @@ from contextvars import ContextVar
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import FileSystemStorage
+from django.core.files.storage import FileSystemStorage, Storage
 from fakes import RecordingStorage
 from silent import SilentStorage, silent
 
 from fallback_storage import signals
 from fallback_storage.chain import backend, reach, reaches
 from fallback_storage.chain.outcomes import Attempt, Outcome
-from fallback_storage.exceptions import BackendUnavailable
+from fallback_storage.exceptions import BackendUnavailable, OperationNotSupportedError
 from fallback_storage.storage import FallbackStorage
 
 NAMES = [f"{number}.jpg" for number in range(100)]
@@ -499,6 +499,51 @@ def test_a_storage_without_exists_lacks_it_also_when_it_is_away(chain_of):
             chain.open("a")
     assert breaker_of(chain) == "open"
     assert chain.resolve("a").trail[1].outcome is Outcome.UNSUPPORTED
+
+
+LACKING = {
+    "listdir": [""],
+    "exists": ["a"],
+    "size": ["a"],
+    "delete": ["a"],
+    "get_accessed_time": ["a"],
+    "get_created_time": ["a"],
+    "get_modified_time": ["a"],
+}
+
+
+class Bare(Storage):
+    """Has nothing but files to open, and is away; the rest is Django's."""
+
+    def _open(self, name, mode):
+        raise ConnectionError
+
+
+@pytest.mark.parametrize("policy", [{}, {"PROFILE": {"THREAD_SAFE": False}}])
+@pytest.mark.parametrize("method", LACKING)
+def test_what_a_storage_lacks_it_lacks_also_when_it_is_away(
+    chain_of, method, policy, caplog
+):
+    """A breaker does not hide it; nor does a chain's answer change in an outage."""
+
+    def ask(chain):
+        try:
+            return getattr(chain, method)(*LACKING[method])
+        except Exception as error:
+            return type(error)
+
+    bare = {"BACKEND": f"{__name__}.Bare", **policy}
+    chains = chain_of(bare), chain_of({"BACKEND": "fakes.RecordingStorage"}, bare)
+    before = [ask(chain) for chain in chains]
+    assert issubclass(before[0], OperationNotSupportedError)
+    for chain in chains:
+        for _ in range(3):
+            with pytest.raises(ConnectionError):
+                chain.open("a")
+        assert breaker_of(chain, -1) == "open"
+    caplog.clear()
+    assert [ask(chain) for chain in chains] == before
+    assert not caplog.messages
 
 
 def test_the_same_backend_is_left_alone_by_all(clock):
