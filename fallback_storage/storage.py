@@ -129,27 +129,20 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
         a chain in which no backend can, and with ``strict`` everything.
         """
         engine = self._engine or self._get_engine()
-        known = not (args or kwargs or resolved.receivers or engine.home_urls)
-        try:
-            code = engine.peek(name) if known else None  # type: ignore[arg-type]
-        except TypeError:  # a list, say
-            code = None
-        if code is not None:
+        if not (args or kwargs or resolved.receivers):
             # In a page of pictures this is all that happens.
-            last = len(engine.backends) - 1
-            index = code >> 1 if code != NOWHERE else last
-            if code & 1 and index < last:
-                look = engine.backends[index].look_again
-                known = look is None or look(name) is HELD  # type: ignore[arg-type]
-            else:
-                # The last one answers whether the file is there or not.
-                known = index == last
-            if known:
-                try:
-                    holder = engine.backends[index]
-                    return (holder.quick_url or holder.storage.url)(name)  # type: ignore[arg-type]
-                except Exception as error:  # noqa: BLE001 - the next may have a URL
-                    return engine.reader.url_past(name, index, error)  # type: ignore[arg-type]
+            try:
+                code = engine.peek(name)  # type: ignore[arg-type]
+            except TypeError:  # a list, say
+                code = None
+            who = None if code is None else engine.answering[code]
+            if who is not None:
+                backend, look = who
+                if look is None or look(name) is HELD:  # type: ignore[arg-type]
+                    try:
+                        return backend.make_url(name)  # type: ignore[arg-type]
+                    except Exception as error:  # noqa: BLE001 - the next may have a URL
+                        return engine.reader.url_past(name, backend, error)  # type: ignore[arg-type]
         try:
             clean = self._clean(name or "")
         except (SuspiciousFileOperation, TypeError) as error:

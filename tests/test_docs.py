@@ -20,7 +20,8 @@ from paths import ROOT
 import fallback_storage
 from fallback_storage import signals
 from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
-from fallback_storage.chain.profiles import DJANGO, HAVE_DEADLINE, PROFILES, Profile
+from fallback_storage.chain.profile import DJANGO, Profile
+from fallback_storage.chain.profiles import HAVE_DEADLINE, PROFILES
 from fallback_storage.chain.reach import DEADLINE
 from fallback_storage.chain.reaches import RETRY_AFTER
 from fallback_storage.conf.cache import CACHE_KEYS, DEFAULT_GRACE, DEFAULT_MAX_ENTRIES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import threading
 from contextlib import suppress
@@ -104,7 +103,7 @@ def test_a_resolution_is_told_once(chain, told, operation, warm):
         assert resolution.held is None
     else:
         assert (resolution.index, resolution.held) == (1, True)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         resolution.name = "c"
 
 
@@ -229,7 +228,7 @@ def test_a_failure_is_told_once(chain, backends, told, operation):
     assert (failure.backend, failure.operation, failure.name) == ("front", asked, "b")
     assert failure.exception is error
     assert failure.seconds >= 0
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         failure.name = "c"
 
 
@@ -330,7 +329,7 @@ def test_a_copy_is_told_once(promoting, told):
     names = [backend.name for backend in promoting.backends]
     assert (promotion.name, promotion.source, promotion.target) == ("a", *names[::-1])
     assert promotion.seconds >= 0
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         promotion.name = "c"
 
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.equivalents import Look
     from fallback_storage.chain.flat_listing import Listed
-    from fallback_storage.chain.look import Look
 
 # What one page of a listing costs, in questions.
 PAGE_COST = 12.5

@@ -6,10 +6,11 @@ a remote file costs the read and nothing else.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage import signals
-from fallback_storage.cache.entry import facts_of
+from fallback_storage.cache.entry import facts_of, index_of, is_held
 from fallback_storage.chain import facts
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Outcome
@@ -47,6 +48,13 @@ class Fetcher:
         As far as it is remembered (``chain.facts``); else goes to the memoised holder, else
         asks the backends in order. Raises what ``Walk.error`` says if none succeeds.
         """
+        return self._answer(method, name, args) or self._fetch(
+            operation, method, name, args
+        )
+
+    def _fetch(
+        self, operation: str, method: str, name: str, args: tuple[Any, ...]
+    ) -> tuple[Any, int]:
         key = memo_key(name)
         recall = self._recall
         known, lease = recall.know(None) if key is None else recall.ahead(key), None
@@ -74,6 +82,31 @@ class Fetcher:
             answer = walk.ask(self._backends[index], method, name, *args)
         if answer is NOTHING or index is None:
             raise walk.error()
+        return answer, index
+
+    def _answer(
+        self, method: str, name: str, args: tuple[Any, ...]
+    ) -> tuple[Any, int] | None:
+        """Return the answer of a holder that is known in process memory, and its index.
+
+        By an equivalent (``chain.equivalents``). None: that is not all there is to it.
+        """
+        code = None if signals.resolved.receivers else self._recall.peek(name)
+        if code is None or not is_held(code):
+            return None
+        index = index_of(code)
+        backend = self._backends[index]
+        answer_by = backend.answers.get(method)
+        if answer_by is None or not backend.is_sound:
+            return None
+        start = time.perf_counter()
+        try:
+            answer = answer_by(name, *args)
+        except Exception:  # noqa: BLE001 - it is asked itself, and will tell
+            return None
+        if answer is None:
+            return None
+        backend.count(time.perf_counter() - start)
         return answer, index
 
     def _ask_in_order(

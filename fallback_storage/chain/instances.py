@@ -26,7 +26,7 @@ from fallback_storage.utils.spools import SPOOL_MEMORY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fallback_storage.chain.profiles import Profile
+    from fallback_storage.chain.profile import Profile
 
 # Instances of one backend, and so calls at the same time.
 INSTANCES: Final = 4

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fallback_storage.chain.look import look_again_at
 from fallback_storage.chain.places import class_path
-from fallback_storage.chain.profiles import Profile
+from fallback_storage.chain.profile import Profile
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:

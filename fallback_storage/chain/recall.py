@@ -61,6 +61,10 @@ class Recall:
         # Whether who waits for a walk can find in the memo what it found.
         self.shares = memo.remembers and not self._live
         self._known: dict[int | None, Known] = {}
+        # What is known in process memory: a code (``cache.entry``) or None. (What a live
+        # backend holds is never answered from memory, and for each tenant it is another.)
+        has_peek = not (self._live or memo.vary)
+        self.peek = memo.quick_peek if has_peek else _know_nothing
         # Of whom it has to be known that they are the same place for everybody.
         self._steady = () if memo.vary else self._backends
         self.counters = Counters("lost_holders", "grace_hits")
@@ -265,6 +269,10 @@ class Recall:
                 stop = taken
             return from_(stop) if stop > known.start else None
         return NOWHERE if stop == length else from_(stop)
+
+
+def _know_nothing(name: str) -> int | None:
+    return None
 
 
 def _is_silent(attempt: Attempt) -> bool:

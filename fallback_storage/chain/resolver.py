@@ -44,6 +44,8 @@ class Resolver:
         self._whiteouts = whiteouts
         self._backends = tuple(backends)
         self.recall = Recall(backends, memo)
+        # By code what is told of a name of which it is known. None: that is not all.
+        self._told: dict[int, Resolution | None] = {}
         self.flights = Flights()
         self._counters = Counters("walks", "coalesced")
         # There are as many as backends, twice.
@@ -58,6 +60,23 @@ class Resolver:
         self._counters.add(counter, by)
 
     # Which backend holds a name?
+
+    def recalled(self, name: str) -> Resolution | None:
+        """Return what ``resolve`` does, if that is known in process memory; else None."""
+        code = None if signals.resolved.receivers else self.recall.peek(name)
+        if code is None:
+            return None
+        known = self.recall.know(code)
+        if code not in self._told:
+            self._told[code] = None
+            if known.suffices(len(self._backends)):
+                walk = Walk("exists", name)
+                self._walk(walk, len(self._backends), known)
+                self._told[code] = self.describe(walk)
+        told = self._told[code]
+        if told is None or not self.recall.is_there(name, known):
+            return None
+        return Resolution._make((name, *told[1:]))
 
     def resolve(self, name: str) -> Resolution:
         """Return which backend holds a name, how that is known, and what was asked."""

@@ -13,10 +13,12 @@ from django.utils.functional import cached_property
 
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.calls import Calls
+from fallback_storage.chain.equivalents import quick_url_of
 from fallback_storage.chain.instances import Instances
-from fallback_storage.chain.look import glance_at, look_again_at, look_at, quick_url_of
+from fallback_storage.chain.look import glance_at, look_again_at, look_at
 from fallback_storage.chain.nesting import building, refuse_cycle
-from fallback_storage.chain.profiles import Profile, profile_of
+from fallback_storage.chain.profile import METHODS, Profile
+from fallback_storage.chain.profiles import profile_of
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
     from fallback_storage.chain.backend import Backend
-    from fallback_storage.chain.look import Glance, Look
+    from fallback_storage.chain.equivalents import Glance, Look
     from fallback_storage.chain.policy import Policy
 
 
@@ -138,9 +140,12 @@ class Wrapped(Calls):
         return self.look_again and glance_at(self.storage, self.look_again)
 
     @cached_property
-    def quick_url(self) -> Callable[[str], str] | None:
-        """Return what makes the URL of a remembered file without asking the storage."""
-        return quick_url_of(self.storage)
+    def make_url(self) -> Callable[[str], str]:
+        """Return what makes the URL of a clean name, as the storage does."""
+        storage, rests_on = self.storage, self.profile.url_rests_on
+        quick = quick_url_of(storage, rests_on, METHODS["url_rests_on"])
+        # (Its ``url`` may be set, or be replaced, later.)
+        return quick or (lambda name: storage.url(name))  # noqa: PLW0108
 
     @cached_property
     def tells_files(self) -> bool:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.storage import Storage, storages
 from django.utils.functional import LazyObject
 
-from fallback_storage.chain.profiles import DJANGO, PROFILES, Profile
+from fallback_storage.chain.profile import DJANGO, Profile
+from fallback_storage.chain.profiles import PROFILES
 from fallback_storage.conf.messages import quoted, shown, suggestion
 from fallback_storage.conf.rules import (
     DICT,

@@ -62,6 +62,9 @@ class Beyond:
     def resolve(self, name: StrPath) -> Resolution:
         """Return which backend holds ``name``, how that is known, and what was asked."""
         engine = self._get_engine()
+        known = engine.resolver.recalled(name) if type(name) is str else None
+        if known is not None:
+            return known
         with operation(engine.memo.vary):
             return engine.resolver.resolve(self._clean(name))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, cast
 
+from fallback_storage.cache.entry import NOWHERE, index_of, is_held
 from fallback_storage.cache.memo import Memo
 from fallback_storage.chain.batch import BatchResolver
 from fallback_storage.chain.fetch import Fetcher
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.equivalents import Look
     from fallback_storage.conf.options import Options
 
     Part = TypeVar("Part")
@@ -77,13 +79,36 @@ class Stats(TypedDict):
     near_messages: NotRequired[int]
 
 
+class Answering(dict[int, "tuple[Backend, Look | None] | None"]):
+    """By code, who has the URL of a name of which that is known, and what looks again.
+
+    No look: the last backend, which answers whether the file is there or not, or one of
+    which that is believed. None: it has to be found out. ``home_urls``: nobody's, all are
+    the home's.
+    """
+
+    def __init__(self, backends: tuple[Backend, ...], *, home_urls: bool) -> None:
+        self._backends = () if home_urls else backends
+
+    def __missing__(self, code: int) -> tuple[Backend, Look | None] | None:
+        last = len(self._backends) - 1
+        index = last if code == NOWHERE else index_of(code)
+        who: tuple[Backend, Look | None] | None = None
+        if index == last >= 0:
+            who = self._backends[index], None
+        elif index < last and is_held(code):
+            who = self._backends[index], self._backends[index].look_again
+        self[code] = who
+        return who
+
+
 @dataclass(slots=True, eq=False)
 class Engine:
     """A chain, its memo, and what works on them.
 
     ``peek`` answers from process memory: a code (``cache.entry``) or None. What it
-    answers is told nobody who listens to ``signals.resolved``. ``home_urls``: all URLs are
-    the home's.
+    answers is told nobody who listens to ``signals.resolved``. ``answering``: whose URL it
+    is, by such a code.
     """
 
     backends: tuple[Backend, ...]
@@ -97,7 +122,7 @@ class Engine:
     batch: BatchResolver
     server: Server
     peek: Callable[[str], int | None]
-    home_urls: bool
+    answering: Answering
 
     def stats(self) -> Stats:
         """Return the counters of all parts."""
@@ -151,8 +176,6 @@ def build_engine(
         home_urls=options.urls == "home",
     )
     batch = BatchResolver(backends, memo, resolver, whiteouts)
-    # What a live backend holds is never answered from memory.
-    live = any(backend.always_probe for backend in backends)
     return Engine(
         backends=backends,
         memo=memo,
@@ -164,8 +187,8 @@ def build_engine(
         copies=copies,
         server=_for_tenants(Server(backends, resolver, copies), memo),
         batch=_for_tenants(batch, memo),
-        peek=_know_nothing if live or memo.vary else memo.quick_peek,
-        home_urls=options.urls == "home",
+        peek=resolver.recall.peek,
+        answering=Answering(backends, home_urls=options.urls == "home"),
     )
 
 
@@ -200,7 +223,3 @@ def _build_copies(
 
 def _for_tenants(part: Part, memo: Memo, parts: Collection[str] = ()) -> Part:
     return part if memo.vary is None else cast("Part", Scoped(part, memo.vary, parts))
-
-
-def _know_nothing(name: str) -> int | None:
-    return None

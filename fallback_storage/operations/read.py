@@ -82,9 +82,9 @@ class Reader:
         if asked.certain and not args and not kwargs:
             # All that happens in a page of pictures, when it is first shown.
             try:
-                return self._backends[holder].storage.url(name)
+                return self._backends[holder].make_url(name)
             except Exception as error:  # noqa: BLE001 - the next may have a URL
-                return self.url_past(name, holder, error, asked)
+                return self.url_past(name, self._backends[holder], error, asked)
         return self._url_from(Walk("url", name), asked, holder, args, kwargs)
 
     def _home_url(self, name: str) -> str:
@@ -97,18 +97,17 @@ class Reader:
         return found  # type: ignore[no-any-return]
 
     def url_past(
-        self, name: str, holder: int, error: Exception, asked: Walk | None = None
+        self, name: str, backend: Backend, error: Exception, asked: Walk | None = None
     ) -> str:
-        """Return the URL of a file whose known holder just raised ``error``."""
+        """Return the URL of a file whose holder, as is known, just raised ``error``."""
         if asked is None:
             asked = self._resolver.locate(name, len(self._backends) - 1, "url")
         walk = Walk("url", name)
-        backend = self._backends[holder]
         if hasattr(backend.storage, "url"):
             walk.judge(backend, error, 0.0)
         else:
             walk.note(backend, Outcome.UNSUPPORTED)
-        return self._url_from(walk, asked, holder, (), {})
+        return self._url_from(walk, asked, self._backends.index(backend), (), {})
 
     def _url_from(
         self, walk: Walk, asked: Walk, holder: int, args: Any, kwargs: Any

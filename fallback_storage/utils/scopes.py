@@ -33,5 +33,6 @@ class Scopes(Generic[Value]):
 
     def value(self) -> Value | None:
         """Return the innermost value; None outside."""
-        entered = self.entered()
+        # (Most are asked for outside, of every operation.)
+        entered = self._entered.get() and self.entered()
         return entered[-1][1] if entered else None

@@ -16,7 +16,7 @@ from fakes import RecordingStorage, read
 from interrupts import at_every_moment
 
 from fallback_storage.chain import instances
-from fallback_storage.chain.profiles import Profile
+from fallback_storage.chain.profile import Profile
 from fallback_storage.exceptions import BackendUnavailable
 from fallback_storage.storage import FallbackStorage
 

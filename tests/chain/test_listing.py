@@ -15,7 +15,7 @@ from fallback_storage.chain.backend import Backend
 from fallback_storage.chain.flat_listing import flat_pages, lists_flat
 from fallback_storage.chain.listing import pages
 from fallback_storage.chain.policy import Policy
-from fallback_storage.chain.profiles import METHODS
+from fallback_storage.chain.profile import METHODS
 from fallback_storage.exceptions import OperationNotSupportedError
 from fallback_storage.storage import FallbackStorage
 

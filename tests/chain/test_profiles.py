@@ -12,13 +12,8 @@ from django.utils.module_loading import import_string
 from fakes import RecordingStorage
 
 from fallback_storage.chain.places import class_path
-from fallback_storage.chain.profiles import (
-    DJANGO,
-    METHODS,
-    PROFILES,
-    Profile,
-    profile_of,
-)
+from fallback_storage.chain.profile import DJANGO, METHODS, Profile
+from fallback_storage.chain.profiles import PROFILES, profile_of
 from fallback_storage.exceptions import ConfigurationError
 from fallback_storage.storage import FallbackStorage
 
