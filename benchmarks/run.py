@@ -15,6 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
+import gate
 import machine
 import report
 import rows  # noqa: F401 - registers them
@@ -44,6 +45,11 @@ def parse(arguments):
     )
     parser.add_argument(
         "--force", action="store_true", help="measure on a busy machine, and say so"
+    )
+    parser.add_argument(
+        "--gate",
+        action="store_true",
+        help="then count the hot paths, and fail if one became slower (see gate.py)",
     )
     for flag, what in (
         ("--rst", "print the manual's table from"),
@@ -156,13 +162,14 @@ def main(arguments=None):
         f"Claims broken in: {', '.join(broken) or 'no row'}. "
         f"Rows that failed: {', '.join(crashed) or 'none'}."
     )
+    slower = gate.main([]) if options.gate else 0
     before, now = read(SNAPSHOT), (described, options.quick, results)
     lost = []
     if not report.comparable(before, now):
         print("Not compared with the snapshot: it is of other versions, or whole.")
     elif lost := report.losses(before, now):
         print(f"Slower than the snapshot by more than 15 %: {'; '.join(lost)}.")
-    return 1 if broken or crashed or lost else 0
+    return 1 if broken or crashed or lost or slower else 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from manual import text
 from paths import ROOT
 
 RUN = ROOT / "benchmarks" / "run.py"
+GATE = RUN.with_name("gate.py")
 
 
 @pytest.fixture
@@ -113,3 +114,51 @@ def test_a_row_is_lost_where_best_and_median_are_slower(modules):
     assert report.losses(before, run_with(1.2, 1.2, title="other")) == []
     assert report.comparable(before, before)
     assert not report.comparable(before, ({**before[0], "python": "4"}, *before[1:]))
+
+
+# The gate: what our calls cost, counted
+
+
+COUNTED = ("--tool", "bytecodes")
+
+
+@pytest.mark.slow
+def test_a_hot_path_that_became_slower_is_noticed_and_the_same_is_not(tmp_path):
+    """By a fifth: each fifth call is made twice."""
+    counts = ("--counts", tmp_path / "counts.json")
+    assert "Nothing was compared" in run(*COUNTED, *counts, script=GATE)
+    run("--record", *COUNTED, *counts, script=GATE)
+    assert "LOST" not in run(*COUNTED, *counts, script=GATE)
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run("--slower", "5", *COUNTED, *counts, script=GATE)
+    lost = re.findall(r"^ +(.+?)  .*LOST$", caught.value.stdout, re.MULTILINE)
+    assert {"url, local", "exists, local", "url, S3", "size, local"} <= set(lost)
+
+
+def test_a_loss_up_to_the_bound_is_none(modules):
+    gate = modules("gate")
+    recorded = {"url": 0.5, "exists": 0.5, "open": 0.5}
+    found = {"url": 0.57, "exists": 0.58, "open": 0.1, "new": 9.0}
+    lines, lost = gate.judge(recorded, found)
+    assert lost == ["exists"]
+    assert len(lines) == 4
+
+
+def test_where_nothing_counts_the_gate_fails_and_without_valgrind_it_does_not(
+    modules, monkeypatch, capsys
+):
+    gate = modules("gate")
+    kept = {f"{tool}, {gate.versions()}": {"url": 1.0} for tool in gate.TOOLS}
+
+    missing = ["callgrind"]
+
+    def count(tool, slower):
+        if tool in missing:
+            raise gate.NotCounted("there is none")
+        return {"url": 1.0}
+
+    monkeypatch.setattr(gate, "count", count)
+    assert gate.compare(kept, gate.TOOLS, 0) == 0
+    assert "Not counted by callgrind: there is none." in capsys.readouterr().out
+    missing.append("bytecodes")
+    assert gate.compare(kept, gate.TOOLS, 0) == 1
