@@ -81,6 +81,8 @@ def ratio(value):
 def quantity(value, unit):
     if unit == "B":
         return f"{value:,.0f} B"
+    if not unit:
+        return f"{value:.2f}"
     if value >= 1:
         return f"{value:.3g} s"
     if value >= 1e-3:

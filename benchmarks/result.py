@@ -53,7 +53,7 @@ class Target:
 class Result:
     """One row: the first figure is what the others are compared with.
 
-    ``unit``: "s" or "B"; ``per``: what one value is for ("call", "page of 100").
+    ``unit``: "s", "B" or "" (a number); ``per``: what one value is for ("call", "page of 100").
     """
 
     title: str

@@ -1,10 +1,18 @@
-"""Many threads that want the same unknown name."""
+"""Many threads: that want the same unknown name; and that ask for what is known."""
 
 from __future__ import annotations
 
+import threading
+import time
+from functools import partial
+
 from registry import row
-from result import DIRECT, OFF, ON, ORIGINAL, Claim, Result
-from timing import Laps, stampede
+from result import DIRECT, OFF, ON, ORIGINAL, Claim, Result, Target
+from timing import Contender, Laps, race, stampede
+
+HITS = 32
+#: An eighth of what commit c8ce428 needed.
+HIT_TARGET = 0.042
 
 
 @row("crowd")
@@ -36,4 +44,40 @@ def crowd(world):
         result.skip(ORIGINAL, "64 new clients take too long for a quick run")
     else:
         world.add_original(result, "exists", world.remote_names[:1], 1, threads=threads)
+    return result
+
+
+@row("threads")
+def threads(world):
+    """CPU time: what threads do to each other, and not how many cores there are."""
+    chain = world.chain(world.public_s3)
+    names = world.remote_names
+    for name in names:
+        chain.url(name)
+
+    def asked(call, names):
+        def ask():
+            ready.wait()
+            for _ in range(world.rounds(50)):
+                for name in names:
+                    call(name)
+
+        ready = threading.Barrier(HITS)
+        crowd = [threading.Thread(target=ask) for _ in range(HITS)]
+        for thread in crowd:
+            thread.start()
+        for thread in crowd:
+            thread.join()
+
+    contenders = [
+        Contender(DIRECT, partial(asked, world.local.exists), at_once=True),
+        Contender(ON, partial(asked, chain.exists), at_once=True),
+    ]
+    laps = race(contenders, names, world.rounds(4, 1), clock=time.process_time)
+    title = f"{HITS} threads, exists of files in S3, warm (directly: of the disk; CPU)"
+    result = Result(title, target=Target(HIT_TARGET))
+    for contender in contenders:
+        count = HITS * world.rounds(50) * len(names)
+        result.add_laps(contender.label, laps[contender.label], count)
+    result.claim_requests(ON, 0)
     return result

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
+from collections import OrderedDict
+from itertools import accumulate
 from pathlib import Path
 
 from registry import row
@@ -68,6 +71,62 @@ def importing(world):
         result.figures[-1].requests = None
     optional = max(run[2] for run in runs)
     result.claims.append(Claim("optional libraries imported", 0, optional))
+    return result
+
+
+#: Names, calls, and entries that the memo may have; a scan comes after so many calls.
+NAMES, CALLS, BOUND, SCAN = 50_000, 50_000, 5_000, 5_000
+LRU = "LRU"
+
+
+def _trace(count):
+    """Yield (name, whether it counts): Zipf 0.9, with scans of names in between."""
+    chance = random.Random(7)
+    weights = list(accumulate(1 / rank**0.9 for rank in range(1, NAMES + 1)))
+    order = list(range(NAMES))
+    chance.shuffle(order)
+    asked = chance.choices(order, cum_weights=weights, k=count)
+    for begin in range(0, count, SCAN):
+        for number in asked[begin : begin + SCAN]:
+            yield f"photos/{number:06d}.jpg", True
+        first = chance.randrange(NAMES - SCAN)
+        for number in range(first, first + SCAN):
+            yield f"photos/{number:06d}.jpg", False
+
+
+@row("hit-rate")
+def hit_rate(world):
+    """What a page's names are to crawlers, or a nightly job over all of them."""
+    from django.core.files.storage import Storage
+
+    from fallback_storage.storage import FallbackStorage
+
+    class Asked(Storage):
+        count = 0
+
+        def exists(self, name):
+            self.count += 1
+            return True
+
+    asked, lru = Asked(), OrderedDict()
+    chain = FallbackStorage([asked, Asked()], cache={"MAX_ENTRIES": BOUND})
+    count = CALLS // 5 if world.quick else CALLS
+    hits = dict.fromkeys((LRU, ON), 0)
+    for name, counts in _trace(count):
+        before = asked.count
+        chain.exists(name)
+        hits[ON] += counts and asked.count == before
+        hits[LRU] += counts and name in lru
+        lru[name] = lru.pop(name, True)
+        if len(lru) > BOUND:
+            lru.popitem(last=False)
+    title = f"calls for a hit, {BOUND:,} of {NAMES:,} names, Zipf 0.9 with scans"
+    result = Result(f"{title} (directly: LRU)", unit="", per="hit")
+    for label, found in hits.items():
+        value, ratio = count / found, hits[LRU] / found
+        result.figures.append(Figure(label, value, value, ratio, ratio))
+    # A hit rate that is 1.08 of LRU's.
+    result.target = Target(round(1 / 1.08, 3))
     return result
 
 
