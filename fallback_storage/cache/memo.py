@@ -104,8 +104,8 @@ class Memo:
 
         By the store's near tier, else by this request's snapshot.
         """
-        code = self.store.peek(name)
-        if code is None:
+        code = self.store.peek(name) if self.store.has_peek else None
+        if code is None and snapshots.kept() is not None:
             for snapshot in snapshots.current(self._whose()):
                 code = snapshot.peek(name)
                 if code is not None and code < 0:
@@ -129,7 +129,7 @@ class Memo:
         found: dict[str, tuple[int | None, Lease]] = {}
         for part in _parts(names):
             found.update(self.store.look_up(part))
-        # As ``_checked``, once for each code and not for each name.
+        # As ``look_up``, once for each code and not for each name.
         counts = Counter(code for code, _ in found.values())
         misses, negative_hits = counts.pop(None, 0), counts[NOWHERE]
         bad = [
@@ -148,9 +148,16 @@ class Memo:
 
     def look_up(self, name: str) -> tuple[int | None, Lease]:
         """Return the code of a name, or None, and a lease to fill it with."""
-        found = self._checked(name, *self.store.look_up_one(name))
-        self._tick(missed=found[0] is None)
-        return found
+        code, lease = self.store.look_up_one(name)
+        if code is None:
+            self._counters.add("misses")
+        elif is_valid(code, self._chain_length):
+            self._counters.add("negative_hits" if code == NOWHERE else "hits")
+        else:
+            self._counters.add("misses")
+            code, lease = self._refused(name, lease)
+        self._tick(missed=code is None)
+        return code, lease
 
     def look_up_held(
         self, names: Collection[str], *, batch: bool = False
@@ -181,25 +188,17 @@ class Memo:
 
         "Held by", or ``NOWHERE``; None: the store may know more.
         """
-        for snapshot in snapshots.current(self._whose()):
-            code = snapshot.peek(name)
-            if code is not None:
-                return formerly(code) if code < 0 else None
+        if snapshots.kept() is not None:
+            for snapshot in snapshots.current(self._whose()):
+                code = snapshot.peek(name)
+                if code is not None:
+                    return formerly(code) if code < 0 else None
         return None
 
     def _tick(self, *, missed: bool) -> None:
         """Let the tally publish, after a look-up for which the shared store was asked."""
         if self._tally is not None and (missed or not self.store.has_peek):
             self._tally.tick()
-
-    def _checked(
-        self, name: str, code: int | None, lease: Lease
-    ) -> tuple[int | None, Lease]:
-        if code is None or not is_valid(code, self._chain_length):
-            self._counters.add("misses")
-            return (None, lease) if code is None else self._refused(name, lease)
-        self._counters.add("negative_hits" if code == NOWHERE else "hits")
-        return code, lease
 
     def _refused(self, name: str, lease: Lease) -> tuple[None, Lease]:
         # A damaged entry. In process it would be served without another look at it.

@@ -54,7 +54,9 @@ class Snapshot:
         """Keep codes that were read after the snapshot was begun."""
         with self._lock:
             void = self._void
-            if void is not None:
+            if void is not None and void.isdisjoint(codes):
+                self._codes.update(codes)
+            elif void is not None:
                 self._codes.update(
                     (name, code) for name, code in codes.items() if name not in void
                 )
@@ -82,6 +84,10 @@ class Snapshot:
 _current: ContextVar[Mapping[object, tuple[Snapshot, ...]] | None] = ContextVar(
     "fallback_storage_snapshots", default=None
 )
+
+
+# What it holds: None if this request keeps none, as most.
+kept = _current.get
 
 
 def current(token: object) -> tuple[Snapshot, ...]:

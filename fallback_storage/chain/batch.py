@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fallback_storage import signals
 from fallback_storage.cache.entry import HIDDEN
 from fallback_storage.chain.exists_many import probe_walks
-from fallback_storage.chain.names import memo_key
+from fallback_storage.chain.names import memo_key, memo_keys
 from fallback_storage.chain.outcomes import Outcome, Resolution
 from fallback_storage.chain.resolver import PATIENCE
 from fallback_storage.chain.singleflight import Flight
@@ -59,7 +59,7 @@ class BatchResolver:
     def prefetch(self, names: Iterable[str], *, complete: bool) -> None:
         """Learn what the calls of this request need; see ``FallbackStorage.prefetch``."""
         # Of directories nothing is remembered.
-        wanted = [name for name in names if memo_key(name) is not None]
+        wanted = memo_keys(names)
         if self._memo.remembers or self._memo.is_shared:
             stop = len(self._backends) if complete else len(self._backends) - 1
             self._memo.begin_snapshot()
@@ -71,7 +71,7 @@ class BatchResolver:
         """Return the codes of names of which they tell all, and walks for the others."""
         landings = self._resolver.flights.landings
         unique = dict.fromkeys(names, (None, None))
-        keys = [name for name in unique if memo_key(name) is not None]
+        keys = memo_keys(unique)
         looked = self._recall.look_up_many(keys)
         known = self._known(looked, stop)
         if len(known) == len(unique):
@@ -105,7 +105,7 @@ class BatchResolver:
     def _locate_all(self, looked: Looked, stop: int, landings: int) -> dict[str, Walk]:
         """``landings``: see ``Flights``, before the memo was asked."""
         resolver, know = self._resolver, self._recall.know
-        keys = [name for name in looked if memo_key(name) is not None]
+        keys = memo_keys(looked)
         walks: dict[str, Walk] = {}
         deadline = time.monotonic() + PATIENCE
         while True:

@@ -118,6 +118,11 @@ def memo_key(clean: str) -> str | None:
     return None if not clean or clean.endswith("/") else clean
 
 
+def memo_keys(cleans: Iterable[str]) -> list[str]:
+    """Return those of which ``memo_key`` is one."""
+    return [clean for clean in cleans if clean and clean[-1] != "/"]
+
+
 def affected(*names: StrPath) -> frozenset[str]:
     """Return every name of which a write to ``names`` may change what is known.
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fallback_storage.cache.memo import Memo
     from fallback_storage.cache.stores.base import Lease
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.outcomes import Attempt
     from fallback_storage.chain.whiteouts import Whiteouts
 
 # Seconds that a request waits for another one's walk before it walks itself.
@@ -48,8 +49,9 @@ class Resolver:
         self._told: dict[int, Resolution | None] = {}
         self.flights = Flights()
         self._counters = Counters("walks", "coalesced")
-        # There are as many as backends, twice.
+        # By code, of which there are as many as backends, twice.
         self._remembered: dict[int, tuple[Any, ...]] = {}
+        self._trails: dict[tuple[int, int], tuple[tuple[Attempt, ...], bool]] = {}
 
     def stats(self) -> dict[str, int]:
         """Return the counters of this resolver."""
@@ -227,6 +229,18 @@ class Resolver:
         return self.recall.fill(walk, walk.holder, stop, known, lease)
 
     def _walk(self, walk: Walk, stop: int, known: Known) -> None:
+        # Of all names of which this is known it is the same.
+        code = known.code
+        told = None if code is None else self._trails.get((code, stop))
+        if told is not None:
+            trail, walk.hidden = told
+            walk.trail += trail
+            return
+        self._ask(walk, stop, known)
+        if code is not None and self.recall.tells(code, stop):
+            self._trails[int(code), stop] = tuple(walk.trail), walk.hidden
+
+    def _ask(self, walk: Walk, stop: int, known: Known) -> None:
         veil = Veil(self._whiteouts, walk)
         self._find_holder(walk, veil, stop, known)
         if walk.holder is None and stop < len(self._backends):

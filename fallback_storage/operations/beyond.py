@@ -20,7 +20,7 @@ from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.utils.tenants import operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from fallback_storage.chain.backend import Backend
@@ -77,11 +77,11 @@ class Beyond:
         """
         refuse_single(names)
         names = list(names)
-        texts = [name for name in names if type(name) is str]
-        if len(texts) == len(names) and are_plain(texts):
-            spelled = dict(zip(texts, texts, strict=True))
-        else:
+        plain = _plain(names)
+        if plain is None:
             spelled = {os.fspath(name): self._clean(name) for name in names}
+        else:
+            spelled = dict(zip(plain, plain, strict=True))
         found = self._get_engine().batch.resolve_many(spelled.values())
         return {name: found[clean] for name, clean in spelled.items()}
 
@@ -94,8 +94,10 @@ class Beyond:
         of others are seen by the next request. ``complete``: also what ``exists`` needs
         to know, for which the last backend has to be asked.
         """
-        names = self._reachable(filenames(objects, self))
-        self._get_engine().batch.prefetch(names, complete=complete)
+        names = list(filenames(objects, self))
+        plain = _plain(names)
+        clean = self._reachable(names) if plain is None else plain
+        self._get_engine().batch.prefetch(clean, complete=complete)
 
     def forget(self, *names: StrPath) -> None:
         """Forget what is known of names that were changed behind this package's back."""
@@ -183,6 +185,12 @@ class Beyond:
     client = _OfABackend()
     connection = _OfABackend()
     custom_domain = _OfABackend()
+
+
+def _plain(names: Sequence[StrPath]) -> list[str] | None:
+    """Return names that are all clean; None: they may not be."""
+    texts = [name for name in names if type(name) is str]
+    return texts if len(texts) == len(names) and are_plain(texts) else None
 
 
 def _naive(moment: datetime) -> datetime:

@@ -29,3 +29,11 @@ class DictStore(Store):
 
     def close(self):
         self.closed = True
+
+
+def as_of_an_alias():
+    """Return arguments for a client of redis-py like the ones that are made of aliases."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return {"protocol": 2, "retry": Retry(NoBackoff(), 0)}

@@ -38,14 +38,22 @@ class GuardedStore(Guard):
 
         def look_up() -> dict[str, tuple[int | None, Lease]]:
             found = self._store.look_up(names)
-            return {name: _leased(found[name], epoch) for name in names}
+            return {
+                name: (code, None if lease is None else (epoch, lease))
+                for name in names
+                for code, lease in (found[name],)
+            }
 
         return self._call(look_up) or dict.fromkeys(names, (None, None))
 
     def look_up_one(self, name: str) -> tuple[int | None, Lease]:
         epoch = self._outbox.epoch
-        one = self._store.look_up_one
-        return self._call(lambda: _leased(one(name), epoch)) or (None, None)
+
+        def look_up() -> tuple[int | None, Lease]:
+            code, lease = self._store.look_up_one(name)
+            return code, None if lease is None else (epoch, lease)
+
+        return self._call(look_up) or (None, None)
 
     def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
         return self._call(lambda: self._store.look_up_held(names)) or {}
@@ -153,10 +161,3 @@ class GuardedStore(Guard):
         else:
             self._note(place, names)
             self._call(bool, due=True)
-
-
-def _leased(
-    found: tuple[int | None, Lease], epoch: int
-) -> tuple[int | None, tuple[int, Lease] | None]:
-    code, lease = found
-    return code, None if lease is None else (epoch, lease)

@@ -95,6 +95,9 @@ class RedisStore(PlacedStore):
         self.shared_client = self._server.shared
         self._prefix = prefix
         self.has_one_prefix = isinstance(prefix, str)
+        self._one_prefix = (
+            redis_protocol.encode(prefix) if isinstance(prefix, str) else None
+        )
         self._lease_ms = redis_protocol.milliseconds(lease_seconds)
 
     @property
@@ -104,8 +107,9 @@ class RedisStore(PlacedStore):
 
     def prefix(self) -> bytes:
         """Return what every key of this chain, and no other key, begins with."""
-        prefix = self._prefix if isinstance(self._prefix, str) else self._prefix()
-        return redis_protocol.encode(prefix)
+        if self._one_prefix is not None:
+            return self._one_prefix
+        return redis_protocol.encode(self._prefix())  # type: ignore[operator]
 
     def tracking_connection(self) -> Any:
         """Return a connection of its own, not connected yet, for ``redis_tracking``."""
@@ -129,11 +133,11 @@ class RedisStore(PlacedStore):
 
     @reconnecting
     def look_up_one(self, name: str) -> tuple[int | None, Any]:
-        keys = self._keys_of((name,))
-        (value,) = self._server.get(keys)
-        code, lease, end = redis_protocol.read(value)
+        keys = (self.prefix() + redis_protocol.encode(name),)
+        values = self._server.get(keys)
+        code, lease, end = redis_protocol.read(values[0])
         if end <= self._server.now():
-            ((code, lease),) = self._with_leases(keys, (value,))
+            ((code, lease),) = self._with_leases(keys, values)
         return code, lease
 
     @reconnecting
@@ -163,7 +167,8 @@ class RedisStore(PlacedStore):
 
     def _keys_of(self, names: Collection[str], place: Any = None) -> list[bytes]:
         prefix = self.prefix() if place is None else place
-        return [prefix + redis_protocol.encode(name) for name in names]
+        # (As ``redis_protocol.encode``.)
+        return [prefix + name.encode("utf-8", "surrogatepass") for name in names]
 
     def _with_leases(
         self, keys: Sequence[bytes], values: Sequence[Any]
@@ -173,7 +178,7 @@ class RedisStore(PlacedStore):
         Also where an entry is over, which the server decides.
         """
         now = self._server.now()
-        read = [redis_protocol.read(value) for value in values]
+        read = list(map(redis_protocol.read, values))
         found = [(code, lease) for code, lease, _ in read]
         missing = [index for index, (_, _, end) in enumerate(read) if end <= now]
         if missing:

@@ -123,14 +123,16 @@ def read(value: Any) -> tuple[int | None, bytes | None, float]:
 
     That is the server's time in ms; a lease has none. No lease: nothing of ours is there.
     """
-    raw = as_bytes(value)
+    raw = value if type(value) is bytes else as_bytes(value)
     match = VALUE.fullmatch(raw)
     if match is None:
         return None, None, 0
     code, facts, end = match.groups()
     if code is None:
         return None, raw, math.inf
-    return entry.noted(int(code), (facts or b"").decode()), raw, int(end)
+    if facts is None:  # as most are
+        return int(code), raw, int(end)
+    return entry.noted(int(code), facts.decode()), raw, int(end)
 
 
 def read_answer(answer: Any) -> tuple[int | None, bytes | None]:

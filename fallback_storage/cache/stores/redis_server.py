@@ -13,6 +13,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.cache.stores.redis_client import SharedClient
+from fallback_storage.cache.stores.redis_quick import QuickGet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ class Server:
             client = SharedClient({}, client)
         self.shared = client if isinstance(client, SharedClient) else None
         self._client = None if self.shared else client
+        self._quick: QuickGet | None = None
         # By how many ms the server's clock is ahead of ours, at the most. Not known yet.
         self._ahead = math.inf
 
@@ -39,7 +41,7 @@ class Server:
     def close(self) -> None:
         """Let go of the client; one that was passed is left open."""
         if self.shared is not None:
-            self._client = None
+            self._client = self._quick = None
             self.shared.leave(self)
 
     def now(self) -> float:
@@ -53,6 +55,10 @@ class Server:
         client = self.client
         if math.isinf(self._ahead) and not _is_cluster(client):
             return self._get_and_learn_time(keys)
+        if self._quick is None:
+            self._quick = QuickGet(client)
+        if self._quick.is_right():
+            return self._quick.get(keys)
         if len(keys) == 1:
             return (client.get(keys[0]),)
         mget = client.mget_nonatomic if _is_cluster(client) else client.mget

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from aging import age_redis
 from caches import DroppingCache, RecordingCache
+from stores import as_of_an_alias
 
 from fallback_storage.cache.entry import (
     HIDDEN,
@@ -114,13 +115,18 @@ class Kind:
     lags: bool = False
 
 
-def redis_of(request):
+def redis_of(request, **arguments):
     redis = pytest.importorskip("redis")
-    return redis.Redis(port=request.getfixturevalue("valkey").port)
+    return redis.Redis(port=request.getfixturevalue("valkey").port, **arguments)
 
 
-def on_redis(request):
-    return RedisStore(lambda: redis_of(request), "contract:", grace=GRACE)
+def on_redis(request, **arguments):
+    client = lambda: redis_of(request, **arguments)  # noqa: E731
+    return RedisStore(client, "contract:", grace=GRACE)
+
+
+def on_redis_of_an_alias(request):
+    return on_redis(request, **as_of_an_alias())
 
 
 def on_near(request):
@@ -151,7 +157,7 @@ STORES = {
         forgets=True,
         lasts=False,
     ),
-    "redis": Kind(on_redis, tick=age, dates=True, counts=True),
+    "redis": Kind(on_redis_of_an_alias, tick=age, dates=True, counts=True),
     "near": Kind(on_near, tick=age, dates=True, counts=True, lags=True),
 }
 

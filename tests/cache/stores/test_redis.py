@@ -6,6 +6,7 @@ import re
 
 import pytest
 from aging import age_redis
+from stores import as_of_an_alias
 
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
 from fallback_storage.cache.stores.redis import LEASE_SECONDS, RedisStore
@@ -28,7 +29,7 @@ class CountingConnection(redis.Connection):
 
 @pytest.fixture
 def client(valkey):
-    with redis.Redis(port=valkey.port) as client:
+    with redis.Redis(port=valkey.port, **as_of_an_alias()) as client:
         yield client
 
 
@@ -56,11 +57,14 @@ def fill(store, name="a", code=1, ttl=60.0):
 # Round trips
 
 
-@pytest.fixture
-def trips(valkey):
+@pytest.fixture(params=[dict, as_of_an_alias])
+def trips(valkey, request):
     """Return a function that counts the round trips of a call of a store."""
     pool = redis.ConnectionPool(
-        connection_class=CountingConnection, host=valkey.host, port=valkey.port
+        connection_class=CountingConnection,
+        host=valkey.host,
+        port=valkey.port,
+        **request.param(),
     )
     store = RedisStore(redis.Redis.from_pool(pool), PREFIX)
     store.look_up(["connects"])
