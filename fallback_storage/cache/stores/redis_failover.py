@@ -1,8 +1,13 @@
-"""When another server takes the writes, and our connections still lead to the old one.
+"""When connections have to be dropped: they lead to the wrong server, or are spoiled.
 
 A failover may leave the old primary running, as a replica: it keeps connections open,
 answers reads, and refuses every write. The name of the endpoint leads to the new one by
 then, so it is enough to connect again.
+
+What a signal's handler raises may come when a question has been sent, and before its
+answer is read. redis-py keeps that connection, and looks whether there is something to
+read on it when it is used next: if the server takes a moment too long, the next question
+gets this answer, and so a name another one's entry.
 """
 
 from __future__ import annotations
@@ -23,15 +28,19 @@ IN_A_SCRIPT = "-READONLY"
 def reconnecting(operation: Operation) -> Operation:
     """Let an operation of ``RedisStore`` try once more, where it met a replica.
 
-    What was refused was not done, so nothing is done twice.
+    What was refused was not done, so nothing is done twice. Where it was interrupted,
+    its connection is not used again.
     """
 
     @functools.wraps(operation)
     def reconnecting(store: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return operation(store, *args, **kwargs)
-        except Exception as error:
-            if not (_is_refusal(error) and drop_connections(store.client)):
+        except BaseException as error:
+            is_refused = _is_refusal(error)
+            if not is_refused and _is_of_client(error):
+                raise  # who has seen to the connection
+            if not (drop_connections(store.client) and is_refused):
                 raise
         return operation(store, *args, **kwargs)
 
@@ -39,17 +48,24 @@ def reconnecting(operation: Operation) -> Operation:
 
 
 def drop_connections(client: Any) -> bool:
-    """Let go of connections to a server that takes no writes any more.
+    """Let go of connections.
 
-    Returns false for a client of a cluster, which looks after itself.
+    Returns false for a client of a cluster, which sees for itself who takes writes.
     """
-    pool = getattr(client, "connection_pool", None)
-    if pool is None:
-        return False
-    # Those in use belong to other threads, which will see for themselves.
-    pool.disconnect(inuse_connections=False)
-    return True
+    is_one = getattr(client, "connection_pool", None) is not None
+    clients = [client]
+    if not is_one:
+        nodes: list[Any] = getattr(client, "get_nodes", list)()
+        clients = [node.redis_connection for node in nodes]
+    for each in filter(None, clients):  # (a node may never have been asked)
+        # Connections in use belong to other threads, which will see for themselves.
+        each.connection_pool.disconnect(inuse_connections=False)
+    return is_one
 
 
-def _is_refusal(error: Exception) -> bool:
+def _is_of_client(error: BaseException) -> bool:
+    return any(base.__module__ == "redis.exceptions" for base in type(error).__mro__)
+
+
+def _is_refusal(error: BaseException) -> bool:
     return type(error).__name__ in REFUSALS or IN_A_SCRIPT in str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 
 import pytest
@@ -145,3 +146,33 @@ def test_a_near_tier_in_front_of_a_cluster_is_refused_and_does_without(store, ca
     assert near.look_up(["a"])["a"][0] == held(1)
     assert near.peek("a") is None
     assert near.stats()["near_connected"] == 0
+
+
+def test_an_interrupt_between_a_question_and_its_answer(store, nodes, monkeypatch):
+    """The next question has its own answer; see test_redis_interrupts.py."""
+    client = store.client
+    of_a = client.get_node_from_key("p:a").port
+    names = (f"{number}" for number in itertools.count())
+    other = next(n for n in names if client.get_node_from_key(f"p:{n}").port == of_a)
+    for name, index in (("a", 0), (other, 1)):
+        assert store.fill(name, store.look_up_one(name)[1], held(index), 60.0)
+    (server,) = (node for node in nodes if node.port == of_a)
+    send = redis.Connection.send_packed_command
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    def send_and_thaw(*args, **kwargs):
+        send(*args, **kwargs)
+        server.thaw()
+
+    server.freeze()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(redis.Connection, "read_response", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                store.look_up_one("a")
+        monkeypatch.setattr(redis.Connection, "send_packed_command", send_and_thaw)
+        assert store.look_up_one(other)[0] == held(1)
+    finally:
+        server.thaw()
