@@ -4,9 +4,9 @@
 # each request of a page costs one more question to what is down.
 #
 # Guess before the run: the stale value is given, and the source is left alone for a minute.
-# Seen: without "timeout" (its default is 0, and means: do not wait) the stale value
-# is given at once while the source is asked in the background; a failure there is noted
-# nowhere. With "timeout: 1s" the call sees the failure, and the back-off holds.
+# Seen: without "timeout" (its default is 0, and means: do not wait) the stale value is given
+# at once while the source is asked in the background; a failure there is noted nowhere.
+# With "timeout: 1s" the call sees the failure, and the back-off holds.
 set -euo pipefail
 
 folder=$(mktemp -d)

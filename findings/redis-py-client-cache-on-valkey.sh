@@ -4,9 +4,9 @@
 # is all the cache needs.
 #
 # Guess before the run: the cache works, and forgets what another client changes.
-# Seen: it asks for "Redis 7.4 or later", and Valkey 9.1 still tells old clients that it is
-# Redis 7.2.4. Whoever takes ConnectionError for an outage and goes on without the
-# cache never learns that nothing is wrong with the server.
+# Seen: it asks for "Redis 7.4 or later", and Valkey 9.1 still says that it is Redis 7.2.4.
+# Whoever takes ConnectionError for an outage, and goes on without the cache, never learns
+# that nothing is wrong with the server.
 set -euo pipefail
 
 folder=$(mktemp -d)
