@@ -48,16 +48,28 @@ class Fetcher:
         As far as it is remembered (``chain.facts``); else goes to the memoised holder, else
         asks the backends in order. Raises what ``Walk.error`` says if none succeeds.
         """
-        return self._answer(method, name, args) or self._fetch(
-            operation, method, name, args
+        recall = self._recall
+        code = None if signals.resolved.receivers else recall.peek(name)
+        if code is None or not is_held(code):
+            # (Of some names the memo says nothing.)
+            is_key = memo_key(name) is not None
+            known = recall.ahead(name) if is_key else recall.know(None)
+            return self._fetch(operation, method, name, args, known)
+        known = recall.know(code)
+        return self._answer(index_of(code), method, name, args) or self._fetch(
+            operation, method, name, args, known
         )
 
     def _fetch(
-        self, operation: str, method: str, name: str, args: tuple[Any, ...]
+        self,
+        operation: str,
+        method: str,
+        name: str,
+        args: tuple[Any, ...],
+        known: Known,
     ) -> tuple[Any, int]:
-        key = memo_key(name)
-        recall = self._recall
-        known, lease = recall.know(None) if key is None else recall.ahead(key), None
+        """Go by what is ``known`` without asking a shared store, or look it up."""
+        key, recall, lease = memo_key(name), self._recall, None
         if key is not None and (
             known.holder is None or recall.misses_fact(known, method)
         ):
@@ -85,16 +97,12 @@ class Fetcher:
         return answer, index
 
     def _answer(
-        self, method: str, name: str, args: tuple[Any, ...]
+        self, index: int, method: str, name: str, args: tuple[Any, ...]
     ) -> tuple[Any, int] | None:
-        """Return the answer of a holder that is known in process memory, and its index.
+        """Return the answer of the known holder, and its index, by an equivalent.
 
-        By an equivalent (``chain.equivalents``). None: that is not all there is to it.
+        See ``chain.equivalents``. None: that is not all there is to it.
         """
-        code = None if signals.resolved.receivers else self._recall.peek(name)
-        if code is None or not is_held(code):
-            return None
-        index = index_of(code)
         backend = self._backends[index]
         answer_by = backend.answers.get(method)
         if answer_by is None or not backend.is_sound:
