@@ -6,10 +6,12 @@ by class path), and each has a memo of its own, or one that it shares.
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from fallback_storage.cache import snapshots
 from fallback_storage.cache.stores.base import EVERY
+from fallback_storage.cache.stores.local import LocalStore, invalidate_all
 from fallback_storage.utils.interrupts import surely
 from fallback_storage.utils.living import Living
 
@@ -35,12 +37,16 @@ class HasStore(Protocol):
 
 
 class _Registry:
-    """Keeps no memo alive."""
+    """Keeps no memo alive, and no store."""
 
     def __init__(self) -> None:
         self.memos: Living[HasStore] = Living()
         # Whether any chain is a backend of another.
         self.nested = False
+        # Another object when a memo has come, or another order; and the stores then. Of
+        # those that went since, nothing is left.
+        self.state = object()
+        self.stores: tuple[object, list[weakref.ref[Store]]] = None, []
 
 
 _registry = _Registry()
@@ -49,11 +55,13 @@ _registry = _Registry()
 def add(memo: HasStore) -> None:
     """Let invalidations reach a memo, while it lives."""
     _registry.memos.add(memo)
+    _registry.state = object()
 
 
 def note_nesting() -> None:
     """Let it be known that some chain is a backend of another one."""
     _registry.nested = True
+    _registry.state = object()
 
 
 def stores() -> Sequence[Store]:
@@ -62,10 +70,15 @@ def stores() -> Sequence[Store]:
     Who fills the memo of an outer chain has asked the inner one: with a lease that was
     taken when the outer store had been told, after the inner one was.
     """
-    memos = _registry.memos.all()
-    if _registry.nested:
-        memos.sort(key=lambda memo: memo.depth())
-    return list({id(memo.store): memo.store for memo in memos}.values())
+    state, (known, references) = _registry.state, _registry.stores
+    if known is not state:
+        memos = _registry.memos.all()
+        if _registry.nested:
+            memos.sort(key=lambda memo: memo.depth())
+        found = {id(memo.store): memo.store for memo in memos}.values()
+        references = [weakref.ref(store) for store in found]
+        _registry.stores = state, references
+    return [store for each in references if (store := each()) is not None]
 
 
 def places() -> Places:
@@ -98,7 +111,11 @@ def invalidate(names: Collection[str] | None) -> None:
 def _forget(names: Collection[str] | None, at: Places = ()) -> None:
     voided = None if names is None else (EVERY, *names)
     there = {id(store): place for store, place in at}
-    for store in stores():
+    told = stores()
+    if voided is not None and not _registry.nested:  # in any order
+        invalidate_all([each for each in told if type(each) is LocalStore], voided)
+        told = [each for each in told if type(each) is not LocalStore]
+    for store in told:
         place = there.get(id(store))
         if place is not None:
             store.invalidate_at(place, voided)

@@ -17,6 +17,7 @@ from paths import SUPPORT
 
 from fallback_storage.cache import invalidation
 from fallback_storage.cache.stores.local import LocalStore
+from fallback_storage.cache.stores.table import Table
 from fallback_storage.storage import FallbackStorage
 
 
@@ -102,7 +103,7 @@ def test_ctrl_c_during_an_invalidation_reaches_the_other_memos(monkeypatch, ever
     backends = [RecordingStorage("first", {"x": b""}), RecordingStorage("second")]
     chains = [FallbackStorage(backends) for _ in range(5)]
     assert all(chain.exists("x") for chain in chains)
-    invalidate, clear = LocalStore.invalidate, LocalStore.clear
+    forget, clear = Table.forget, LocalStore.clear
     told = []
 
     def interrupted(method):
@@ -114,7 +115,7 @@ def test_ctrl_c_during_an_invalidation_reaches_the_other_memos(monkeypatch, ever
 
         return run
 
-    monkeypatch.setattr(LocalStore, "invalidate", interrupted(invalidate))
+    monkeypatch.setattr(Table, "forget", interrupted(forget))
     monkeypatch.setattr(LocalStore, "clear", interrupted(clear))
     if everything:
         with pytest.raises(KeyboardInterrupt):

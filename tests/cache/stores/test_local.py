@@ -1,8 +1,7 @@
-"""What only the store in process memory promises: bounds, order, fork, stripes."""
+"""What only the store in process memory promises: bounds, order, fork, groups."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from threading import Thread
 
 import pytest
@@ -11,9 +10,10 @@ from hypothesis import strategies as st
 from proofs import searching
 
 from fallback_storage.cache.entry import MAX_CHAIN, NOWHERE, from_, held
-from fallback_storage.cache.stores import local
+from fallback_storage.cache.stores import leases
 from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.local import LocalStore
+from fallback_storage.utils import forks
 
 FIRST = held(0)
 
@@ -35,8 +35,12 @@ def fill(store, name, code=FIRST, ttl=60.0):
 
 
 def known(store, names):
-    """Return the names that are known, without touching their order."""
-    return [name for name in names if name in store._known or name in store._absent]
+    """Return the names that are known, without using them."""
+    return [
+        name
+        for name in names
+        if name in store.known.entries or name in store.absent.entries
+    ]
 
 
 def test_the_bound_of_known_names_holds_exactly(make_store):
@@ -94,20 +98,56 @@ def test_a_name_is_known_in_one_way_only(make_store):
     assert (store.stats()["entries"], store.stats()["negative_entries"]) == (0, 1)
 
 
-@pytest.mark.parametrize("touch", ["peek", "look_up", "fill"])
-def test_the_name_unused_for_longest_goes_first(make_store, touch):
-    """Least recently used: a peek, a look-up and a fill count as use."""
+@pytest.mark.parametrize("touch", ["peek", "look_up", "look_up_one"])
+def test_a_name_that_was_used_stays_while_others_were_not(make_store, touch):
+    """Used is what was found by a peek or a look-up; the oldest goes of the others."""
     store = make_store(3)
     for name in "abc":
         fill(store, name)
-    if touch == "peek":
-        store.peek("a")
-    elif touch == "look_up":
-        store.look_up(["a"])
-    else:
-        fill(store, "a")
+    getattr(store, touch)(["a"] if touch == "look_up" else "a")
     fill(store, "d")
     assert known(store, "abcd") == ["a", "c", "d"]
+    fill(store, "e")
+    assert known(store, "abcde") == ["a", "d", "e"]
+
+
+def test_a_name_is_not_used_by_being_filled_again(make_store):
+    """Else who reads all names, once in a lifetime, would have used all of them."""
+    store = make_store(3)
+    for name in "abca":
+        fill(store, name) if name not in known(store, "abc") else store.fill(
+            name, leases.leases.of(name), FIRST, 60.0
+        )
+    fill(store, "d")
+    assert known(store, "abcd") == ["b", "c", "d"]
+
+
+def test_a_scan_evicts_no_name_that_is_in_use(make_store):
+    """Least recently used would forget them all."""
+    store = make_store(100)
+    used = [f"used{number}" for number in range(50)]
+    for number in range(1000):
+        fill(store, f"once{number}")
+        if number % 20 == 0:
+            for name in used:
+                store.peek(name) or fill(store, name)
+    assert known(store, used) == used
+
+
+@pytest.mark.parametrize("code", [FIRST, NOWHERE])
+def test_names_that_come_and_go_take_no_more_room(make_store, code):
+    """Of a name that is forgotten the place is kept, and taken again."""
+    store = make_store(10)
+    for _ in range(100):
+        for name in "abc":
+            fill(store, name, code)
+            fill(store, name, held(1))
+        store.invalidate(["a"])
+    for table in (store.known, store.absent):
+        assert sum(map(len, table._queues)) <= 3
+        assert len(table) == sum(name in known(store, "bc") for name in "bc") or (
+            table is store.absent
+        )
 
 
 def test_a_lease_is_void_after_invalidation_and_eviction(make_store):
@@ -134,8 +174,8 @@ def test_a_lease_outlives_eviction_without_invalidation(make_store):
 
 
 def test_a_write_may_cost_another_name_one_walk_and_no_more(make_store, monkeypatch):
-    """Names that share a stripe share the voiding of leases, not of entries."""
-    monkeypatch.setattr(local, "STRIPES", 1)
+    """Names of one group share the voiding of leases, not of entries."""
+    monkeypatch.setattr(leases, "GROUPS", 1)
     store = make_store()
     fill(store, "kept", held(1))
     lease = lease_of(store, "other")
@@ -149,7 +189,7 @@ def test_a_lease_on_every_name_ends_with_its_own_invalidation_only(
     make_store, monkeypatch
 ):
     """Else a warm-up, which forgets what it renews, would void its own marker."""
-    monkeypatch.setattr(local, "STRIPES", 1)
+    monkeypatch.setattr(leases, "GROUPS", 1)
     store = make_store()
     lease = lease_of(store, EVERY)
     store.invalidate(["a"])
@@ -193,8 +233,8 @@ def test_after_a_fork_nothing_is_known_and_the_lock_is_free(make_store):
     store = make_store()
     fill(store, "a")
     store.peek("a")
-    store._lock.acquire()
-    store.after_fork()
+    leases.leases.lock.acquire()
+    forks._in_child()
     assert store.peek("a") is None
     assert set(store.stats().values()) == {0}
     assert fill(store, "a")
@@ -206,50 +246,11 @@ def test_a_hit_waits_for_nobody(make_store):
     fill(store, "a")
     fill(store, "b", NOWHERE)
     found = []
-    with store._lock:
+    with leases.leases.lock:
         reader = Thread(target=lambda: found.extend(map(store.peek, "abc")))
         reader.start()
         reader.join(30)
     assert found == [FIRST, NOWHERE, None]
-
-
-class Forgetful(OrderedDict):
-    """What a written file that is collected at the worst moment does to a table."""
-
-    moment = ""
-
-    def get(self, *args):
-        return self._end("get", super().get(*args))
-
-    def __setitem__(self, *args):
-        return self._end("set", super().__setitem__(*args))
-
-    def __len__(self):
-        return self._end("len", super().__len__())
-
-    def _end(self, moment, answer):
-        if moment == self.moment:
-            self.clear()
-        return answer
-
-
-@pytest.mark.parametrize("moment", ["get", "set", "len"])
-@pytest.mark.parametrize("code", [FIRST, NOWHERE])
-@pytest.mark.parametrize("operation", ["peek", "look_up_one", "fill"])
-def test_a_name_may_be_forgotten_at_any_moment(make_store, code, moment, operation):
-    """The lock is reentrant, and hits take none."""
-    store = make_store(1)
-    fill(store, "a", code)
-    lease = lease_of(store, "b")
-    for table in ("_known", "_absent"):
-        forgetful = Forgetful(getattr(store, table))
-        forgetful.moment = moment
-        setattr(store, table, forgetful)
-    if operation == "fill":
-        store.fill("b", lease, code, 60.0)
-    else:
-        getattr(store, operation)("a")
-    assert len(known(store, "ab")) <= 1
 
 
 def test_a_lease_of_the_parent_is_void_in_the_child(make_store):
@@ -257,7 +258,7 @@ def test_a_lease_of_the_parent_is_void_in_the_child(make_store):
     store = make_store()
     lease = lease_of(store, "a")
     store.invalidate(["a"])
-    store.after_fork()
+    forks._in_child()
     assert not store.fill("a", lease, held(1), 60.0)
 
 
@@ -303,7 +304,7 @@ def test_any_sequence_of_calls_agrees_with_a_dictionary(steps):
         elif step == "late":
             name, code = rest
             kept = store.fill(name, leases.get(name), code, 1.0)
-            # Stripes: another name's write may void this lease, never the reverse.
+            # Groups: another name's write may void this lease, never the reverse.
             assert name in valid or not kept
             if kept:
                 remember(name, code, 1.0)
@@ -364,20 +365,3 @@ def test_without_a_grace_nothing_is_kept_that_is_over(clock):
     assert store.look_up_held(["a"]) == {}
     store.look_up_one("a")
     assert store.stats()["entries"] == 0
-
-
-def test_an_invalidation_that_comes_in_between_is_not_undone(clock):
-    """A file that the garbage collector closes may be one that was written."""
-
-    store = LocalStore(clock=clock, grace=600)
-    store.fill("a", store.look_up_one("a")[1], held(1), 60.0)
-    clock.tick(61)
-
-    class Collecting(type(store._over)):
-        def __setitem__(self, name, packed):
-            store.invalidate([name])
-            super().__setitem__(name, packed)
-
-    store._over = Collecting()
-    store.look_up_one("a")
-    assert store.look_up_held(["a"]) == {}
