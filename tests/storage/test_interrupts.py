@@ -151,7 +151,10 @@ def test_the_collector_closes_a_written_file(cache, tmp_path, operation, capsys)
     """In the middle of the operation, on its thread: whatever lock that holds."""
 
     def close(moment, world):
-        return {moment: world.opened(NEW, "wb").close}
+        file = world.opened(NEW, "wb")
+        # To open one takes some steps off the operation: the last may not come.
+        world.uploads.append(file)
+        return {moment: file.close}
 
     make = functools.partial(World, tmp_path / "world", "mirror", cache)
     title = f"{name_of(cache):7} collector"
