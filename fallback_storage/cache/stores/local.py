@@ -25,8 +25,9 @@ from fallback_storage.utils import forks
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
 
-# Parts of a lifetime: what is filled within one ends with it, and is one entry.
-GRAINS = 4096
+# What is filled within a part of its lifetime ends together, and is one entry: so many
+# parts, of so many seconds at the most.
+GRAINS, GRAIN = 4096, 1 / 256
 
 
 class LocalStore(Store):
@@ -153,7 +154,7 @@ class LocalStore(Store):
         group = group_of(name)
         if lease is not leases.current[group]:
             return False
-        grain = ttl / GRAINS
+        grain = min(ttl / GRAINS, GRAIN)
         deadline = (now + ttl) // grain * grain if grain else now
         if last is not None:
             deadline = min(deadline, last)
