@@ -238,7 +238,8 @@ class Memo:
 
     def lifetime(self, code: int) -> float:
         """Return for how many seconds a code is remembered."""
-        return self._negative_ttl if code in {NOWHERE, HIDDEN} else self._ttl
+        is_negative = code == NOWHERE or code == HIDDEN  # noqa: PLR1714 - no set is made
+        return self._negative_ttl if is_negative else self._ttl
 
     def begin_snapshot(self) -> None:
         """Keep what is learned of names from now on for the rest of this request.

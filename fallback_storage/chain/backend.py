@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.functional import cached_property
 
 from fallback_storage.chain.equivalents import answers_of
-from fallback_storage.chain.look import looks_only
+from fallback_storage.chain.look import is_sure, looks_only
 from fallback_storage.chain.outcomes import Outcome, is_stub
 from fallback_storage.chain.places import class_path
 from fallback_storage.chain.profiles import HAVE_DEADLINE
@@ -21,6 +21,7 @@ from fallback_storage.utils.workers import Workers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from fallback_storage.chain.equivalents import Look
     from fallback_storage.chain.outcomes import Attempt
     from fallback_storage.chain.reach import Reach
 
@@ -107,6 +108,12 @@ class Backend(Wrapped):
     def _looks_freely(self) -> bool:
         """Whether a look can be had for what a system call takes, which does not fail."""
         return looks_only(self.storage) and not self.deadline
+
+    @cached_property
+    def only_look(self) -> Look | None:
+        """Return the look that is all there is to a question, and raises nothing."""
+        free = self._looks_freely and is_sure(self.storage)
+        return self.look if free and not self.doubts_absence else None
 
     @property
     def is_sound(self) -> bool:

@@ -85,7 +85,7 @@ class Fetcher:
             if method in facts.METHODS:
                 before = facts_of(known.code) if index == known.holder else ""
                 walk.facts = facts.add(before, method, answer)
-            recall.fill(walk, index, len(self._backends), known, lease)
+            recall.fill_by(walk, index, len(self._backends), known, lease)
         if signals.resolved.receivers:
             self._resolver.tell(operation, walk)
         if index is None and walk.certain and walk.taken is not None:

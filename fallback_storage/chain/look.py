@@ -5,6 +5,7 @@ It tells a file from what only has the name: a directory, or a link that leads n
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,9 @@ from fallback_storage.chain.outcomes import ABSENT, HELD, TAKEN, Outcome
 from fallback_storage.exceptions import NameBlockedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.equivalents import Glance, Look
 
 
@@ -94,6 +96,34 @@ def obstacle(look: Look | None, name: str) -> NameBlockedError | None:
         if look(place) is HELD:
             return NameBlockedError(name, place, "a file")
     return None
+
+
+def look_through(
+    backends: Sequence[Backend], name: str, skips: Callable[[int], bool] | None
+) -> int | None:
+    """Return which of them has a file, by looks alone; their number: none has.
+
+    None: looks do not tell. ``skips``: whether one, by its index, need not be asked.
+    """
+    looked = []
+    found = len(backends)
+    for index, backend in enumerate(backends):
+        if skips and skips(index):
+            continue
+        start = time.perf_counter()
+        try:
+            outcome = backend.is_sound and backend.only_look and backend.only_look(name)
+        except Exception:  # noqa: BLE001 - who asks the storage will be told
+            return None
+        if outcome is not ABSENT and outcome is not HELD:
+            return None
+        looked.append((backend, time.perf_counter() - start))
+        if outcome is HELD:
+            found = index
+            break
+    for backend, seconds in looked:
+        backend.count(seconds)
+    return found
 
 
 def _ask(storage: FileSystemStorage, name: str) -> Outcome:

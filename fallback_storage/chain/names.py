@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 StrPath = str | os.PathLike[str]
 
+IS_NT: Final = os.name == "nt"  # C:a
+
 
 def clean_name(name: StrPath, location: Callable[[], str] | None = None) -> str:
     """Return the canonical spelling of ``name``.
@@ -88,14 +90,14 @@ def refuse_no_file(name: StrPath) -> None:
 def is_plain(text: str) -> bool:
     """Whether there is nothing to fold or refuse; as most names are, of every call."""
     return (
-        "\\" not in text
-        and "\0" not in text
-        and "//" not in text
+        text != ""
+        and text[0] not in "/."
+        and text[-1] != "/"
         and "/." not in text
-        and not text.startswith(("/", "."))
-        and not text.endswith("/")
-        and text != ""
-        and os.name != "nt"  # C:a
+        and "//" not in text
+        and "\\" not in text
+        and "\0" not in text
+        and not IS_NT
     )
 
 

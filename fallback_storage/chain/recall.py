@@ -30,9 +30,8 @@ from fallback_storage.cache.entry import (
     noted,
 )
 from fallback_storage.chain import facts
-from fallback_storage.chain.names import memo_key
-from fallback_storage.chain.outcomes import Attempt, Outcome
-from fallback_storage.chain.reachability import is_unreachable
+from fallback_storage.chain.grace import met, stand_in
+from fallback_storage.chain.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -61,10 +60,11 @@ class Recall:
         # Whether who waits for a walk can find in the memo what it found.
         self.shares = memo.remembers and not self._live
         self._known: dict[int | None, Known] = {}
-        # What is known in process memory: a code (``cache.entry``) or None. (What a live
-        # backend holds is never answered from memory, and for each tenant it is another.)
-        has_peek = not (self._live or memo.vary)
-        self.peek = memo.quick_peek if has_peek else _know_nothing
+        # What is known in process memory: a code (``cache.entry``) or None. (Never of a
+        # live backend's files, nor of a tenant's.)
+        self.peek = _know_nothing if self._live or memo.vary else memo.quick_peek
+        # By the backend before which nobody holds a name. (Before the first is nobody.)
+        self._none_before = [-1, *map(from_, range(1, len(self._backends))), NOWHERE]
         # Of whom it has to be known that they are the same place for everybody.
         self._steady = () if memo.vary else self._backends
         self.counters = Counters("lost_holders", "grace_hits")
@@ -102,7 +102,7 @@ class Recall:
     def look_up(self, name: str) -> tuple[Known, Lease]:
         """Return what is known, and a lease. A file that is gone is forgotten."""
         known, lease = self.unseen(name)
-        if not self.is_there(name, known):
+        if known.code is not None and not self.is_there(name, known):
             self.lose(name)
             known, lease = self.unseen(name)
         return known, lease
@@ -157,12 +157,12 @@ class Recall:
             return
         silent = {}
         for walk in walks:
-            if walk.failed and _met(walk, lasting):
+            if walk.failed and met(walk, lasting):
                 silent[walk.name] = walk
         if not silent:
             return
         for name, index in self._memo.look_up_held(silent, batch=batch).items():
-            if _stand_in(silent[name], index, self._live):
+            if stand_in(silent[name], index, self._live):
                 self.counters.add("grace_hits")
 
     def appeared(self, name: str) -> bool:
@@ -218,17 +218,35 @@ class Recall:
     # What is remembered?
 
     def fill(
+        self, name: str, found: Walk | int, stop: int, known: Known, lease: Lease
+    ) -> bool:
+        """Remember what was found; return whether waiters may look it up.
+
+        A walk, or who holds the file; that is ``stop`` if all who were asked have no such.
+        """
+        if not isinstance(found, int):
+            return self.fill_by(found, found.holder, stop, known, lease)
+        if self._is_unsteady:
+            return False
+        # (Of whom enough was known, nobody was asked.)
+        code = held(found) if found < stop else self._none_before[stop]
+        return self._memo.fill(name, lease, code)
+
+    def fill_by(
         self, walk: Walk, index: int | None, stop: int, known: Known, lease: Lease
     ) -> bool:
-        """Remember what a walk found; return whether waiters may look it up."""
+        """Remember that backend ``index`` holds the name, or none; as ``fill``."""
         code = self.code_for(walk, index, stop, known)
-        if code is None:
-            return False
+        return code is not None and self._keep(walk.name, code, stop, known, lease)
+
+    def _keep(
+        self, name: str, code: int, stop: int, known: Known, lease: Lease
+    ) -> bool:
         has_news = code != known.code or facts_of(code) not in {
             "",
             facts_of(known.code),
         }
-        if has_news and not self._memo.fill(walk.name, lease, code):
+        if has_news and not self._memo.fill(name, lease, code):
             return False
         return self.know(code).suffices(stop)
 
@@ -250,7 +268,7 @@ class Recall:
         self, walk: Walk, index: int | None, stop: int, known: Known
     ) -> int | None:
         """Return what may be remembered of a walk; None: nothing."""
-        if not walk.certain or any(each.place_varies for each in self._steady):
+        if not walk.certain or self._is_unsteady:
             return None
         if index is None or walk.last is Outcome.TAKEN:
             return self._code_without_holder(walk, stop, known)
@@ -268,40 +286,15 @@ class Recall:
             if stop == length:
                 stop = taken
             return from_(stop) if stop > known.start else None
-        return NOWHERE if stop == length else from_(stop)
+        return self._none_before[stop]
+
+    @property
+    def _is_unsteady(self) -> bool:
+        for backend in self._steady:  # noqa: SIM110 - a generator costs as much as a look
+            if backend.place_varies:
+                return True
+        return False
 
 
 def _know_nothing(name: str) -> int | None:
     return None
-
-
-def _is_silent(attempt: Attempt) -> bool:
-    return attempt.outcome is Outcome.FAILED and is_unreachable(attempt.exception)
-
-
-def _met(walk: Walk, lasting: Collection[int]) -> bool:
-    """Whether a walk found no holder, but one of these that cannot be reached."""
-    if walk.holder is None and memo_key(walk.name) is not None:
-        # (Of other names the memo says nothing.)
-        for index in lasting:
-            if index < len(walk.trail) and _is_silent(walk.trail[index]):
-                return True
-    return False
-
-
-def _stand_in(walk: Walk, holder: int, live: Collection[int]) -> bool:
-    """Let the memo answer for those that cannot be reached, down to the holder.
-
-    But for ``live`` ones, for which it never does (and which it never says to hold).
-    Returns false where it cannot: the holder has answered, or was not asked.
-    """
-    asked = walk.trail[: holder + 1]
-    if len(asked) <= holder or not _is_silent(asked[holder]):
-        return False
-    walk.log_failures(f"by what was known before, {asked[holder].backend!r} holds it")
-    for index, attempt in enumerate(asked):
-        if _is_silent(attempt) and index not in live:
-            outcome = Outcome.HELD if index == holder else Outcome.ABSENT
-            walk.correct(index, attempt._replace(outcome=outcome, remembered=True))
-    walk.failed = any(attempt.outcome is Outcome.FAILED for attempt in walk.trail)
-    return True

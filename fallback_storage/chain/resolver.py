@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from fallback_storage import signals
 from fallback_storage.cache.counters import Counters
 from fallback_storage.cache.entry import HIDDEN
+from fallback_storage.chain.look import look_through
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Outcome, Resolution, Source
 from fallback_storage.chain.recall import Recall
@@ -20,14 +22,15 @@ from fallback_storage.chain.walk import Walk
 from fallback_storage.chain.whiteouts import Veil
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fallback_storage.cache.entry import Known
     from fallback_storage.cache.memo import Memo
-    from fallback_storage.cache.stores.base import Lease
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.outcomes import Attempt
     from fallback_storage.chain.whiteouts import Whiteouts
+
+    Ask = Callable[[str, int, Known, bool], Walk | int]
 
 # Seconds that a request waits for another one's walk before it walks itself.
 PATIENCE = 5.0
@@ -45,9 +48,10 @@ class Resolver:
         self._whiteouts = whiteouts
         self._backends = tuple(backends)
         self.recall = Recall(backends, memo)
-        # By code what is told of a name of which it is known. None: that is not all.
-        self._told: dict[int, Resolution | None] = {}
         self.flights = Flights()
+        # Whether a walk has nothing to tell but who holds a file, if nothing fails.
+        live = any(backend.always_probe for backend in backends)
+        self._is_plain = whiteouts is None and not live
         self._counters = Counters("walks", "coalesced")
         # By code, of which there are as many as backends, twice.
         self._remembered: dict[int, tuple[Any, ...]] = {}
@@ -66,19 +70,11 @@ class Resolver:
     def recalled(self, name: str) -> Resolution | None:
         """Return what ``resolve`` does, if that is known in process memory; else None."""
         code = None if signals.resolved.receivers else self.recall.peek(name)
-        if code is None:
+        if code is None or not self.recall.tells(code, len(self._backends)):
             return None
-        known = self.recall.know(code)
-        if code not in self._told:
-            self._told[code] = None
-            if known.suffices(len(self._backends)):
-                walk = Walk("exists", name)
-                self._walk(walk, len(self._backends), known)
-                self._told[code] = self.describe(walk)
-        told = self._told[code]
-        if told is None or not self.recall.is_there(name, known):
+        if not self.recall.is_there(name, self.recall.know(code)):
             return None
-        return Resolution._make((name, *told[1:]))
+        return Resolution._make((name, *self.remembered(code)))
 
     def resolve(self, name: str) -> Resolution:
         """Return which backend holds a name, how that is known, and what was asked."""
@@ -114,8 +110,7 @@ class Resolver:
         rest = self._remembered.get(code)
         if rest is None:
             code = int(code)  # without facts
-            walk = Walk("exists", "any")
-            self._walk(walk, len(self._backends), self.recall.know(code))
+            walk = self._walk("any", len(self._backends), self.recall.know(code))
             rest = self._remembered[code] = tuple(self.describe(walk)[1:])
         return rest
 
@@ -159,29 +154,50 @@ class Resolver:
         """
         if stop is None:
             stop = len(self._backends)
-        walk = Walk("exists", name, names=names)
-        self._locate(walk, stop)
+        walk = cast("Walk", self._locate(name, stop, names, self._walk))
         if grace and walk.failed:
             self.recall.excuse((walk,))
         if signals.resolved.receivers:
             self.tell(operation, walk, stop)
         return walk
 
-    def _locate(self, walk: Walk, stop: int) -> None:
-        key = memo_key(walk.name)
+    def find(
+        self,
+        name: str,
+        stop: int,
+        operation: str,
+        *,
+        names: bool = False,
+        short: bool = True,
+    ) -> Walk | int:
+        """Return the index of who holds a name, or ``stop``; a walk if there is more to it.
+
+        Looks at local directories may be all that is needed. Then there is no trail, and
+        nothing has failed. Else, or if not ``short``, it is as ``locate``, with ``grace``.
+        """
+        if not (short and self._is_plain) or signals.resolved.receivers:
+            return self.locate(name, stop, operation, names=names, grace=True)
+        found = self._locate(name, stop, names, self._look_or_walk)
+        if not isinstance(found, int) and found.failed:
+            self.recall.excuse((found,))
+        return found
+
+    def _locate(self, name: str, stop: int, names: bool, ask: Ask) -> Walk | int:
+        """Return what ``ask`` does, of what is known, or once for all who want to know."""
+        key = memo_key(name)
         recall = self.recall
         known = recall.know(None) if key is None else recall.ahead(key)
-        if not recall.is_there(walk.name, known):
+        if known.code is not None and not recall.is_there(name, known):
             known = recall.know(None)
-        if key is None or known.suffices(stop):
-            self._walk(walk, stop, known)
-            return
+        if key is None or (known.code is not None and known.suffices(stop)):
+            return ask(name, stop, known, names)
         landings = self.flights.landings
         known, lease = recall.look_up(key)
         deadline = 0.0
         if not recall.shares and not known.suffices(stop):
-            self._walk_and_fill(walk, stop, known, lease)
-            return
+            found = ask(name, stop, known, names)
+            recall.fill(name, found, stop, known, lease)
+            return found
         while not known.suffices(stop):
             mine = Flight()
             with mine.under_way:
@@ -191,8 +207,9 @@ class Resolver:
                         if landings != self.flights.landings:
                             # One landed between look-up and boarding: maybe ours.
                             known, lease = recall.look_up(key)
-                        mine.settled = self._walk_and_fill(walk, stop, known, lease)
-                        return
+                        found = ask(name, stop, known, names)
+                        mine.settled = recall.fill(name, found, stop, known, lease)
+                        return found
                     finally:
                         self.flights.land([(key, stop)], mine)
             self._counters.add("coalesced")
@@ -204,9 +221,10 @@ class Resolver:
             if not shared:
                 # A leader that hangs must not cost every caller this patience.
                 self.flights.land([(key, stop)], flight)
-                self._walk_and_fill(walk, stop, known, lease)
-                return
-        self._walk(walk, stop, known)
+                found = ask(name, stop, known, names)
+                recall.fill(name, found, stop, known, lease)
+                return found
+        return ask(name, stop, known, names)
 
     def look_again(self, name: str) -> Outcome:
         """Return whether a file is there, for a chain whose memo says so: no request."""
@@ -223,22 +241,37 @@ class Resolver:
                 return Outcome.HELD
         return Outcome.ABSENT
 
-    def _walk_and_fill(self, walk: Walk, stop: int, known: Known, lease: Lease) -> bool:
-        """Return whether waiters may look up what was found."""
-        self._walk(walk, stop, known)
-        return self.recall.fill(walk, walk.holder, stop, known, lease)
+    def _look_or_walk(
+        self, name: str, stop: int, known: Known, names: bool
+    ) -> Walk | int:
+        found = self._look(name, stop, known)
+        return self._walk(name, stop, known, names) if found is None else found
 
-    def _walk(self, walk: Walk, stop: int, known: Known) -> None:
+    def _look(self, name: str, stop: int, known: Known) -> int | None:
+        """Return who has a file, or ``stop``, as far as looks tell; None: not far enough."""
+        if known.suffices(stop):
+            return stop if known.holder is None else min(known.holder, stop)
+        skips = (
+            partial(self.recall.skips, known=known, stop=stop) if known.start else None
+        )
+        found = look_through(self._backends[:stop], name, skips)
+        if found is not None:
+            self._counters.add("walks")
+        return found
+
+    def _walk(self, name: str, stop: int, known: Known, names: bool = False) -> Walk:
+        walk = Walk("exists", name, names=names)
         # Of all names of which this is known it is the same.
         code = known.code
         told = None if code is None else self._trails.get((code, stop))
         if told is not None:
             trail, walk.hidden = told
             walk.trail += trail
-            return
+            return walk
         self._ask(walk, stop, known)
         if code is not None and self.recall.tells(code, stop):
             self._trails[int(code), stop] = tuple(walk.trail), walk.hidden
+        return walk
 
     def _ask(self, walk: Walk, stop: int, known: Known) -> None:
         veil = Veil(self._whiteouts, walk)

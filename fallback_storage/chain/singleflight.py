@@ -44,12 +44,8 @@ class Flights:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._flights: dict[tuple[str, Hashable], Flight] = {}
-        self._landings = 0
-
-    @property
-    def landings(self) -> int:
-        """How many flights have landed: none since, none was missed."""
-        return self._landings
+        # How many flights have landed: none since, none was missed.
+        self.landings = 0
 
     def board(self, key: Hashable, mine: Flight) -> Flight:
         """Return the flight of ``key``: the caller's, which is under way, or another's."""
@@ -64,7 +60,7 @@ class Flights:
         """Take a flight off the board: who comes later need not wait for it."""
         tenant = current()
         with self._lock:
-            self._landings += 1
+            self.landings += 1
             for key in keys:
                 if self._flights.get((tenant, key)) is flight:
                     del self._flights[tenant, key]

@@ -207,6 +207,11 @@ class Wrapped(Calls):
         stub = getattr(_django_storage_class(), operation, None)
         return method is not None and method is not stub
 
+    def has_paths(self, of: Callable[..., bool] = all) -> bool:
+        """Whether all its files have paths, or ``any``: also those of a chain within it."""
+        inner = [each.has_paths(of) for each in self._inner]
+        return of(inner) if inner else self.implements("path")
+
     def takes(self, operation: str, *args: Any, **kwargs: Any) -> bool:
         """Whether ``operation`` can be called with these arguments."""
         function = getattr(self.storage, operation, None)

@@ -13,7 +13,6 @@ from django.utils.encoding import filepath_to_uri
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.chain.whiteouts import Veil
-from fallback_storage.chain.wrapped import entries_of
 from fallback_storage.exceptions import OperationNotSupportedError
 from fallback_storage.operations.files import AnyFile, ReadFile
 
@@ -57,7 +56,9 @@ class Reader:
 
     def exists(self, name: str) -> bool:
         """Whether any backend holds the name; see ``FallbackStorage.exists``."""
-        walk = self._resolver.locate(name, names=True, grace=True)
+        walk = self._resolver.find(name, len(self._backends), "exists", names=True)
+        if isinstance(walk, int):
+            return walk < len(self._backends)
         if walk.holder is not None:
             walk.log_failures(f"the answer is that of {walk.trail[-1].backend!r}")
             return True
@@ -68,8 +69,10 @@ class Reader:
         """Return the holder's URL; the last backend answers without being asked."""
         if self._home_urls:
             return self._home_url(name)
-        last = len(self._backends) - 1
-        asked = self._resolver.locate(name, last, "url", grace=True)
+        last, plain = len(self._backends) - 1, not (args or kwargs)
+        asked = self._resolver.find(name, last, "url", short=plain)
+        if isinstance(asked, int):
+            return self._url_by(name, self._backends[asked])
         holder = asked.holder
         if holder is None:
             # A hidden file has the 404 of where it was deleted, not the picture.
@@ -77,14 +80,10 @@ class Reader:
             holder = self._overlay.home_index if hidden else last
         elif asked.trail[holder].by_grace:
             # Which cannot be reached. Is the last one a replica?
-            found = Walk("exists", name).probe(self._backends[last])
-            holder = last if found is Outcome.HELD else holder
-        if asked.certain and not args and not kwargs:
-            # All that happens in a page of pictures, when it is first shown.
-            try:
-                return self._backends[holder].make_url(name)
-            except Exception as error:  # noqa: BLE001 - the next may have a URL
-                return self.url_past(name, self._backends[holder], error, asked)
+            is_there = Walk("exists", name).probe(self._backends[last]) is Outcome.HELD
+            holder = last if is_there else holder
+        if asked.certain and plain:
+            return self._url_by(name, self._backends[holder], asked)
         return self._url_from(Walk("url", name), asked, holder, args, kwargs)
 
     def _home_url(self, name: str) -> str:
@@ -95,6 +94,12 @@ class Reader:
         if found is NOTHING:
             raise walk.error()
         return found  # type: ignore[no-any-return]
+
+    def _url_by(self, name: str, backend: Backend, asked: Walk | None = None) -> str:
+        try:
+            return backend.make_url(name)
+        except Exception as error:  # noqa: BLE001 - the next may have a URL
+            return self.url_past(name, backend, error, asked)
 
     def url_past(
         self, name: str, backend: Backend, error: Exception, asked: Walk | None = None
@@ -184,7 +189,7 @@ class Reader:
         """Return the local path of a file; see ``FallbackStorage.path``."""
         walk, asked = Walk("path", name), Walk("exists", name)
         # The root is wherever there are paths: finders of static files ask for it.
-        roots = (each for each in self._backends if _has_paths(each, any))
+        roots = (each for each in self._backends if each.has_paths(any))
         for backend in self._who_may_have_paths(asked) if name else roots:
             answer = walk.ask(backend, "path", name)
             if answer is not NOTHING:
@@ -206,7 +211,7 @@ class Reader:
         lacking = [
             repr(backend.name)
             for backend in self._backends
-            if backend.name in said or not _has_paths(backend)
+            if backend.name in said or not backend.has_paths()
         ]
         if lacking:
             walk.log_failures("there is no path")
@@ -224,7 +229,7 @@ class Reader:
         request.
         """
         name, veil = asked.name, Veil(self._overlay.whiteouts, asked)
-        local = [_has_paths(backend) for backend in self._backends]
+        local = [backend.has_paths() for backend in self._backends]
         above = [*local, False].index(False)  # of these the memo knows
         refused, taken = False, None
         if above:
@@ -235,7 +240,7 @@ class Reader:
                 yield self._backends[holder]
                 above, refused, taken = holder + 1, True, None
         for index, backend in enumerate(self._backends[above:], above):
-            if not (local[index] or _has_paths(backend, any)) or veil.hides(index):
+            if not (local[index] or backend.has_paths(any)) or veil.hides(index):
                 continue
             # The ``path`` of a chain that has others as well does not answer for them.
             if not local[index] or asked.probe(backend) is Outcome.HELD:
@@ -290,10 +295,3 @@ class Reader:
         if walk.unanswered or (walk.failed and self._strict):
             raise walk.error()
         walk.log_failures(consequence)
-
-
-def _has_paths(backend: Backend, of: Callable[..., bool] = all) -> bool:
-    """Whether all its files have paths, or ``any``: also those of a chain within it."""
-    within = tuple(entries_of(backend.storage))
-    inner = (_has_paths(each, of) for each in within)
-    return of(inner) if within else backend.implements("path")
