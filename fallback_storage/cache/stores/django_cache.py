@@ -37,6 +37,7 @@ from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.db import BaseDatabaseCache
 from django.core.cache.backends.memcached import BaseMemcachedCache
+from django.utils.functional import cached_property
 
 from fallback_storage.cache.stores import django_entries
 from fallback_storage.cache.stores.alias import as_seen_from
@@ -47,6 +48,7 @@ from fallback_storage.cache.stores.django_tokens import (
     TokenStore,
 )
 from fallback_storage.cache.stores.keys import Keys
+from fallback_storage.cache.stores.memcached_quick import get_many
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
@@ -95,10 +97,15 @@ class DjangoCacheStore(TokenStore):
         # Asked for at each call: Django gives every thread a connection of its own.
         return caches[self._alias]
 
+    @cached_property
+    def in_database(self) -> bool:
+        """Whether the alias is a database cache."""
+        return isinstance(self._cache(), BaseDatabaseCache)
+
     def _shares_keys(self) -> bool:
         # One row for all names would be locked until the writer's
         # transaction ends: uploads would wait for each other.
-        return not isinstance(self._cache(), BaseDatabaseCache)
+        return not self.in_database
 
     def _sends_once(self) -> bool:
         return isinstance(self._cache(), BaseMemcachedCache)
@@ -116,20 +123,36 @@ class DjangoCacheStore(TokenStore):
             found.update(self._look_up_part(part))
         return found
 
+    @apart
+    def look_up_one(self, name: str) -> tuple[int | None, Any]:
+        if name == EVERY:
+            return self.look_up((name,))[name]
+        return self._look_up_part((name,))[name]
+
     def _get(
         self, names: Collection[str]
     ) -> tuple[dict[str, tuple[str, str]], dict[str, Any]]:
         """Return the keys of names, and what is there under them."""
         keys = {name: self._keys.stamp_and_entry(name) for name in names}
         wanted = [self._keys.generation, *chain(*keys.values())]
-        return keys, dict(self._cache().get_many(wanted))
+        return keys, dict(get_many(self._cache(), wanted))
 
     def _look_up_part(self, names: Sequence[str]) -> dict[str, tuple[int | None, Any]]:
         keys, values = self._get(names)
+        found = self._found(keys, values)
+        missing = {name: keys[name] for name in keys if found[name][0] is None}
+        if missing:
+            self._take_leases(missing, values)
+            found |= self._found(missing, values)
+        return found
+
+    def _take_leases(
+        self, keys: Mapping[str, tuple[str, str]], values: dict[str, Any]
+    ) -> None:
+        """Write the tokens that are not there, here and in the cache."""
         generation_key = self._keys.generation
         self._complete(values, [generation_key], GENERATION_SECONDS, replace=False)
-        generation = values.get(generation_key)
-        if not django_entries.is_token(generation):
+        if not django_entries.is_token(values.get(generation_key)):
             # As a client answers that ignores its errors, or waits to connect again.
             raise CacheLosesWritesError(
                 "The cache does not show what was written: a generation."
@@ -140,11 +163,18 @@ class DjangoCacheStore(TokenStore):
         # not twice: a client must not send it again after an error.
         at_once = len(stamp_keys) > 1 and self._sends_once()
         self._complete(values, stamp_keys, self._stamp_seconds, replace=at_once)
+
+    def _found(
+        self, keys: Mapping[str, tuple[str, str]], values: Mapping[str, Any]
+    ) -> dict[str, tuple[int | None, Any]]:
+        """Return codes and leases, by what is there."""
         found: dict[str, tuple[int | None, Any]] = {}
+        generation = values.get(self._keys.generation)
+        is_known = django_entries.is_token(generation)
         now = self._clock() * 1000
         for name, (stamp_key, entry_key) in keys.items():
             stamp = values.get(stamp_key)
-            if not django_entries.is_token(stamp):
+            if not (is_known and django_entries.is_token(stamp)):
                 found[name] = None, None
                 continue
             tokens = f"{generation}.{stamp}"

@@ -12,7 +12,6 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from django.core.cache.backends.db import BaseDatabaseCache
 from django.db import DatabaseError, connections, router, transaction
 
 from fallback_storage.exceptions import FallbackStorageError
@@ -30,10 +29,9 @@ def apart(operation: Operation) -> Operation:
 
     @functools.wraps(operation)
     def apart(store: Any, *args: Any, **kwargs: Any) -> Any:
-        cache = store._cache()  # noqa: SLF001
-        if not isinstance(cache, BaseDatabaseCache):
+        if not store.in_database:
             return operation(store, *args, **kwargs)
-        entry = cache.cache_model_class
+        entry = store._cache().cache_model_class  # noqa: SLF001
         databases = {router.db_for_read(entry), router.db_for_write(entry)}
         alone = [connections[database] for database in databases if _is_alone(database)]
         error: BaseException | None = None
