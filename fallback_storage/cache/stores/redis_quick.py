@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import inspect
 import sys
+from functools import partial
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 POOLS = frozenset({"BlockingConnectionPool", "ConnectionPool"})
 
@@ -26,6 +27,7 @@ class QuickGet:
         self._client = client
         self._pool = _plain_pool(client)
         self._methods = self._pool and _own_methods(client)
+        self._take_connection = self._pool and _taker(self._pool)
         recorder = sys.modules.get("redis.observability.recorder")
         self._is_measured = getattr(recorder, "is_enabled", bool)
 
@@ -39,7 +41,7 @@ class QuickGet:
 
     def get(self, keys: Sequence[bytes]) -> Sequence[Any]:
         """Return the values of keys. Raises what the connection raises."""
-        connection = self._pool.get_connection()
+        connection = self._take_connection()
         try:
             connection.send_packed_command((packed(keys),))
             answer = connection.read_response()
@@ -81,6 +83,14 @@ def _plain_pool(client: Any) -> Any:
     except TypeError:
         return None
     return pool
+
+
+def _taker(pool: Any) -> Callable[[], Any]:
+    """Return what takes a connection, and does not look for arguments of former times."""
+    method = type(pool).get_connection
+    if type(method) is FunctionType and method.__globals__["__name__"] == "redis.utils":
+        return partial(getattr(method, "__wrapped__", method), pool)
+    return pool.get_connection  # type: ignore[no-any-return]
 
 
 def _is(thing: Any, module: str, names: Any) -> bool:
