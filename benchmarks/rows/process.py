@@ -65,7 +65,7 @@ def importing(world):
     runs = [_run("-c", IMPORTS) for _ in range(world.rounds(15))]
     if missing := runs[-1][3]:
         raise RuntimeError(f"{missing} modules have no .pyc file, so they are compiled")
-    result = Result(title, per="process")
+    result = Result(title, per="process", target=Target(0.18, "this package"))
     for index, label in enumerate(("Django's storages", "this package")):
         result.add_laps(label, Laps([run[index] for run in runs], [0]))
         result.figures[-1].requests = None

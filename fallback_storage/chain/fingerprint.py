@@ -12,7 +12,7 @@ say how it was made, is a world of its own: its chain shares with no other proce
 
 from __future__ import annotations
 
-import uuid
+import os
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -131,4 +131,4 @@ def _describe(value: Any) -> Any:
 
 
 def _only_here() -> str:
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()

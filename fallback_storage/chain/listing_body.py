@@ -13,6 +13,7 @@ judge.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
 _SPACE: Final = r"[ \t\n]*"
@@ -36,7 +37,7 @@ _QUOTE: Final = '(?:&quot;|&#34;|")?'
 _SECOND: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
 _DATE: Final = _element("LastModified", rf"({_SECOND})(?:\.[0-9]{{1,6}})?Z")
 
-_OBJECT: Final = re.compile(
+_OBJECT: Final = (
     f"<Contents>{_SPACE}"
     + _element("Key", f"({_TEXT})")
     + f"{_OTHERS}(?:{_DATE})?"
@@ -48,12 +49,15 @@ _OBJECT: Final = re.compile(
 )
 # What is in there, boto3 reads.
 _CHILD: Final = rf"<(?!Contents\b)([A-Za-z]+)(?: ?/>|>[^<]*</\1>){_SPACE}"
-_BEFORE: Final = re.compile(
+_BEFORE: Final = (
     rf'(?:<\?xml version="1\.0" encoding="(?:UTF|utf)-8" ?\?>{_SPACE})?'
     r'<ListBucketResult(?: xmlns="http://s3\.amazonaws\.com/doc/2006-03-01/")?>'
     f"{_SPACE}(?:{_CHILD})*"
 )
-_AFTER: Final = re.compile(f"(?:{_CHILD})*</ListBucketResult>{_SPACE}")
+_AFTER: Final = f"(?:{_CHILD})*</ListBucketResult>{_SPACE}"
+
+# When it is needed: it takes longer than to import the rest of this package.
+_compiled = cache(re.compile)
 
 
 # Key, date, ETag, size, date; one of the dates is None.
@@ -70,9 +74,10 @@ def take_out(body: bytes) -> tuple[bytes, list[Written] | None]:
     if not body.isascii() or len(body.translate(None, _ODD)) < len(body):
         return body, None
     # What is before the first, then of each its parts, and what is behind it.
-    before, *found = _OBJECT.split(body.decode())
+    before, *found = _compiled(_OBJECT).split(body.decode())
     between, after = found[PARTS : -1 : PARTS + 1], found[-1] if found else ""
-    if any(between) or not (_BEFORE.fullmatch(before) and _AFTER.fullmatch(after)):
+    is_begun = _compiled(_BEFORE).fullmatch(before)
+    if any(between) or not (is_begun and _compiled(_AFTER).fullmatch(after)):
         return body, None
     columns = (found[column :: PARTS + 1] for column in range(PARTS))
     return (before + after).encode(), list(zip(*columns, strict=True))

@@ -5,17 +5,16 @@ No message shows a value of ``OPTIONS``: keys and types only.
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any
-
-from django.core.checks import Error
 
 from fallback_storage.conf.settings import aliases, options_of
 from fallback_storage.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+    from django.core.checks import Error
 
 SEPARATORS = re.compile(r"[/:@?&=;,\s]+")
 SEPARATORS_OF_WORDS = re.compile(r"[\W_]+")
@@ -47,6 +46,8 @@ def shown(value: object) -> str:
 
 def as_error(mistake: ConfigurationError, place: str) -> Error:
     """Return the message of Django's checks for a mistake in ``place``."""
+    from django.core.checks import Error
+
     found = f"{mistake.where}: {mistake.found}"
     return Error(found, mistake.instead, place, mistake.mistake.value)
 
@@ -61,6 +62,8 @@ def suggestion(word: str, choices: Collection[str], kind: str) -> str:
 
 def nearest(word: str, choices: Collection[str], cutoff: float = 0.6) -> str | None:
     """Return what a word looks like, whatever its case and its separators are."""
+    import difflib
+
     plain = {SEPARATORS_OF_WORDS.sub("", each).lower(): each for each in choices}
     word = SEPARATORS_OF_WORDS.sub("", word).lower()
     found = difflib.get_close_matches(word, plain, n=1, cutoff=cutoff)

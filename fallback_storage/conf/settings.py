@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.files.storage import storages
-from django.urls import get_script_prefix
 from django.utils.module_loading import import_string
 
 BACKENDS_SETTING = "FALLBACK_STORAGES"
@@ -113,6 +112,8 @@ def media_route() -> str | None:
     They begin below the place of the site (``FORCE_SCRIPT_NAME``), which Django writes
     before a ``MEDIA_URL`` that is relative.
     """
+    from django.urls import get_script_prefix  # with most of Django
+
     url = urlsplit(settings.MEDIA_URL)
     path = url.path.removeprefix(get_script_prefix()).strip("/")
     return None if url.netloc or not path else f"{path}/"
