@@ -22,7 +22,7 @@ from fallback_storage.conf.options import (
 )
 from fallback_storage.operations.awaited import Awaited
 from fallback_storage.operations.beyond import Beyond
-from fallback_storage.operations.naming import Learnt
+from fallback_storage.operations.naming import Learnt, save_named
 from fallback_storage.operations.owner import EngineOwner
 from fallback_storage.signals import resolved
 from fallback_storage.utils.locks import choices, saving
@@ -213,7 +213,7 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
             engine.writer.require_writable("save", clean)
             known = Learnt()
             with saving(clean), choices.scope(max_length), known.scope():
-                return super().save(clean, content, max_length=max_length)
+                return save_named(self, clean, content, max_length)
 
     def delete(self, name: StrPath | None) -> None:
         """Delete from the first writable backend that can, or as ``on_delete`` says."""

@@ -127,6 +127,10 @@ class Backend(Wrapped):
         asks_first = profile.lazy_open or profile.answers_always
         return answers_of(self.storage) if self._looks_freely and not asks_first else {}
 
+    def _has(self, name: str) -> bool:
+        """Whether anything has the name, as ``exists`` would say; of a look that is free."""
+        return self.look(name) is not Outcome.ABSENT  # type: ignore[misc]
+
     def is_taken(self, name: str) -> bool:
         """Whether a directory, or a link that leads nowhere, has the name, and no file.
 
@@ -149,8 +153,8 @@ class Backend(Wrapped):
         failure: that answer must not be taken for "absent". Raises ``AttributeError``
         if the storage cannot tell.
         """
-        if self._looks_freely and not live:
-            return self.look  # type: ignore[return-value]
+        if self._looks_freely:
+            return self._has if live else self.look  # type: ignore[return-value]
         storage: Any = self.storage
         if not self._inner:
             exists = (None if live else self.look) or storage.exists

@@ -77,8 +77,18 @@ def _below(location: str, text: str) -> str | None:
     return f"{relative}/" if text.endswith(("/", os.sep)) else relative
 
 
+def validated(name: str) -> str:
+    """Return a name that Django's ``Storage.save`` does not refuse."""
+    # In a plain one there is nothing that it looks for.
+    if not (type(name) is str and is_plain(name)):
+        validate_file_name(name, allow_relative_path=True)
+    return name
+
+
 def refuse_no_file(name: StrPath) -> None:
     """Raise what Django's storages raise for a name that climbs, or is of no file."""
+    if type(name) is str and is_plain(name):
+        return
     directory, filename = posixpath.split(str(name).replace("\\", "/"))
     if ".." in PurePosixPath(directory).parts:
         raise SuspiciousFileOperation(
@@ -139,7 +149,7 @@ def affected(*names: StrPath) -> frozenset[str]:
             continue  # what a backend returned: nothing can be known of it
         while head and head not in result:
             result.add(head)
-            head = posixpath.dirname(head)
+            head = head.rpartition("/")[0]
     return frozenset(result)
 
 

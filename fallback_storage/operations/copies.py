@@ -12,6 +12,7 @@ import tempfile
 import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import File
@@ -218,7 +219,7 @@ class Copies:
                 spool.seek(0)
                 return self._save_exactly(form, holder, File(spool, name), make_room)
         with staging.staged(home, content, name) as path:
-            found_size = path.stat().st_size
+            found_size = Path(path).stat().st_size
             _refuse_torn(name, size, found_size)
             if check is not None:
                 check(None, found_size, is_decoded=is_decoded)

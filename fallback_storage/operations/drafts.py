@@ -7,13 +7,13 @@ is made for it and removed after it; what a killed process leaves there is swept
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
 import time
-import uuid
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from fallback_storage.chain.names import STAGING_FOLDER
 
@@ -36,15 +36,22 @@ ALL_MAY_WRITE = 0o666
 
 
 @contextmanager
-def draft(directory: str, *, named: bool = False) -> Iterator[str]:
+def draft(
+    directory: str, *, named: bool = False, make: Callable[[], None] | None = None
+) -> Iterator[str]:
     """Make an empty file, with the permissions that a new one has there; yield its path.
 
-    ``named``: in the folder, even if the system can do without. Raises ``OSError``;
+    ``named``: in the folder, even if the system can do without. ``make`` makes the
+    directory, if it is missing. Raises what that does, and ``OSError``;
     ``FileNotFoundError`` if there is no such directory.
     """
     opened: list[int] = []
     try:
-        if not named and _open_unnamed(directory, opened):
+        unnamed = not named and _open_unnamed(directory, opened)
+        if not unnamed and make and not os.path.isdir(directory):
+            make()
+            unnamed = not named and _open_unnamed(directory, opened)
+        if unnamed:
             yield f"{DESCRIPTORS}{opened[0]}"
             return
     finally:
@@ -59,12 +66,24 @@ def is_unnamed(path: str) -> bool:
     return path.startswith(DESCRIPTORS)
 
 
-def open_draft(path: str, mode: str) -> IO[Any]:
-    """Open a draft, to write it from its start, once."""
-    if is_unnamed(path):
-        # Opening it once more by its path takes longer than writing a small file.
-        return open(int(path.removeprefix(DESCRIPTORS)), mode, closefd=False)
-    return open(path, mode)
+def write_draft(path: str, chunks: Iterator[Any]) -> None:
+    """Write a draft from its start, once: bytes or text, as its first chunk is."""
+    # Opening it once more by its path takes longer than writing a small file.
+    descriptor = int(path.removeprefix(DESCRIPTORS)) if is_unnamed(path) else None
+    for first in chunks:
+        if descriptor is not None and isinstance(first, bytes):
+            for chunk in itertools.chain((first,), chunks):
+                left = chunk
+                while left:
+                    left = left[os.write(descriptor, left) :]
+            return
+        # (Not by an ExitStack: what an interrupt left in a buffer would be written
+        # later, to whatever has the descriptor by then.)
+        place = path if descriptor is None else descriptor
+        mode = "wb" if isinstance(first, bytes) else "w"
+        with open(place, mode, closefd=descriptor is None) as file:
+            file.write(first)
+            file.writelines(chunks)
 
 
 def _open_unnamed(directory: str, opened: list[int]) -> bool:
@@ -95,7 +114,7 @@ def in_folder(directory: str, make: Callable[[str], object]) -> Iterator[str]:
     In the end the file is removed, if it is there, and the folder, if it is empty.
     """
     folder = os.path.join(directory, STAGING_FOLDER)
-    path = os.path.join(folder, uuid.uuid4().hex)
+    path = os.path.join(folder, os.urandom(16).hex())
     try:
         _make_in(folder, path, make)
         yield path
@@ -143,11 +162,13 @@ def _remove_if_empty(folder: str) -> None:
 
 def sweep(directory: str) -> None:
     """Remove from the folder what killed processes, and earlier versions, have left."""
-    folder = os.path.join(directory, STAGING_FOLDER)
+    folder = f"{directory}/{STAGING_FOLDER}"
+    if not os.access(folder, os.F_OK):
+        return
     try:
         entries = os.scandir(folder)
     except OSError:
-        return  # there is none, nearly always
+        return
     deadline = time.time() - ABANDONED
     with entries:
         for entry in entries:

@@ -140,9 +140,14 @@ class Guarded(FileView):
         return self._each(super().chunks(chunk_size))
 
     def _each(self, iterator: Iterator[Any]) -> Iterator[Any]:
-        end = object()
-        while (item := self.watch(next, iterator, end)) is not end:
-            yield item
+        self.failure = None
+        try:
+            yield from iterator
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.failure = error
+            raise
 
     def watch(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what a function that reads returns; note what it raises."""

@@ -11,15 +11,16 @@ from __future__ import annotations
 import pathlib
 import posixpath
 import weakref
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import File
 from django.core.files.storage import Storage
 
-from fallback_storage.chain.names import is_own
+from fallback_storage.chain.names import is_own, validated
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.chain.walk import NOTHING, Walk
@@ -29,8 +30,8 @@ from fallback_storage.utils.locks import choices
 from fallback_storage.utils.scopes import Scopes
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.whiteouts import Whiteouts
@@ -64,8 +65,11 @@ class Learnt:
         """Whether one of these that is silent may have a file of the name."""
         return name not in self.made and any(each in self.silent for each in backends)
 
-    def scope(self) -> threading.Lock:
-        """Return a lock. While it is held this save goes on with it."""
+    def scope(self) -> AbstractContextManager[object]:
+        """Return what this save goes on with it in: a lock, or nothing if it does so."""
+        within = _scopes.value()
+        if within is not None and within() is self:
+            return nullcontext()
         return _scopes.enter(weakref.ref(self))
 
 
@@ -77,6 +81,14 @@ def learnt() -> Learnt:
     """Return what this save has learnt so far."""
     reference = _scopes.value()
     return (reference and reference()) or Learnt()
+
+
+def save_named(storage: Any, name: str, content: Any, max_length: int | None) -> str:
+    """Do what Django's ``Storage.save`` does, and validate no name that is plain."""
+    if not hasattr(content, "chunks"):
+        content = File(content, name)
+    name = storage.get_available_name(validated(name), max_length=max_length)
+    return validated(storage._save(validated(name), content))
 
 
 class Namer:
@@ -186,19 +198,16 @@ class Namer:
         is_free: Callable[[str], bool | None] | None,
         known: Learnt,
     ) -> str:
+        asks = is_free or partial(self.is_free, hides=True)
+        excess = len(name) - max_length if max_length else 0
+        if excess <= 0 and _choose(name, asks, is_random=False):
+            return name
         alternative = alternative or self.rule("get_alternative_name")
         asked = name
         directory, filename = posixpath.split(name)
         extension = "".join(pathlib.PurePath(filename).suffixes)
         root = filename.removesuffix(extension)
-        for attempt in range(NAME_TRIES):
-            if attempt:
-                other = posixpath.join(directory, alternative(root, extension))
-                # A storage that may overwrite offers the taken name again; names are
-                # unique across backends all the same, so Django's own rule decides.
-                djangos = Storage().get_alternative_name(root, extension)
-                name = posixpath.join(directory, djangos) if other == name else other
-            excess = len(name) - max_length if max_length else 0
+        for _ in range(NAME_TRIES - 1):
             if excess > 0:
                 root = root[:-excess]
                 if not root:
@@ -208,11 +217,14 @@ class Namer:
                         'sufficient "max_length".'
                     )
                     raise SuspiciousFileOperation(message)
-                continue
-            asks = is_free or partial(self.is_free, hides=True)
-            if _choose(name, asks, is_random=attempt > 0):
-                if attempt:
-                    known.made.add(name)
+            other = posixpath.join(directory, alternative(root, extension))
+            # A storage that may overwrite offers the taken name again; names are
+            # unique across backends all the same, so Django's own rule decides.
+            djangos = Storage().get_alternative_name(root, extension)
+            name = posixpath.join(directory, djangos) if other == name else other
+            excess = len(name) - max_length if max_length else 0
+            if excess <= 0 and _choose(name, asks, is_random=True):
+                known.made.add(name)
                 return name
         suspect = "is_name_available()" if is_free else "exists() of the backends"
         raise NoAvailableNameError(asked, NAME_TRIES, suspect)

@@ -23,6 +23,7 @@ from fallback_storage.utils.locks import changing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.whiteouts import Whiteouts
@@ -68,19 +69,20 @@ class Overlay:
         """Return the home's directory, as its ``location`` says; "" if it has none."""
         return _location_of(self._backends)
 
-    @contextmanager
-    def exclusive(self, name: str) -> Iterator[None]:
+    def exclusive(self, name: str) -> AbstractContextManager[object]:
         """Hold a name against other threads, and other processes where that can be.
 
         Deleting, and giving a copy its name, exclude each other: else a copy that is
         under way could bring a deleted file back.
         """
-        with changing(name):
-            if not (self._guards and staging.can_stage(self.home.storage)):
-                yield
-                return
-            with exclusive(self.home.storage):
-                yield
+        if self._guards and staging.can_stage(self.home.storage):
+            return self._locked(name)
+        return changing(name)
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        with changing(name), exclusive(self.home.storage):
+            yield
 
     def shown(
         self,

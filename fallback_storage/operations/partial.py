@@ -55,7 +55,8 @@ class Claim:
         """Note that the storage begins to read the content."""
         self.begun = True
         storage = self._backend.storage
-        if isinstance(storage, FileSystemStorage):
+        # (Of what is staged, nothing lies under the name before it is whole.)
+        if isinstance(storage, FileSystemStorage) and not can_stage(storage):
             try:
                 with Path(storage.path(self._name)).open("rb") as file:
                     if is_idle(file):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,8 @@ from fallback_storage.operations.drafts import (
     draft,
     in_folder,
     is_unnamed,
-    open_draft,
     sweep,
+    write_draft,
 )
 from fallback_storage.operations.naming import NAME_TRIES
 from fallback_storage.operations.rootlock import exclusive
@@ -57,7 +57,7 @@ def _has_plain_paths(storage: FileSystemStorage) -> bool:
 
 
 @contextmanager
-def staged(storage: Any, content: Any, name: str) -> Iterator[Path]:
+def staged(storage: Any, content: Any, name: str) -> Iterator[str]:
     """Write ``content``, which is to be ``name``, where nobody asks; yield its path.
 
     What is not published goes in the end. An upload stays where it was received.
@@ -68,15 +68,12 @@ def staged(storage: Any, content: Any, name: str) -> Iterator[Path]:
     if hasattr(content, "temporary_file_path"):
         if not os.path.isdir(directory):
             make_directories(storage, name)
-        yield Path(content.temporary_file_path())
+        yield os.fspath(content.temporary_file_path())
         return
-    with ExitStack() as stack:
-        path = in_directory(
-            storage, name, lambda: stack.enter_context(draft(directory))
-        )
-        _write(path, content)
+    with draft(directory, make=partial(make_directories, storage, name)) as path:
+        write_draft(path, iter(content.chunks()))
         _dress(storage, path)
-        yield Path(path)
+        yield path
 
 
 def save_whole(
@@ -101,16 +98,6 @@ def save_whole(
     raise NoAvailableNameError(asked, NAME_TRIES, "get_available_name()")
 
 
-def _write(path: str, content: Any) -> None:
-    chunks = iter(content.chunks())
-    for first in chunks:
-        # (Not by an ExitStack: what an interrupt left in a buffer would be written
-        # later, to whatever has the descriptor by then.)
-        with open_draft(path, "wb" if isinstance(first, bytes) else "w") as file:
-            file.write(first)
-            file.writelines(chunks)
-
-
 def _dress(storage: Any, path: str) -> None:
     """Give a file the permissions and the group that ``FileSystemStorage`` gives it."""
     mode = storage.file_permissions_mode
@@ -122,25 +109,25 @@ def _dress(storage: Any, path: str) -> None:
 # Names
 
 
-def publish(storage: Any, path: Path, name: str, *, replace: bool) -> None:
+def publish(storage: Any, path: str, name: str, *, replace: bool) -> None:
     """Move a staged file to its name.
 
     Raises ``FileExistsError`` if the name is taken, unless that may be replaced.
     """
-    source, final = str(path), storage.path(name)
+    final = storage.path(name)
     give_name = partial(_give_name, storage, final=final, replace=replace)
     try:
-        in_directory(storage, name, partial(give_name, source))
+        in_directory(storage, name, partial(give_name, path))
     except FileExistsError:
         raise
     except OSError:
         # It is on another file system, or another mount of the same; or it has no name,
         # and there are no hard links.
-        with draft(os.path.dirname(final), named=is_unnamed(source)) as near:
-            _copy(source, near)
+        with draft(os.path.dirname(final), named=is_unnamed(path)) as near:
+            _copy(path, near)
             _dress(storage, near)
             give_name(near)
-        _remove(source)
+        _remove(path)
 
 
 def _give_name(storage: Any, path: str, *, final: str, replace: bool) -> None:

@@ -158,7 +158,9 @@ class Writer:
         if self._delete_all:
             # The home last: a copy that was made of another's file meanwhile goes, too.
             backends = (*backends[1:], backends[0])
-        with changing(walk.name):
+        # (The home alone is held by what holds the name.)
+        is_home = backends == (self._overlay.home,)
+        with nullcontext() if is_home else changing(walk.name):
             for backend in backends:
                 done = self._delete_from(backend, walk, hidden=hidden)
                 if done and not self._delete_all:

@@ -42,8 +42,12 @@ class NameLocks:
 
         Without a lock of its own: the garbage collector may come, and ask for another.
         """
-        locks, fresh = self._locks, threading.RLock()
-        lock = None
+        locks = self._locks
+        known = locks.get(name)
+        lock = known() if known is not None else None
+        if lock is not None:
+            return lock
+        fresh = threading.RLock()
         while lock is None:
             # One that goes is off the list before anybody else gets his turn. (And a
             # reference that is not on the list goes before its lock: it tells nobody.)

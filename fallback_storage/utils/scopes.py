@@ -29,10 +29,11 @@ class Scopes(Generic[Value]):
 
     def entered(self) -> tuple[tuple[threading.Lock, Value], ...]:
         """Return the locks that are held and their values, the outermost first."""
-        return tuple(entry for entry in self._entered.get() if entry[0].locked())
+        return tuple([entry for entry in self._entered.get() if entry[0].locked()])
 
     def value(self) -> Value | None:
         """Return the innermost value; None outside."""
-        # (Most are asked for outside, of every operation.)
-        entered = self._entered.get() and self.entered()
-        return entered[-1][1] if entered else None
+        for lock, value in reversed(self._entered.get()):
+            if lock.locked():
+                return value
+        return None

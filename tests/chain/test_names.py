@@ -8,10 +8,20 @@ from pathlib import PurePath, PurePosixPath
 import pytest
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
+from django.core.files.utils import validate_file_name
 from fakes import RecordingStorage
+from hypothesis import given
+from hypothesis import strategies as st
 from methods import METHODS
+from proofs import searching
 
-from fallback_storage.chain.names import affected, clean_name, memo_key
+from fallback_storage.chain.names import (
+    affected,
+    clean_name,
+    memo_key,
+    refuse_no_file,
+    validated,
+)
 from fallback_storage.storage import FallbackStorage
 
 REFUSED_TEXTS = [
@@ -251,3 +261,25 @@ def test_directories_are_asked_live(storage, first, second, name):
     assert first.counts() == {"exists": 4, "size": 2}
     assert second.counts() == {"exists": 2, "size": 2, "url": 2}
     assert storage.stats()["negative_entries"] == 0
+
+
+class Text(str):
+    """A name that is not known to be plain."""
+
+    __slots__ = ()
+
+
+def told(check, name, *args, **kwargs):
+    try:
+        check(name, *args, **kwargs)
+    except SuspiciousFileOperation:
+        return "refused"
+    return "taken"
+
+
+@searching(200)
+@given(st.text(alphabet="./\\\0aC:", max_size=8))
+def test_what_is_plain_is_nothing_that_django_refuses(text):
+    djangos = told(validate_file_name, text, allow_relative_path=True)
+    assert told(validated, text) == told(validated, Text(text)) == djangos
+    assert told(refuse_no_file, text) == told(refuse_no_file, Text(text))

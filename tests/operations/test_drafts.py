@@ -19,12 +19,13 @@ from overlay.parts import (
 )
 
 from fallback_storage.chain.names import STAGING_FOLDER
-from fallback_storage.operations import drafts
+from fallback_storage.operations import drafts, staging
 from fallback_storage.operations.drafts import (
     draft,
     in_folder,
     is_unnamed,
     sweep,
+    write_draft,
 )
 from fallback_storage.storage import FallbackStorage
 
@@ -258,3 +259,31 @@ def test_text_is_written_as_django_writes_it(tmp_path):
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "django").read_bytes()
     chain.save("empty", ContentFile(b""))
     assert (tmp_path / "empty").read_bytes() == b""
+
+
+def test_a_draft_gets_every_byte_however_few_are_taken_at_once(tmp_path, monkeypatch):
+    """As of a full disk, or of a write that a signal breaks off."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data[:3])))
+    chunks = [b"", b"content", b"", memoryview(b"and more")]
+    with draft(str(tmp_path)) as path:
+        write_draft(path, iter(chunks))
+        assert Path(path).read_bytes() == b"contentand more"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_missing_directory_is_made_for_a_draft(tmp_path, named):
+    place = tmp_path / "a" / "b"
+    with draft(str(place), named=named, make=lambda: place.mkdir(parents=True)) as path:
+        assert Path(path).read_bytes() == b""
+    assert list(place.iterdir()) == []
+
+
+def test_a_file_where_a_directory_is_to_be_is_told_of_as_django_does(tmp_path):
+    (tmp_path / "a").write_bytes(b"")
+    storage = FileSystemStorage(tmp_path)
+    with pytest.raises(FileExistsError, match="is not a directory") as djangos:
+        storage._save("a/b.txt", ContentFile(b""))
+    with pytest.raises(FileExistsError) as ours:
+        staging.save_whole(storage, str, "a/b.txt", ContentFile(b""))
+    assert str(ours.value) == str(djangos.value)

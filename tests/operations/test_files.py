@@ -366,3 +366,20 @@ def test_a_plain_file_of_a_read_only_backend_has_a_size(tmp_path):
     (tmp_path / "x").write_bytes(b"data")
     with (tmp_path / "x").open("rb") as opened:
         assert files.ReadFile(opened, "x", None).size == 4
+
+
+def test_what_the_content_raises_is_told_from_what_its_reader_does():
+    def chunks():
+        yield b"a"
+        raise OSError("content")
+
+    guarded = files.Guarded(ContentFile(b"a"), movable=False)
+    reader = guarded._each(chunks())
+    assert next(reader) == b"a"
+    reader.close()  # as of one that fails itself
+    assert guarded.failure is None
+    with pytest.raises(OSError, match="content") as caught:
+        list(guarded._each(chunks()))
+    assert guarded.failure is caught.value
+    assert list(guarded.chunks()) == [b"a"]
+    assert guarded.failure is None
