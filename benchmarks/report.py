@@ -171,10 +171,11 @@ SHORT = (
     "warm-url",
     "warm-exists",
     "warm-exists-s3",
-    "warm-url-s3",
-    "cold-open",
-    "cold-page-signed",
     "warm-page",
+    "cold-page",
+    "facts",
+    "cold-open",
+    "save",
     "crowd",
 )
 

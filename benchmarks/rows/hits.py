@@ -35,13 +35,13 @@ def _hit(world, title, operation, target, *, direct=None, original=True, cold=Fa
 def warm_url(world):
     """The one call that templates make."""
     title = "url of a local file, warm"
-    return _hit(world, title, "url", Target(0.5))
+    return _hit(world, title, "url", Target(0.35))
 
 
 @row("warm-exists")
 def warm_exists(world):
     title = "exists of a local file, warm"
-    return _hit(world, title, "exists", Target(0.45))
+    return _hit(world, title, "exists", Target(0.3))
 
 
 @row("cold-exists")

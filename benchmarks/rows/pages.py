@@ -39,7 +39,7 @@ def _page(world, title, *, cold, public, target=None):
 @row("cold-page")
 def cold_page(world):
     title = "urls, files in S3, public bucket, cold"
-    return _page(world, title, cold=True, public=True, target=Target(2.0))
+    return _page(world, title, cold=True, public=True, target=Target(1.0))
 
 
 def _cold_page_at_once(world, title, names):
@@ -59,7 +59,7 @@ def _cold_page_at_once(world, title, names):
         Contender(OFF, off.url),
     ]
     laps = race(contenders, names, world.rounds(60, 20))
-    result = Result(f"{len(names)} {title}", per="page", target=Target(2.0))
+    result = Result(f"{len(names)} {title}", per="page", target=Target(1.0))
     for contender in contenders:
         result.add_laps(contender.label, laps[contender.label])
     result.claim_requests(ON, 0)
@@ -89,7 +89,7 @@ def cold_page_signed(world):
 @row("warm-page")
 def warm_page(world):
     title = "urls, files in S3, public bucket, warm"
-    return _page(world, title, cold=False, public=True)
+    return _page(world, title, cold=False, public=True, target=Target(0.4))
 
 
 @row("warm-page-signed")
