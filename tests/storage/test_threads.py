@@ -12,7 +12,7 @@ from itertools import count
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, InMemoryStorage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage, storages
 from fakes import RecordingStorage
 
 from fallback_storage.storage import FallbackStorage
@@ -366,3 +366,41 @@ def test_threads_that_use_a_chain_first_build_its_storages_once():
         one, other = pool.submit(lambda: backend.storage), pool.submit(second)
         assert one.result() is other.result()
     assert len(built) == 1
+
+
+def test_threads_that_ask_for_an_alias_first(tmp_path, settings, monkeypatch):
+    """Django may build a chain for each of them: a write through one is told to all."""
+    roots = {name: tmp_path / name for name in ("home", "below")}
+    files = "django.core.files.storage.FileSystemStorage"
+    settings.STORAGES = {
+        "default": {
+            "BACKEND": "fallback_storage.storage.FallbackStorage",
+            "OPTIONS": {"backends": list(roots)},
+        },
+        **{
+            name: {"BACKEND": files, "OPTIONS": {"location": root}}
+            for name, root in roots.items()
+        },
+    }
+    together, build = threading.Barrier(4), storages.create_storage
+
+    def build_together(params):
+        if params["BACKEND"] != files:
+            together.wait(20)
+        return build(params)
+
+    monkeypatch.setattr(storages, "create_storage", build_together)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "a").write_text("below")
+    with ThreadPoolExecutor(4) as pool:
+        chains = list(pool.map(lambda _: storages["default"], range(4)))
+    assert len({id(chain) for chain in chains}) == 4
+    assert [chain.resolve("a").index for chain in chains] == [1] * 4
+    with chains[0].open("a", "w") as file:
+        file.write("home")
+    assert [chain.resolve("a").index for chain in chains] == [0] * 4
+    chains[1].delete("a")
+    assert [chain.resolve("a").index for chain in chains] == [1] * 4
+    # And what they have below is the same.
+    for index in range(2):
+        assert len({id(chain.backends[index].storage) for chain in chains}) == 1
