@@ -149,7 +149,7 @@ def main(arguments=None):
         return 0
     # Files and servers are removed on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    names = options.only or list(ROWS)
+    names, begin = options.only or list(ROWS), time.monotonic()
     described, results, crashed = measure(
         names, quick=options.quick, force=options.force
     )
@@ -160,7 +160,8 @@ def main(arguments=None):
     print(
         f"\nTargets: {sum(judged)} reached, {len(judged) - sum(judged)} missed. "
         f"Claims broken in: {', '.join(broken) or 'no row'}. "
-        f"Rows that failed: {', '.join(crashed) or 'none'}."
+        f"Rows that failed: {', '.join(crashed) or 'none'}. "
+        f"Took {(time.monotonic() - begin) / 60:.0f} minutes."
     )
     slower = gate.main([]) if options.gate else 0
     before, now = read(SNAPSHOT), (described, options.quick, results)
