@@ -68,7 +68,11 @@ def _total(dump):
 
 def _run(command):
     # What a run could depend on is left out.
-    kept = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
+    kept = {
+        key: os.environ[key]
+        for key in ("PATH", "PYTHONPATH", "TMPDIR")
+        if key in os.environ
+    }
     try:
         done = subprocess.run(
             command,
