@@ -40,7 +40,7 @@ client = boto3.client(
     aws_access_key_id="example",
     aws_secret_access_key="only-an-example",
     region_name="us-east-1",
-    config=Config(retries={"max_attempts": 0}),
+    config=Config(retries={"max_attempts": 2}),
 )
 client.create_bucket(Bucket="files")
 
