@@ -143,7 +143,7 @@ def answers_of(storage: Any) -> Mapping[str, Callable[..., Any]]:
     What it returns of a file that is there is what the method does, or None: in doubt,
     and for a directory. What it raises need not be the same.
     """
-    if not has_djangos(storage, "path", "location"):
+    if not has_djangos(storage, "path", "location") or _intercepts(storage):
         return {}
     fields = {"size": "st_size", **TIMES}
     found: dict[str, Callable[..., Any]] = {
@@ -226,7 +226,7 @@ def quick_url_of(
     ``rests_on``: the attributes that decide what stands before a name in its URL
     (``Profile.url_rests_on``); None without. ``made_by``: the methods that make it.
     """
-    if not rests_on:
+    if not rests_on or _intercepts(storage):
         return None
     read = attrgetter(*rests_on)
     is_untouched = _untouched(storage, made_by)
@@ -248,6 +248,11 @@ def quick_url_of(
         return start + name
 
     return url
+
+
+def _intercepts(storage: object) -> bool:
+    """Whether its class decides at each look which methods it has."""
+    return type(storage).__getattribute__ is not object.__getattribute__
 
 
 def _untouched(storage: Any, names: Sequence[str]) -> Callable[[], bool]:

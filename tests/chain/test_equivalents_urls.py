@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proofs import searching
 
-from fallback_storage.chain.equivalents import quick_url_of
+from fallback_storage.chain.equivalents import answers_of, quick_url_of
 from fallback_storage.chain.names import clean_name, memo_key
 from fallback_storage.chain.profile import METHODS
 from fallback_storage.chain.profiles import PROFILES, profile_of
@@ -186,7 +186,12 @@ def test_of_no_other_class_it_is_known():
         def url(self, name):
             return f"/own/{name}"
 
-    others = [OwnUrl(), InMemoryStorage(), RecordingStorage(), object()]
+    class Intercepting(FileSystemStorage):
+        def __getattribute__(self, attribute):
+            return super().__getattribute__(attribute)
+
+    assert answers_of(Intercepting()) == {}
+    others = [OwnUrl(), Intercepting(), InMemoryStorage(), RecordingStorage(), object()]
     assert [quick(storage) for storage in others] == [None] * len(others)
     klass = pytest.importorskip("storages.backends.s3").S3Storage
     own = type("Own", (klass,), {"_normalize_name": lambda self, name: f"x{name}"})
