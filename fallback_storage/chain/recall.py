@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.walk import Walk
 
-    # Of each name its code, or None, and a lease.
-    Looked = dict[str, tuple[int | None, Lease]]
+    Looked = dict[str, tuple[int | None, Lease]]  # by name
 
 
 class Recall:
@@ -108,20 +107,14 @@ class Recall:
         return known, lease
 
     def look_up_many(self, names: Collection[str]) -> Looked:
-        """Return codes and leases of many names, for which the store is asked at once.
-
-        As ``look_up``: a file that is gone is forgotten.
-        """
+        """Return codes and leases of many names; as ``look_up``, and at once."""
         found = self._memo.look_up_many(names) if names else {}
-        # Most pages have one code; where it names no local directory, nothing is to be seen.
         codes = {code for code, _ in found.values()}
-        seen = {code for code in codes if not self._is_seen(self.know(code))}
-        if codes == seen:
-            return found
+        seen = {code for code in codes if self._is_seen(self.know(code))}
         gone = [
             name
-            for name, (code, _) in found.items()
-            if code not in seen and not self.is_there(name, self.know(code))
+            for name, (code, _) in (found.items() if seen else ())
+            if code in seen and not self.is_there(name, self.know(code))
         ]
         if gone:
             self.lose(*gone)
