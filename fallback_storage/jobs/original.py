@@ -108,7 +108,8 @@ class Original(AnyFile):
 
     def _begin(self) -> None:
         self._size = 0
-        self._digest = hashlib.md5(usedforsecurity=False)
+        is_digested = self._reads_all or self.shows.md5 is not None
+        self._digest = hashlib.md5(usedforsecurity=False) if is_digested else None
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("_") or attribute == "file":
@@ -127,13 +128,9 @@ class Original(AnyFile):
             raise InterruptedError(errno.EINTR, "the run was ended", self.name)
         data = self._call(self.file.read, size)
         self._size += len(data)
-        if self._is_digested:
+        if self._digest is not None:
             self._digest.update(data)
         return data
-
-    @property
-    def _is_digested(self) -> bool:
-        return self._reads_all or self.shows.md5 is not None
 
     def _call(self, function: Callable[..., Any], *args: int) -> Any:
         # Not asking(): who reads a file has to know its errors by their types.
@@ -156,7 +153,7 @@ class Original(AnyFile):
             seen = self._seen and stat_of(self._source, name)
             if seen and self._seen and seen.st_mtime_ns != self._seen.st_mtime_ns:
                 raise CorruptCopyError(name)  # written to while it was read
-            if self._is_digested:
+            if self._digest is not None:
                 content = Content(found, self._digest.hexdigest())
                 if md5 not in {None, content.md5}:
                     raise CorruptCopyError(name)
