@@ -115,10 +115,7 @@ class Resolver:
         return rest
 
     def ask_all(self, name: str) -> Walk:
-        """Ask every backend whether it holds the name, whatever the memo says.
-
-        Also those below the first that does; ``Walk.holder`` is not the answer.
-        """
+        """Ask all backends, whatever the memo says; ``Walk.holder`` is not the answer."""
         walk = Walk("exists", name)
         veil = Veil(self._whiteouts, walk)
         for index, backend in enumerate(self._backends):
@@ -244,19 +241,15 @@ class Resolver:
     def _look_or_walk(
         self, name: str, stop: int, known: Known, names: bool
     ) -> Walk | int:
-        found = self._look(name, stop, known)
-        return self._walk(name, stop, known, names) if found is None else found
-
-    def _look(self, name: str, stop: int, known: Known) -> int | None:
-        """Return who has a file, or ``stop``, as far as looks tell; None: not far enough."""
+        """Return who has a file, or ``stop``, if looks tell that; else a walk."""
         if known.suffices(stop):
             return stop if known.holder is None else min(known.holder, stop)
-        skips = (
-            partial(self.recall.skips, known=known, stop=stop) if known.start else None
-        )
-        found = look_through(self._backends[:stop], name, skips)
-        if found is not None:
-            self._counters.add("walks")
+        skips = partial(self.recall.skips, known=known, stop=stop)
+        backends = self._backends[:stop]
+        found = look_through(backends, name, skips if known.start else None)
+        if found is None:
+            return self._walk(name, stop, known, names)
+        self._counters.add("walks")
         return found
 
     def _walk(self, name: str, stop: int, known: Known, names: bool = False) -> Walk:

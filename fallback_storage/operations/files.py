@@ -40,9 +40,8 @@ class FileView(AnyFile):
 
     def __init__(self, viewed: Any, file: Any = None) -> None:
         self._viewed = viewed
-        super().__init__(
-            viewed if file is None else file, getattr(viewed, "name", None)
-        )
+        file = viewed if file is None else file
+        super().__init__(file, getattr(viewed, "name", None))
 
     def __getattr__(self, attribute: str) -> Any:
         # Not of copies and pickles, which have no such attribute yet.
@@ -143,9 +142,7 @@ class Guarded(FileView):
         self.failure = None
         try:
             yield from iterator
-        except GeneratorExit:
-            raise
-        except BaseException as error:
+        except Exception as error:
             self.failure = error
             raise
 
@@ -247,8 +244,7 @@ class ReadFile(FileView):
         self, file: Any, name: str, write: Callable[[str, str], AnyFile]
     ) -> None:
         super().__init__(file)
-        self._name = name
-        self._write = write
+        self._name, self._write = name, write
         self._is_written = False
 
     def writable(self) -> bool:
@@ -292,8 +288,7 @@ class WrittenFile(FileView):
 
     def __init__(self, file: Any, name: str, show: Callable[[], None]) -> None:
         super().__init__(file)
-        self._name = name
-        self._show = show
+        self._name, self._show = name, show
         self._places = places()
 
     def close(self) -> None:
