@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
 # Entries that are kept to be shared. (Those that are not any more are still right.)
-SHARED = 1024
+SHARED = 64
 
 
 class Entry:
