@@ -98,7 +98,7 @@ def obstacle(look: Look | None, name: str) -> NameBlockedError | None:
     return None
 
 
-def look_through(
+def look_through(  # noqa: C901 - the hot path
     backends: Sequence[Backend], name: str, skips: Callable[[int], bool] | None
 ) -> int | None:
     """Return which of them has a file, by looks alone; their number: none has.
@@ -106,20 +106,24 @@ def look_through(
     None: looks do not tell. ``skips``: whether one, by its index, need not be asked.
     """
     looked = []
-    found = len(backends)
+    found, clock = len(backends), time.perf_counter
     for index, backend in enumerate(backends):
         if skips and skips(index):
             continue
-        start = time.perf_counter()
+        look = backend.only_look
+        if look is None or not backend.is_sound:
+            return None
+        start = clock()
         try:
-            outcome = backend.is_sound and backend.only_look and backend.only_look(name)
+            outcome = look(name)
         except Exception:  # noqa: BLE001 - who asks the storage will be told
             return None
-        if outcome is not ABSENT and outcome is not HELD:
-            return None
-        looked.append((backend, time.perf_counter() - start))
         if outcome is HELD:
             found = index
+        elif outcome is not ABSENT:
+            return None
+        looked.append((backend, clock() - start))
+        if outcome is HELD:
             break
     for backend, seconds in looked:
         backend.count(seconds)

@@ -22,15 +22,14 @@ from fallback_storage.chain.walk import Walk
 from fallback_storage.chain.whiteouts import Veil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from fallback_storage.cache.entry import Known
     from fallback_storage.cache.memo import Memo
+    from fallback_storage.cache.stores.base import Lease
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.outcomes import Attempt
     from fallback_storage.chain.whiteouts import Whiteouts
-
-    Ask = Callable[[str, int, Known, bool], Walk | int]
 
 # Seconds that a request waits for another one's walk before it walks itself.
 PATIENCE = 5.0
@@ -49,9 +48,8 @@ class Resolver:
         self._backends = tuple(backends)
         self.recall = Recall(backends, memo)
         self.flights = Flights()
-        # Whether a walk has nothing to tell but who holds a file, if nothing fails.
-        live = any(backend.always_probe for backend in backends)
-        self._is_plain = whiteouts is None and not live
+        # Whether there is nothing to tell but who holds a file, if nothing fails.
+        self._is_plain = not (whiteouts or any(each.always_probe for each in backends))
         self._counters = Counters("walks", "coalesced")
         # By code, of which there are as many as backends, twice.
         self._remembered: dict[int, tuple[Any, ...]] = {}
@@ -151,7 +149,7 @@ class Resolver:
         """
         if stop is None:
             stop = len(self._backends)
-        walk = cast("Walk", self._locate(name, stop, names, self._walk))
+        walk = cast("Walk", self._locate(name, stop, names))
         if grace and walk.failed:
             self.recall.excuse((walk,))
         if signals.resolved.receivers:
@@ -159,13 +157,7 @@ class Resolver:
         return walk
 
     def find(
-        self,
-        name: str,
-        stop: int,
-        operation: str,
-        *,
-        names: bool = False,
-        short: bool = True,
+        self, name: str, stop: int, operation: str, *, names: bool, short: bool
     ) -> Walk | int:
         """Return the index of who holds a name, or ``stop``; a walk if there is more to it.
 
@@ -174,54 +166,76 @@ class Resolver:
         """
         if not (short and self._is_plain) or signals.resolved.receivers:
             return self.locate(name, stop, operation, names=names, grace=True)
-        found = self._locate(name, stop, names, self._look_or_walk)
+        found = self._locate(name, stop, names, looks=True)
         if not isinstance(found, int) and found.failed:
             self.recall.excuse((found,))
         return found
 
-    def _locate(self, name: str, stop: int, names: bool, ask: Ask) -> Walk | int:
-        """Return what ``ask`` does, of what is known, or once for all who want to know."""
-        key = memo_key(name)
-        recall = self.recall
+    def _locate(
+        self, name: str, stop: int, names: bool, *, looks: bool = False
+    ) -> Walk | int:
+        """Return a walk, or with ``looks`` what these tell, if they tell enough.
+
+        Who only looks waits for nobody, and nobody for him.
+        """
+        key, recall, landings, lease = memo_key(name), self.recall, 0, None
         known = recall.know(None) if key is None else recall.ahead(key)
         if known.code is not None and not recall.is_there(name, known):
             known = recall.know(None)
-        if key is None or (known.code is not None and known.suffices(stop)):
-            return ask(name, stop, known, names)
-        landings = self.flights.landings
-        known, lease = recall.look_up(key)
-        deadline = 0.0
-        if not recall.shares and not known.suffices(stop):
-            found = ask(name, stop, known, names)
-            recall.fill(name, found, stop, known, lease)
+        if key is not None and (known.code is None or not known.suffices(stop)):
+            landings = self.flights.landings
+            known, lease = recall.look_up(key)
+        found = self._look(name, stop, known, lease) if looks and key else None
+        if found is not None:
             return found
-        while not known.suffices(stop):
+        if key is None or known.suffices(stop):
+            return self._walk(name, stop, known, names)
+        return self._fly(name, stop, names, (known, lease, landings))
+
+    def _look(self, name: str, stop: int, known: Known, lease: Lease) -> int | None:
+        """Return who has a file, or ``stop``, as far as looks tell; None: not far enough."""
+        if known.suffices(stop):
+            return stop if known.holder is None else min(known.holder, stop)
+        skips = partial(self.recall.skips, known=known, stop=stop)
+        backends = self._backends[:stop]
+        found = look_through(backends, name, skips if known.start else None)
+        if found is not None:
+            self._counters.add("walks")
+            self.recall.fill(name, found, stop, known, lease)
+        return found
+
+    def _fly(
+        self, name: str, stop: int, names: bool, looked: tuple[Known, Lease, int]
+    ) -> Walk:
+        """Return a walk, one for all who want to know."""
+        recall, deadline = self.recall, 0.0
+        (known, lease, landings), shared = looked, recall.shares
+        while shared and not known.suffices(stop):
             mine = Flight()
             with mine.under_way:
-                flight = self.flights.board((key, stop), mine)
+                flight = self.flights.board((name, stop), mine)
                 if flight is mine:
                     try:
                         if landings != self.flights.landings:
                             # One landed between look-up and boarding: maybe ours.
-                            known, lease = recall.look_up(key)
-                        found = ask(name, stop, known, names)
-                        mine.settled = recall.fill(name, found, stop, known, lease)
-                        return found
+                            known, lease = recall.look_up(name)
+                        walk = self._walk(name, stop, known, names)
+                        mine.settled = recall.fill(name, walk, stop, known, lease)
+                        return walk
                     finally:
-                        self.flights.land([(key, stop)], mine)
+                        self.flights.land([(name, stop)], mine)
             self._counters.add("coalesced")
-            now = time.monotonic()
-            deadline = deadline or now + PATIENCE
-            shared = flight.wait(max(0.0, deadline - now))
+            deadline = deadline or time.monotonic() + PATIENCE
+            shared = flight.wait(max(0.0, deadline - time.monotonic()))
             landings = self.flights.landings
-            known, lease = recall.look_up(key)
+            known, lease = recall.look_up(name)
             if not shared:
                 # A leader that hangs must not cost every caller this patience.
-                self.flights.land([(key, stop)], flight)
-                found = ask(name, stop, known, names)
-                recall.fill(name, found, stop, known, lease)
-                return found
-        return ask(name, stop, known, names)
+                self.flights.land([(name, stop)], flight)
+        walk = self._walk(name, stop, known, names)
+        if not shared:
+            recall.fill(name, walk, stop, known, lease)
+        return walk
 
     def look_again(self, name: str) -> Outcome:
         """Return whether a file is there, for a chain whose memo says so: no request."""
@@ -237,20 +251,6 @@ class Resolver:
             if look is None or look(name) is Outcome.HELD:
                 return Outcome.HELD
         return Outcome.ABSENT
-
-    def _look_or_walk(
-        self, name: str, stop: int, known: Known, names: bool
-    ) -> Walk | int:
-        """Return who has a file, or ``stop``, if looks tell that; else a walk."""
-        if known.suffices(stop):
-            return stop if known.holder is None else min(known.holder, stop)
-        skips = partial(self.recall.skips, known=known, stop=stop)
-        backends = self._backends[:stop]
-        found = look_through(backends, name, skips if known.start else None)
-        if found is None:
-            return self._walk(name, stop, known, names)
-        self._counters.add("walks")
-        return found
 
     def _walk(self, name: str, stop: int, known: Known, names: bool = False) -> Walk:
         walk = Walk("exists", name, names=names)

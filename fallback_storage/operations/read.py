@@ -56,9 +56,10 @@ class Reader:
 
     def exists(self, name: str) -> bool:
         """Whether any backend holds the name; see ``FallbackStorage.exists``."""
-        walk = self._resolver.find(name, len(self._backends), "exists", names=True)
+        stop = len(self._backends)
+        walk = self._resolver.find(name, stop, "exists", names=True, short=True)
         if isinstance(walk, int):
-            return walk < len(self._backends)
+            return walk < stop
         if walk.holder is not None:
             walk.log_failures(f"the answer is that of {walk.trail[-1].backend!r}")
             return True
@@ -70,7 +71,7 @@ class Reader:
         if self._home_urls:
             return self._home_url(name)
         last, plain = len(self._backends) - 1, not (args or kwargs)
-        asked = self._resolver.find(name, last, "url", short=plain)
+        asked = self._resolver.find(name, last, "url", names=False, short=plain)
         if isinstance(asked, int):
             return self._url_by(name, self._backends[asked])
         holder = asked.holder

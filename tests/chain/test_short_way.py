@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import pytest
 from django.core.files.storage import FileSystemStorage
 from fakes import RecordingStorage
@@ -72,6 +75,31 @@ def test_what_it_found_is_remembered(near, remote, walks):
     # What is known in part is completed.
     (near / "elsewhere").write_bytes(b"x")
     assert local_ones.exists("elsewhere")
+
+
+def test_who_looks_waits_for_nobody(near, remote, walks, monkeypatch):
+    """Another thread's look at the same name hangs, as on a network file system."""
+    chain = FallbackStorage([local(), remote])
+    chain.exists("other")  # all is built
+    looks, go = Event(), Event()
+    look = chain.backends[0].only_look
+
+    def hang(name):
+        if not looks.is_set():
+            looks.set()
+            assert go.wait(60)
+        return look(name)
+
+    monkeypatch.setattr(chain.backends[0], "only_look", hang)
+    with ThreadPoolExecutor(1) as pool:
+        url = pool.submit(chain.url, "near")
+        try:
+            assert looks.wait(60)
+            assert chain.url("near") == "/media/near"
+            assert chain.stats()["coalesced"] == 0
+        finally:
+            go.set()
+        assert url.result(60) == "/media/near"
 
 
 def test_a_remote_backend_is_walked_to(near, remote, walks):

@@ -5,6 +5,7 @@ A hit takes no lock. What changes a table, or more than looks at it, does.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from contextlib import suppress
@@ -147,17 +148,18 @@ class LocalStore(Store):
                 for name, (lease, code, ttl) in fills.items()
             )
 
-    def _fill(
+    def _fill(  # noqa: C901 - as in ``peek``
         self, name: str, lease: object, code: int, ttl: float, now: float
     ) -> bool:
-        lease, last = lease if isinstance(lease, tuple) else (lease, None)
+        last = math.inf
+        if type(lease) is tuple:
+            lease, last = lease
         group = group_of(name)
         if lease is not leases.current[group]:
             return False
-        grain = min(ttl / GRAINS, GRAIN)
+        grain = ttl / GRAINS if ttl < GRAINS * GRAIN else GRAIN
         deadline = (now + ttl) // grain * grain if grain else now
-        if last is not None:
-            deadline = min(deadline, last)
+        deadline = min(deadline, last)
         if deadline <= now:
             return False
         table, other = self.known, self.absent
@@ -165,12 +167,14 @@ class LocalStore(Store):
             self._keep_held(name, code, group, lease)
         if code == NOWHERE:
             table, other = other, table
-        other.forget((name,))
+        if name in other.entries:
+            other.forget((name,))
         entry = table.entry(int(code), deadline, facts_of(code))
         kept = table.put(name, entry, leases.current, group, lease)
-        with suppress(KeyError):  # somebody came in between, and there is none left
-            while self.over and len(self.over) > self.known.room():
-                self.over.popitem(last=False)
+        if self.over:
+            with suppress(KeyError):  # somebody came in between, and there is none left
+                while len(self.over) > self.known.room():
+                    self.over.popitem(last=False)
         return kept
 
     def _keep_held(self, name: str, code: int, group: int, lease: object) -> None:
