@@ -70,7 +70,7 @@ def _run(command):
     # What a run could depend on is left out.
     kept = {
         key: os.environ[key]
-        for key in ("PATH", "PYTHONPATH", "TMPDIR")
+        for key in ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR")
         if key in os.environ
     }
     try:

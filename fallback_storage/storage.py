@@ -114,6 +114,7 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
                     return True
             elif code == NOWHERE and not engine.resolver.recall.appeared(name):  # type: ignore[arg-type]
                 return False
+            engine.resolver.recall.ask_on(code)
         return engine.reader.exists(self._clean(name))
 
     def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:
@@ -129,20 +130,19 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
         a chain in which no backend can, and with ``strict`` everything.
         """
         engine = self._engine or self._get_engine()
-        if not (args or kwargs or resolved.receivers):
+        # (A field file is equal to its name, and is none.)
+        if isinstance(name, str) and not (args or kwargs or resolved.receivers):
             # In a page of pictures this is all that happens.
-            try:
-                code = engine.peek(name)  # type: ignore[arg-type]
-            except TypeError:  # a list, say
-                code = None
+            code = engine.peek(name)
             who = None if code is None else engine.answering[code]
             if who is not None:
                 backend, look = who
-                if look is None or look(name) is HELD:  # type: ignore[arg-type]
+                if look is None or look(name) is HELD:
                     try:
-                        return backend.make_url(name)  # type: ignore[arg-type]
+                        return backend.make_url(name)
                     except Exception as error:  # noqa: BLE001 - the next may have a URL
-                        return engine.reader.url_past(name, backend, error)  # type: ignore[arg-type]
+                        return engine.reader.url_past(name, backend, error)
+            engine.resolver.recall.ask_on(code)
         try:
             clean = self._clean(name or "")
         except (SuspiciousFileOperation, TypeError) as error:

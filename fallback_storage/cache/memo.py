@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 DEFAULT_TTL = 300.0
 DEFAULT_NEGATIVE_TTL = 5.0
 
-# Names that a shared store is asked for at once. One round trip must not last so long
-# that it passes for an outage.
+# Names that a shared store is asked for at once: a trip must not pass for an outage.
 AT_ONCE = 500
 
 
@@ -100,10 +99,7 @@ class Memo:
         invalidation.add(self)
 
     def peek(self, name: str) -> int | None:
-        """Return what is known in process: a code, or None.
-
-        By the store's near tier, else by this request's snapshot.
-        """
+        """Return the code known in process: by the near tier, or the request's snapshot."""
         code = self.store.peek(name) if self.store.has_peek else None
         if code is None and snapshots.kept() is not None:
             for snapshot in snapshots.current(self._whose()):
@@ -194,6 +190,11 @@ class Memo:
                 if code is not None:
                     return formerly(code) if code < 0 else None
         return None
+
+    def ask_on(self, code: int | None) -> None:
+        """Take back that a code was a hit: it does not tell enough, and more is asked."""
+        if code is not None:
+            self._counters.add("negative_hits" if code == NOWHERE else "hits", -1)
 
     def _tick(self, *, missed: bool) -> None:
         """Let the tally publish, after a look-up for which the shared store was asked."""

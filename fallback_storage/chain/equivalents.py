@@ -57,7 +57,9 @@ _DJANGOS: Final = {
 
 def has_djangos(storage: Any, *methods: str) -> bool:
     """Whether it is a ``FileSystemStorage`` in which these are Django's."""
-    return isinstance(storage, FileSystemStorage) and all(
+    if not isinstance(storage, FileSystemStorage) or _intercepts(storage):
+        return False
+    return all(
         getattr(type(storage), method, None) is _DJANGOS[method]
         and (method == "location" or method not in vars(storage))
         for method in methods
@@ -127,8 +129,9 @@ def plain_glance(storage: FileSystemStorage) -> Glance:
             return False
         if kind.exists is not exists or kind.path is not path:
             return False
-        if location is not own.get("location"):  # MEDIA_ROOT may change
-            location = storage.location
+        told = storage.location
+        if location is not told:  # MEDIA_ROOT may change
+            location = told
             start = _below(location) or ""
             made = location, start
         # (Nothing is remembered of names that end with a slash.)
@@ -143,7 +146,7 @@ def answers_of(storage: Any) -> Mapping[str, Callable[..., Any]]:
     What it returns of a file that is there is what the method does, or None: in doubt,
     and for a directory. What it raises need not be the same.
     """
-    if not has_djangos(storage, "path", "location") or _intercepts(storage):
+    if not has_djangos(storage, "path", "location"):
         return {}
     fields = {"size": "st_size", **TIMES}
     found: dict[str, Callable[..., Any]] = {

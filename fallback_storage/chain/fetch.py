@@ -52,6 +52,7 @@ class Fetcher:
         code = None if signals.resolved.receivers else recall.peek(name)
         if code is None or not is_held(code):
             # (Of some names the memo says nothing.)
+            recall.ask_on(code)
             is_key = memo_key(name) is not None
             known = recall.ahead(name) if is_key else recall.know(None)
             return self._fetch(operation, method, name, args, known)
@@ -73,6 +74,7 @@ class Fetcher:
         if key is not None and (
             known.holder is None or recall.misses_fact(known, method)
         ):
+            recall.ask_on(known.code)
             known, lease = recall.unseen(key)
         walk = Walk(operation, name)
         answer, index, lost = self._ask_in_order(walk, method, known, args)

@@ -62,6 +62,7 @@ class Recall:
         # What is known in process memory: a code (``cache.entry``) or None. (Never of a
         # live backend's files, nor of a tenant's.)
         self.peek = _know_nothing if self._live or memo.vary else memo.quick_peek
+        self.ask_on = memo.ask_on
         # By the backend before which nobody holds a name. (Before the first is nobody.)
         self._none_before = [-1, *map(from_, range(1, len(self._backends))), NOWHERE]
         # Of whom it has to be known that they are the same place for everybody.
@@ -217,11 +218,12 @@ class Recall:
 
         A walk, or who holds the file; that is ``stop`` if all who were asked have no such.
         """
+        if known.suffices(stop):
+            return True  # and it may say more than was asked for
         if not isinstance(found, int):
             return self.fill_by(found, found.holder, stop, known, lease)
         if self._is_unsteady:
             return False
-        # (Of whom enough was known, nobody was asked.)
         code = held(found) if found < stop else self._none_before[stop]
         return self._memo.fill(name, lease, code)
 

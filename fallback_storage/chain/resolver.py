@@ -68,11 +68,10 @@ class Resolver:
     def recalled(self, name: str) -> Resolution | None:
         """Return what ``resolve`` does, if that is known in process memory; else None."""
         code = None if signals.resolved.receivers else self.recall.peek(name)
-        if code is None or not self.recall.tells(code, len(self._backends)):
-            return None
-        if not self.recall.is_there(name, self.recall.know(code)):
-            return None
-        return Resolution._make((name, *self.remembered(code)))
+        tells = code is not None and self.recall.tells(code, len(self._backends))
+        if tells and self.recall.is_there(name, self.recall.know(code)):
+            return Resolution._make((name, *self.remembered(code)))  # type: ignore[arg-type]
+        return self.recall.ask_on(code)
 
     def resolve(self, name: str) -> Resolution:
         """Return which backend holds a name, how that is known, and what was asked."""

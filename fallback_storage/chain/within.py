@@ -5,13 +5,17 @@ For ``profiles``. The content does not come here; what is kept beside it is as i
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.chain.dialects import s3storage_parameters
 from fallback_storage.chain.kept import saving_with
+from fallback_storage.chain.look import is_plain_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from fallback_storage.chain.flat_listing import Listed
 
     # Of a name, its headers, the file that was opened, and its ETag (without quotes) if
     # that is known: makes the copy, and returns the ETag of that.
@@ -32,6 +36,9 @@ ACCOUNT: Final = (
     "verify",
 )
 
+# What tells a bucket, and that names are keys in it: of ``S3Storage``.
+BUCKET: Final = ("bucket_name", "endpoint_url")
+
 
 def send_in_s3storage(source: Any, home: Any) -> Send | None:
     """Return what has S3 copy from one ``S3Storage`` to another; None: it cannot.
@@ -48,7 +55,8 @@ def send_in_s3storage(source: Any, home: Any) -> Send | None:
         place = {"Bucket": home.bucket_name, "Key": key}
         origin = {"Bucket": source.bucket_name, "Key": opened.obj.key}
         wanted = {
-            **saving_with(home, headers)._get_write_parameters(name),  # noqa: SLF001
+            # (By the key, as S3Storage's own ``_save`` asks for them.)
+            **saving_with(home, headers)._get_write_parameters(key),  # noqa: SLF001
             "CopySourceIfMatch": f'"{etag}"' if etag else opened.obj.e_tag,
             # (To copy tags takes a permission of its own.)
             "MetadataDirective": "REPLACE",
@@ -62,3 +70,15 @@ def send_in_s3storage(source: Any, home: Any) -> Send | None:
         return str(made["CopyObjectResult"]["ETag"].strip('"'))
 
     return send
+
+
+def originals(source: Any, home: Any, page: Iterable[Listed]) -> Iterator[Listed]:
+    """Yield what was listed in a source but for what lies in a home within that."""
+    roots = None
+    if is_plain_directory(source) and is_plain_directory(home):
+        roots = [Path(each.location).resolve().as_posix() for each in (source, home)]
+    elif all(getattr(source, key, None) == getattr(home, key, home) for key in BUCKET):
+        roots = [str(getattr(each, "location", "")) for each in (source, home)]
+    outer, root = (f"{each.strip('/')}/".lstrip("/") for each in roots or ("", ""))
+    inner = root.removeprefix(outer) if root.startswith(outer) else ""
+    return (each for each in page if not (inner and each.name.startswith(inner)))

@@ -27,7 +27,10 @@ class Limits(NamedTuple):
         if max_size is not None and (type(max_size) is not int or max_size < 0):
             raise ValueError(f"max_size is {max_size!r}: give a number of bytes.")
         if isinstance(newer, timedelta):
-            newer = datetime.now(tz=timezone.get_default_timezone()) - newer
+            try:
+                newer = datetime.now(tz=timezone.get_default_timezone()) - newer
+            except OverflowError:
+                raise ValueError(f"newer is {newer!r}: that is no year.") from None
         if newer is not None and not isinstance(newer, datetime):
             raise ValueError(f"newer is {newer!r}: give a datetime, or a timedelta.")
         if newer is not None and timezone.is_naive(newer):

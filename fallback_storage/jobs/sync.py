@@ -27,6 +27,7 @@ from fallback_storage.chain.look import obstacle
 from fallback_storage.chain.names import clean_name
 from fallback_storage.chain.outcomes import Outcome, classify
 from fallback_storage.chain.reachability import is_unreachable
+from fallback_storage.chain.within import originals
 from fallback_storage.exceptions import OperationNotSupportedError, PartialCopyError
 from fallback_storage.jobs.compare import differ, shown, sized, tells_sizes_at_once
 from fallback_storage.jobs.copy import Copier
@@ -99,8 +100,7 @@ class _Run:
         verify: bool,
         repair: bool,
     ) -> None:
-        self._limits = limits
-        engine = storage._get_engine()  # noqa: SLF001 - see sync()
+        self._limits, engine = limits, storage._get_engine()  # noqa: SLF001 - see sync()
         self._overlay = engine.overlay
         self._backends = storage.backends
         self._home = self._overlay.home
@@ -159,7 +159,8 @@ class _Run:
                 return
 
     def _tasks_of(self, index: int, page: list[Listed]) -> Iterator[_Task | Step]:
-        names = {listed.name: listed for listed in page}
+        there = originals(self._backends[index].storage, self._home.storage, page)
+        names = {listed.name: listed for listed in there}
         for above in range(self._below.start, index):
             yield from self._drop_held(above, names)
         found = probe_many(self._home, names)
@@ -252,11 +253,11 @@ class _Run:
             with above.asking():
                 if above.storage.exists(name) and not above.is_taken(name):
                     return Result.PRESENT
-        try:
+        with suppress(ReplacedError):
             return self._copy(task, part)
-        except ReplacedError:
-            task.shows = _seen_again(source, task.shows)
-            return self._copy(task, part)
+        # (What fails from now on must not seem to be made of that.)
+        task.shows = _seen_again(source, task.shows)
+        return self._copy(task, part)
 
     def _copy(self, task: _Task, part: Content | None) -> Result:
         source = self._backends[task.index]

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fallback_storage.chain.listing import pages
+from fallback_storage.jobs.limits import Limits
 from fallback_storage.jobs.steps import Result, Step
 from fallback_storage.jobs.sync import sync
 from fallback_storage.management.output import (
@@ -111,7 +112,9 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
     prefixes = clean_prefixes(storage, options["prefixes"])
     home, *_ = engine_of(storage).writer.require_writable("sync", "")
     if home is storage.backends[-1]:
-        command.stdout.write(f"Nothing to sync: {home.name!r} has no backend after it.")
+        if not options["quiet"]:
+            text = f"Nothing to sync: {home.name!r} has no backend after it."
+            command.stdout.write(text)
         return OK
     try:
         with closing(Report(home, options, command)) as report:
@@ -253,9 +256,11 @@ def _moment(text: str) -> datetime | timedelta:
     try:
         if match is None:
             return datetime.fromisoformat(text)
-        return timedelta(**{UNITS[match[2]]: int(match[1])})
+        ago = timedelta(**{UNITS[match[2]]: int(match[1])})
+        Limits.of(None, ago)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a date (2024-05-01, 2024-05-01T12:00) nor a time (30m, "
             "12h, 7d, 2w)."
         ) from None
+    return ago

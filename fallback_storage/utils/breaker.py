@@ -142,6 +142,9 @@ class Breaker:
             self._failed_in_row = 0
             self._next_pause = self._pause
             self._open_until = None
+            # Who tried does not end it any more, and the next outage is another one.
+            self._trial_by = None
+            self._trial_until = -math.inf
             self.is_sound = True
             return was_open
 

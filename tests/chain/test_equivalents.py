@@ -277,3 +277,41 @@ def test_what_is_known_in_part_is_asked_for(chain):
     assert chain.resolve("b").index == 1
     assert chain.resolve("c").index is None
     assert remote.count("exists") == 2
+
+
+class Elsewhere(FileSystemStorage):
+    """Its files lie in a folder of their own, which no method of the class tells."""
+
+    folder = "own"
+
+    def __getattribute__(self, name):
+        found = super().__getattribute__(name)
+        if name != "path":
+            return found
+        return lambda name: found(f"{self.folder}/{name}")
+
+
+def test_a_class_that_intercepts_is_asked_where_its_files_are(root):
+    (root / "own").mkdir()
+    (root / "own" / "b.txt").write_bytes(b"own")
+    (root / "c.txt").write_bytes(b"not")
+    storage, remote = Elsewhere(), RecordingStorage("remote", {"c.txt": b"remote"})
+    for cache in (None, False):
+        chain = FallbackStorage([storage, remote], cache=cache)
+        for _ in range(2):
+            assert storage.exists("b.txt")
+            assert chain.exists("b.txt")
+            assert chain.resolve("b.txt").backend == chain.backends[0].name
+            assert chain.size("b.txt") == len(b"own")
+            assert chain.resolve("c.txt").index == 1
+            assert chain.url("c.txt") == remote.url("c.txt")
+
+
+def test_a_location_that_the_class_gets_later_is_seen(chain, local, root, monkeypatch):
+    """Also by who knows that the file is there."""
+    assert chain.exists(NAME)
+    chain.backends[1].storage.files.clear()
+    elsewhere = property(lambda storage: str(root / "elsewhere"))
+    monkeypatch.setattr(FileSystemStorage, "location", elsewhere)
+    assert not local.exists(NAME)
+    assert not chain.exists(NAME)

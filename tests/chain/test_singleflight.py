@@ -206,6 +206,25 @@ def test_a_leader_looks_again_if_a_flight_landed_meanwhile(three):
     assert [backend.count("exists") for backend in three] == [1, 1, 0]
 
 
+def test_what_it_finds_then_may_say_more(three):
+    """A walk that asks fewer, and is overtaken, does not take that away."""
+    three[2].files["a"] = b"x"
+    chain = FallbackStorage(three)
+    chain.stats()
+    flights = chain._engine.resolver.flights
+    board = flights.board
+
+    def overtaken(key, mine):
+        flights.board = board
+        assert chain.exists("a")
+        return board(key, mine)
+
+    flights.board = overtaken
+    assert chain.url("a") == three[2].url("a")
+    assert chain.exists("a")
+    assert [backend.count("exists") for backend in three] == [1, 1, 1]
+
+
 def test_other_names_do_not_wait(three):
     """Walks of two names are under way at the same time."""
     both = threading.Barrier(2)

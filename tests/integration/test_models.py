@@ -155,6 +155,21 @@ def test_field_file_save_and_delete(default_chain, local):
     assert not attachment.file
 
 
+@pytest.mark.parametrize("name", ["local.txt", "x.txt"])
+def test_the_url_of_a_field_file_does_not_depend_on_what_is_known(
+    default_chain, local, production, name
+):
+    """It is equal to its name, and is none."""
+    local.mkdir()
+    (local / "local.txt").write_bytes(b"here")
+    production.files["x.txt"] = b"hello"
+    field_file = Attachment(title="t", file=name).file
+    url = default_storage.url(field_file)
+    for _ in range(2):
+        assert default_storage.url(name).endswith(f"/{name}")
+        assert default_storage.url(field_file) == url
+
+
 def test_deleting_productions_file_leaves_it_there(default_chain, production):
     """FieldFile.delete of a read-only backend's file empties the field only."""
     production.files["x.txt"] = b"hello"

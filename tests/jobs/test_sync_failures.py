@@ -23,6 +23,7 @@ from overlay.parts import (
 from synced import FILES, HOMES, content, errors, make, make_home, results
 
 from fallback_storage.chain.ask_many import IN_A_ROW
+from fallback_storage.chain.streams import Arriving
 from fallback_storage.exceptions import (
     CorruptCopyError,
     NameBlockedError,
@@ -225,6 +226,41 @@ def test_a_full_home_ends_the_run(production, number):
     (step,) = sync(make(home, read_only(production)))
     assert (step.backend, step.final, step.error.errno) == ("home", True, number)
     assert production.count("_open") == 1
+
+
+class Replaced(Exception):
+    status_code = 412
+
+    @property
+    def response(self):
+        return self
+
+
+def test_what_fails_after_a_file_was_replaced_is_told_as_it_is(production):
+    """It is no failure of the source, though it came while that was seen to."""
+    home = RecordingStorage("home")
+    home.fail("_save", OSError(errno.ENOSPC, "full"))
+    asked = []
+
+    def get(storage, client, name, etag):
+        asked.append(name)
+        if len(asked) == 1:
+            raise Replaced
+        return sent(FILES[name])
+
+    profile = {"GET": get, "CLIENT": lambda storage: object()}
+    source = entry(production, "production", READ_ONLY=True, PROFILE=profile)
+    (step,) = sync(make(home, source), jobs=1)
+    assert (step.backend, step.final) == ("home", True)
+    assert step.error.errno == errno.ENOSPC
+    assert len(asked) == 2
+
+
+def sent(data):
+    """A file as it comes by one request."""
+    return Arriving(
+        lambda **wanted: {"Body": io.BytesIO(data), "ContentLength": len(data)}, "", ""
+    )
 
 
 def test_a_wrong_configuration_is_raised(home, production):

@@ -92,6 +92,7 @@ def test_a_backend_that_does_not_tell_ends_the_run(home, method, limit):
         ({"max_size": True}, "max_size is True"),
         ({"newer": "2024-05-01"}, "newer is '2024-05-01': give a datetime"),
         ({"newer": 7}, "newer is 7"),
+        ({"newer": timedelta(days=900_000)}, "that is no year"),
     ],
 )
 def test_limits_that_are_none(home, production, limit, said):

@@ -254,6 +254,7 @@ def test_nothing_after_the_home(settings, home, production):
     configure(settings, read_only(production), writable(home))
     done = run("sync")
     assert "Nothing to sync: 'home' has no backend after it." in done.out
+    assert run("sync", "--quiet").out == ""
     assert done.status == 0
     assert production.calls == []
 
@@ -276,7 +277,16 @@ def test_limits(chain, home, flags, copied):
     assert (done.status, len(files(home))) == (0, 3 - left)
 
 
-@pytest.mark.parametrize("flag", ["--max-size=10X", "--max-size=", "--newer=soon"])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--max-size=10X",
+        "--max-size=",
+        "--newer=soon",
+        "--newer=999999d",
+        "--newer=3000000w",
+    ],
+)
 def test_limits_that_are_none(chain, flag):
     """Before anything is asked or written."""
     done = run("sync", flag)

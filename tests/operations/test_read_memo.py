@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from fakes import RecordingStorage
 
@@ -297,6 +299,20 @@ def test_resolve_after_url(storage, second):
     resolution = storage.resolve("x")
     assert resolution.source is Source.PROBE
     assert told(resolution) == [("first", ABSENT, True), ("second", ABSENT, False)]
+
+
+@pytest.mark.parametrize("before", ["url", "exists"])
+@pytest.mark.parametrize("operation", ["exists", "resolve", "size", "open"])
+@pytest.mark.parametrize("name", ["held", "nowhere"])
+def test_a_look_up_is_counted_once(storage, second, before, operation, name):
+    """Whatever was known, and whether that was enough."""
+    second.files["held"] = b"x"
+    getattr(storage, before)(name)
+    counts = storage.stats()
+    with suppress(FileNotFoundError):
+        getattr(storage, operation)(name)
+    results = ("hits", "negative_hits", "misses")
+    assert sum(storage.stats()[each] - counts[each] for each in results) == 1
 
 
 def test_stats(storage, first, second):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -51,6 +52,19 @@ def test_one_call_tries_after_the_pause(breaker, clock):
     breaker.end_trial()
     assert breaker.is_sound
     assert breaker.admit() == breaker.ticket
+
+
+def test_the_outage_after_a_recovery_is_another_one(breaker, clock):
+    """Who tried, on a thread that has gone, keeps nobody from trying then."""
+    open_it(breaker)
+    clock.tick(10)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(breaker.admit).result() == TRIAL
+        pool.submit(breaker.succeeded, TRIAL).result()
+    open_it(breaker)
+    assert breaker.state == "open"
+    clock.tick(10)
+    assert breaker.admit() == TRIAL
 
 
 def test_a_trial_that_fails_begins_the_next_pause(breaker, clock):

@@ -33,11 +33,13 @@ class QuickGet:
 
     def is_right(self) -> bool:
         """Whether the client's own methods would do the same, and nobody sees to them."""
-        return (
-            self._methods is not None
-            and self._methods == _methods(self._client)
-            and not self._is_measured()
-        )
+        if self._methods is None or self._is_measured():
+            return False
+        for known, now in zip(self._methods, _methods(self._client), strict=True):
+            # (What wraps a method says that it is equal to that.)
+            if type(now) is not MethodType or now != known:
+                return False
+        return True
 
     def get(self, keys: Sequence[bytes]) -> Sequence[Any]:
         """Return the values of keys. Raises what the connection raises."""

@@ -77,6 +77,34 @@ def test_who_is_traced_is_asked(monkeypatch, method, owner):
     assert not QuickGet(one).is_right()
 
 
+class Wrapper:
+    """As wrapt makes them: it says of itself that it is what it wraps."""
+
+    def __init__(self, wrapped):
+        self.wrapped = wrapped
+
+    def __get__(self, instance, owner):
+        return self if instance is None else Wrapper(self.wrapped.__get__(instance))
+
+    def __eq__(self, other):
+        return self.wrapped == other
+
+    def __hash__(self):
+        return hash(self.wrapped)
+
+    def __call__(self, *args, **kwargs):
+        return self.wrapped(*args, **kwargs)
+
+
+@pytest.mark.skipif(not PLAIN, reason="is never done")
+def test_who_is_traced_by_one_that_hides_is_asked(monkeypatch):
+    quick = QuickGet(client())
+    assert quick.is_right()
+    method = redis.Redis.execute_command
+    monkeypatch.setattr(redis.Redis, "execute_command", Wrapper(method))
+    assert not quick.is_right()
+
+
 @pytest.mark.skipif(not PLAIN, reason="is never done")
 def test_who_is_measured_is_asked(monkeypatch):
     recorder = pytest.importorskip("redis.observability.recorder")
