@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -113,8 +114,23 @@ class LazyFile(File):
         """There is nothing to close."""
 
 
-class Files(Failing, FileSystemStorage):
-    """A directory."""
+class Files(FileSystemStorage):
+    """A directory. What raises takes the place of methods that else are Django's own."""
+
+    error = Trouble
+
+    @property
+    def down(self):
+        return frozenset(METHODS) & vars(self).keys()
+
+    @down.setter
+    def down(self, methods):
+        for method in METHODS:
+            vars(self).pop(method, None)
+        vars(self).update({method: partial(self._raise, method) for method in methods})
+
+    def _raise(self, method, *args, **kwargs):
+        raise self.error(method)
 
 
 class OwnFiles(Files):
