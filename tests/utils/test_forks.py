@@ -64,11 +64,13 @@ def test_a_child_needs_no_lock_that_a_thread_of_the_parent_holds():
     """Every lock of the package is held at the fork; the child uses them all."""
     run(
         """
+        from fallback_storage.cache.stores.leases import leases
+
         assert chain.exists("a")
         engine = chain._engine
         locks = [
             forks.build_lock(),
-            engine.memo.store._lock,
+            leases.lock,
             engine.memo._counters._lock,
             engine.resolver._counters._lock,
             engine.resolver.flights._lock,
@@ -115,8 +117,6 @@ def test_what_a_vanished_thread_keeps_alive_hinders_no_child():
     """A call under way at the fork never ends in the child; nor do its locks open."""
     run(
         """
-        from fallback_storage.chain.walk import Walk
-
         walking, release = threading.Event(), threading.Event()
 
         def hang(name):
@@ -129,7 +129,7 @@ def test_what_a_vanished_thread_keeps_alive_hinders_no_child():
             # As if the fork came while a counter was added to.
             with chain._engine.memo._counters._lock:
                 resolver = chain._engine.resolver
-                resolver._walk(Walk("exists", "b"), 2, resolver.recall.know(None))
+                resolver._walk("b", 2, resolver.recall.know(None))
 
         assert chain.stats()["entries"] == 0
         thread = threading.Thread(target=walk, daemon=True)

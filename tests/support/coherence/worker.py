@@ -344,6 +344,8 @@ def main():
         SECRET_KEY="tests",
     )
     importlib.import_module("fallback_storage.storage")
+    # As in any site. (An import that is interrupted is Python's to repeat, if it can.)
+    importlib.import_module("django.urls")
     if cache["kind"] in {"redis", "near"}:
         importlib.import_module("redis")
     workers = []
