@@ -67,7 +67,8 @@ class Code:
                     f"from fallback_storage.cache.stores.{other} import",
                     f"from here_{other} import",
                 )
-            compiled = compile(source, f"{module.__file__}.here", "exec")
+            # (Not a file's name, for there would be none when coverage is reported.)
+            compiled = compile(source, f"<{name} here>", "exec")
             self.codes |= codes_within(compiled)
             exec(compiled, made.__dict__)
             modules[name] = made
