@@ -46,8 +46,9 @@ class Streamed(NamedTuple):
 class Arriving:
     """A file that is read once, from its start to its end, as it is sent.
 
-    ``form``, ``etag`` (without its quotes), ``size`` in bytes. Where the sending breaks
-    off, the rest of this very file is asked for. ``get`` makes a request of boto3's.
+    ``form``, ``etag`` (without its quotes), ``size`` in bytes, if that was told. Where the
+    sending breaks off, the rest of this very file is asked for. ``get`` makes a request of
+    boto3's.
     """
 
     def __init__(self, get: Callable[..., Any], name: str, etag: str) -> None:
@@ -55,7 +56,8 @@ class Arriving:
         sent = get(**({"IfMatch": f'"{etag}"'} if etag else {}))
         self._body, self._position = sent["Body"], 0
         self.etag: str = sent.get("ETag", "").strip('"')
-        self.size: int = sent["ContentLength"]
+        # (Some send what they compress without telling its length.)
+        self.size: int | None = sent.get("ContentLength")
         headers = boto3_headers(sent)
         coding = coding_of(name, headers.get("content_encoding", ""))
         is_odd = has_odd_etag(

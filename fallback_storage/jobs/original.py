@@ -88,7 +88,8 @@ class Original(AnyFile):
             except Exception as error:
                 refuse_replaced(source, name, error)
                 raise
-            self.shows = Listed(name, sent.size, sent.etag)
+            size = self.shows.size if sent.size is None else sent.size
+            self.shows = Listed(name, size, sent.etag)
             return sent
         self._seen = stat_of(source, name)
         self.shows = sized(source, self.shows, self._seen)

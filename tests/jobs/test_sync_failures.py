@@ -246,7 +246,7 @@ def test_what_fails_after_a_file_was_replaced_is_told_as_it_is(production):
         asked.append(name)
         if len(asked) == 1:
             raise Replaced
-        return sent(FILES[name])
+        return sent(name)
 
     profile = {"GET": get, "CLIENT": lambda storage: object()}
     source = entry(production, "production", READ_ONLY=True, PROFILE=profile)
@@ -256,11 +256,25 @@ def test_what_fails_after_a_file_was_replaced_is_told_as_it_is(production):
     assert len(asked) == 2
 
 
-def sent(data):
+def sent(name, **told):
     """A file as it comes by one request."""
     return Arriving(
-        lambda **wanted: {"Body": io.BytesIO(data), "ContentLength": len(data)}, "", ""
+        lambda **wanted: {"Body": io.BytesIO(FILES[name]), **told}, name, ""
     )
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_file_may_come_without_its_length(home, production, told):
+    """In chunks, as from a server that compresses as it sends."""
+
+    def get(storage, client, name, etag):
+        return sent(name, **({"ContentLength": len(FILES[name])} if told else {}))
+
+    profile = {"GET": get, "CLIENT": lambda storage: object()}
+    source = entry(production, "production", READ_ONLY=True, PROFILE=profile)
+    steps = sync(make(home, source), jobs=1)
+    assert results(steps) == dict.fromkeys(FILES, Result.COPIED)
+    assert content(home) == FILES
 
 
 def test_a_wrong_configuration_is_raised(home, production):
