@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import FunctionType, MemberDescriptorType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -47,3 +48,13 @@ def computes_its_place(klass: type, known: Container[str]) -> bool:
         if any(hasattr(type(e), "__get__") and not isinstance(e, PLAIN) for e in found):
             return True
     return False
+
+
+def root_of_directory(storage: Any) -> tuple[str, str]:
+    """Return what all directories lie in, and where in it the files of this one begin."""
+    return "", Path(storage.location).resolve().as_posix()
+
+
+def root_of_s3storage(storage: Any) -> tuple[str, str]:
+    """Return the bucket, whoever may use it, and what its keys begin with."""
+    return f"{storage.endpoint_url} {storage.bucket_name}", storage.location

@@ -50,7 +50,8 @@ class Profile:
     ``stream``: opens a file that is read as it arrives (``streams``).
     ``unlike_listed``: of a file that it opened, whether it is decoded when it is read,
     and whether what a listing shows for its MD5 is none. ``place_is_all``: where its
-    files are says which files it has. ``place_varies``: that is computed at each call,
+    files are says which files it has. ``root``: a place, and where in that its files
+    begin, which may be among another storage's. ``place_varies``: that is computed at each call,
     and may be another tenant's. ``url_rests_on``: attributes; while all are what they
     were, and the first is not empty, a plain name's URL is the same text and then the
     name. ``writable``: something can be written to it.
@@ -83,6 +84,7 @@ class Profile:
     open_by: Callable[[Any, Callable[..., Any], str, str], Any] | None = None
     get: Callable[[Any, Any, str, str], streams.Arriving] | None = None
     send: Callable[[Any, Any], within.Send | None] | None = None
+    root: Callable[[Any], tuple[str, str]] | None = None
     headers_of: Callable[[Any, str, Any], kept.Told] | None = None
     save_with_headers: Callable[[Any, str, Any, Mapping[str, Any]], str] | None = None
     stream: Callable[[Any, str], streams.Streamed] | None = None
@@ -114,6 +116,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
         "lists_flat": "exists listdir _normalize_name get_object_parameters",
         "open_by": "_open s3_connection",
         "place_is_all": "__init__ path",
+        "root": "path _normalize_name",
         "save_with_headers": "_save _get_content_settings_parameters "
         "_get_write_parameters",
         "send": "_open _save _create_session _get_write_parameters _normalize_name "

@@ -11,7 +11,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage.chain import dialects, kept, streams, timeouts, within
+from fallback_storage.chain import dialects, kept, places, streams, timeouts, within
 from fallback_storage.chain.places import class_path, computes_its_place
 from fallback_storage.chain.profile import DJANGO, METHODS, Profile
 
@@ -48,7 +48,9 @@ _OF_NAMES = (
     *("get_valid_name", "url"),
 )
 _OF_TENANTS = _row("place_varies")  # (some of them compute it in ``path``)
-_DIRECTORY = _row("place_is_all", url_rests_on=("base_url",))
+_DIRECTORY = _row(
+    "place_is_all", url_rests_on=("base_url",), root=places.root_of_directory
+)
 _DROPBOX = _row("deletes_trees keeps_facts lazy_open loses_writes wants_bytes")
 
 PROFILES: Mapping[str, Profile] = {
@@ -130,6 +132,7 @@ PROFILES: Mapping[str, Profile] = {
         needs=("bucket_name", "AWS_STORAGE_BUCKET_NAME"),
         client=attrgetter("connection"),
         get=streams.get_from_s3storage,
+        root=places.root_of_s3storage,
         send=within.send_in_s3storage,
         stream=streams.from_s3storage,
         headers_of=kept.s3storage_headers,

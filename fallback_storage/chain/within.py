@@ -5,16 +5,15 @@ For ``profiles``. The content does not come here; what is kept beside it is as i
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fallback_storage.chain.dialects import s3storage_parameters
 from fallback_storage.chain.kept import saving_with
-from fallback_storage.chain.look import is_plain_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.flat_listing import Listed
 
     # Of a name, its headers, the file that was opened, and its ETag (without quotes) if
@@ -35,9 +34,6 @@ ACCOUNT: Final = (
     "use_ssl",
     "verify",
 )
-
-# What tells a bucket, and that names are keys in it: of ``S3Storage``.
-BUCKET: Final = ("bucket_name", "endpoint_url")
 
 
 def send_in_s3storage(source: Any, home: Any) -> Send | None:
@@ -72,13 +68,18 @@ def send_in_s3storage(source: Any, home: Any) -> Send | None:
     return send
 
 
-def originals(source: Any, home: Any, page: Iterable[Listed]) -> Iterator[Listed]:
-    """Yield what was listed in a source but for what lies in a home within that."""
-    roots = None
-    if is_plain_directory(source) and is_plain_directory(home):
-        roots = [Path(each.location).resolve().as_posix() for each in (source, home)]
-    elif all(getattr(source, key, None) == getattr(home, key, home) for key in BUCKET):
-        roots = [str(getattr(each, "location", "")) for each in (source, home)]
-    outer, root = (f"{each.strip('/')}/".lstrip("/") for each in roots or ("", ""))
-    inner = root.removeprefix(outer) if root.startswith(outer) else ""
-    return (each for each in page if not (inner and each.name.startswith(inner)))
+def originals(source: Backend, home: Backend, page: list[Listed]) -> Iterable[Listed]:
+    """Return what was listed in a source but for what lies in a home within that."""
+    if source.profile.root is None or home.profile.root is None:
+        return page
+    (there, outer), (here, root) = (
+        (place, f"{path.strip('/')}/".lstrip("/"))
+        for place, path in (
+            source.profile.root(source.storage),
+            home.profile.root(home.storage),
+        )
+    )
+    if there != here or not root.startswith(outer) or root == outer:
+        return page
+    inner = root.removeprefix(outer)
+    return [listed for listed in page if not listed.name.startswith(inner)]

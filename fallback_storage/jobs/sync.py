@@ -159,7 +159,7 @@ class _Run:
                 return
 
     def _tasks_of(self, index: int, page: list[Listed]) -> Iterator[_Task | Step]:
-        there = originals(self._backends[index].storage, self._home.storage, page)
+        there = originals(self._backends[index], self._home, page)
         names = {listed.name: listed for listed in there}
         for above in range(self._below.start, index):
             yield from self._drop_held(above, names)

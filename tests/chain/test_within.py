@@ -10,6 +10,7 @@ from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.within import originals, send_in_s3storage
+from fallback_storage.storage import FallbackStorage
 
 pytest.importorskip("storages.backends.s3")
 
@@ -23,6 +24,7 @@ def bucket(location="", **options):
 
 
 def names(source, home):
+    home, source = FallbackStorage([home, source], cache=False).backends
     return [listed.name for listed in originals(source, home, PAGE)]
 
 
