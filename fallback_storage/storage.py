@@ -106,18 +106,23 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
         It is raised as well if no backend gives an answer.
         """
         engine = self._engine or self._get_engine()
-        code = None if resolved.receivers else engine.peek(name)  # type: ignore[arg-type]
-        if code is not None:
-            if code & 1:
-                glance = engine.backends[code >> 1].glance
-                if glance is None or glance(name):  # type: ignore[arg-type]
-                    return True
-            elif code == NOWHERE and not engine.resolver.recall.appeared(name):  # type: ignore[arg-type]
-                return False
-            engine.resolver.recall.ask_on(code)
+        if not resolved.receivers:
+            code = engine.peek(name)  # type: ignore[arg-type]
+            if code is None:
+                found = engine.find(name, len(engine.backends))
+                if found is not None:
+                    return found < len(engine.backends)
+            else:
+                if code & 1:
+                    glance = engine.backends[code >> 1].glance
+                    if glance is None or glance(name):  # type: ignore[arg-type]
+                        return True
+                elif code == NOWHERE and not engine.resolver.recall.appeared(name):  # type: ignore[arg-type]
+                    return False
+                engine.resolver.recall.ask_on(code)
         return engine.reader.exists(self._clean(name))
 
-    def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:
+    def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:  # noqa: C901
         """Return the URL that the holder gives; made afresh at every call.
 
         The last backend is never asked whether it holds the file: if none above does,
@@ -132,7 +137,6 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
         engine = self._engine or self._get_engine()
         # (A field file is equal to its name, and is none.)
         if isinstance(name, str) and not (args or kwargs or resolved.receivers):
-            # In a page of pictures this is all that happens.
             code = engine.peek(name)
             who = None if code is None else engine.answering[code]
             if who is not None:
@@ -142,7 +146,12 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
                         return backend.make_url(name)
                     except Exception as error:  # noqa: BLE001 - the next may have a URL
                         return engine.reader.url_past(name, backend, error)
-            engine.resolver.recall.ask_on(code)
+            if code is not None:
+                engine.resolver.recall.ask_on(code)
+            elif engine.last:
+                found = engine.find(name, engine.last)
+                if found is not None:
+                    return engine.reader.url_by(name, engine.backends[found])
         try:
             clean = self._clean(name or "")
         except (SuspiciousFileOperation, TypeError) as error:
@@ -270,8 +279,7 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
 
     def _another_name(self, name: str) -> str:
         # In place of one that cannot be had any more, while the file is saved.
-        length = choices.max_length
-        return self._clean(self.get_available_name(name, max_length=length))
+        return self._clean(self.get_available_name(name, max_length=choices.max_length))
 
     def _fetch(self, operation: str, name: StrPath) -> Any:
         return self._get_engine().reader.fetch(operation, self._clean(name))

@@ -19,25 +19,28 @@ if TYPE_CHECKING:
 
 
 class Counters:
-    """Named integers under one lock. A name that was never added to is absent."""
+    """Named integers under one lock. A name that was never added to is absent.
+
+    ``counts``: those that there are, for who cannot spare a call to ``add``.
+    """
 
     def __init__(self, *names: str) -> None:
         self._lock = threading.RLock()
-        self._counts = dict.fromkeys(names, 0)
+        self.counts = dict.fromkeys(names, 0)
 
     def add(self, name: str, by: int = 1) -> None:
         """Add ``by`` to the counter ``name``."""
         # (Within this no thread gets its turn. Where there is no GIL, one may be lost.)
         try:
-            self._counts[name] += by
+            self.counts[name] += by
         except KeyError:
             with self._lock:
-                self._counts[name] = self._counts.get(name, 0) + by
+                self.counts[name] = self.counts.get(name, 0) + by
 
     def snapshot(self) -> dict[str, int]:
         """Return a copy of all counters."""
         with self._lock:
-            return dict(self._counts)
+            return dict(self.counts)
 
 
 # Seconds between two publications.

@@ -81,7 +81,7 @@ class Memo:
         self._ttl = ttl
         self._negative_ttl = negative_ttl
         self.lasting = lasting
-        self._counters = Counters(
+        self.counters = Counters(
             "hits", "negative_hits", "misses", "fills", "late_fills"
         )
         self._clock = clock
@@ -95,7 +95,7 @@ class Memo:
             # An attribute of the instance: the hit path calls the store's own method.
             self.quick_peek = store.peek  # type: ignore[method-assign]
         self._tally = tally
-        self.watch(self._counters, Counters.snapshot)
+        self.watch(self.counters, Counters.snapshot)
         invalidation.add(self)
 
     def peek(self, name: str) -> int | None:
@@ -107,7 +107,7 @@ class Memo:
                 if code is not None and code < 0:
                     code = None
                 if code is not None:
-                    self._counters.add("negative_hits" if code == NOWHERE else "hits")
+                    self.counters.add("negative_hits" if code == NOWHERE else "hits")
                     break
         return code
 
@@ -136,9 +136,9 @@ class Memo:
             for name, (code, lease) in found.items():
                 if code in bad:
                     found[name] = self._refused(name, lease)
-        self._counters.add("hits", counts.total() - negative_hits)
-        self._counters.add("negative_hits", negative_hits)
-        self._counters.add("misses", misses)
+        self.counters.add("hits", counts.total() - negative_hits)
+        self.counters.add("negative_hits", negative_hits)
+        self.counters.add("misses", misses)
         self._tick(missed=misses > 0)
         return found
 
@@ -146,11 +146,11 @@ class Memo:
         """Return the code of a name, or None, and a lease to fill it with."""
         code, lease = self.store.look_up_one(name)
         if code is None:
-            self._counters.add("misses")
+            self.counters.add("misses")
         elif is_valid(code, self._chain_length):
-            self._counters.add("negative_hits" if code == NOWHERE else "hits")
+            self.counters.add("negative_hits" if code == NOWHERE else "hits")
         else:
-            self._counters.add("misses")
+            self.counters.add("misses")
             code, lease = self._refused(name, lease)
         self._tick(missed=code is None)
         return code, lease
@@ -194,7 +194,7 @@ class Memo:
     def ask_on(self, code: int | None) -> None:
         """Take back that a code was a hit: it does not tell enough, and more is asked."""
         if code is not None:
-            self._counters.add("negative_hits" if code == NOWHERE else "hits", -1)
+            self.counters.add("negative_hits" if code == NOWHERE else "hits", -1)
 
     def _tick(self, *, missed: bool) -> None:
         """Let the tally publish, after a look-up for which the shared store was asked."""
@@ -216,7 +216,7 @@ class Memo:
         if ttl <= 0 or lease is None:
             return False
         kept = self.store.fill(name, lease, code, ttl)
-        self._counters.add("fills" if kept else "late_fills")
+        self.counters.add("fills" if kept else "late_fills")
         return True
 
     def fill_many(self, fills: Mapping[str, tuple[Lease, int]]) -> int:
@@ -232,8 +232,8 @@ class Memo:
                 if ttl > 0 and lease is not None:
                     lasting[name] = lease, code, ttl
             kept = self.store.fill_many(lasting) if lasting else 0
-            self._counters.add("fills", kept)
-            self._counters.add("late_fills", len(lasting) - kept)
+            self.counters.add("fills", kept)
+            self.counters.add("late_fills", len(lasting) - kept)
             total += kept
         return total
 
@@ -287,7 +287,7 @@ class Memo:
 
     def stats(self) -> dict[str, int]:
         """Return the memo's counters plus the store's."""
-        counts = self._counters.snapshot()
+        counts = self.counters.snapshot()
         for key, value in self.store.stats().items():
             counts[key] = counts.get(key, 0) + value
         return counts

@@ -63,6 +63,8 @@ class BatchResolver:
         if self._memo.remembers or self._memo.is_shared:
             stop = len(self._backends) if complete else len(self._backends) - 1
             self._memo.begin_snapshot()
+            if not signals.resolved.receivers:  # who is told of walks
+                wanted = list(self._resolver.scout.find_many(wanted, stop))
             self._locate(wanted, stop, "prefetch")
 
     def _locate(

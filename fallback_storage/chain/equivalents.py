@@ -1,21 +1,20 @@
 """Equivalents: what a storage would answer, told without the detours that it takes.
 
 Most of what ``FileSystemStorage`` takes for an answer is the path that it makes of the
-name; of a URL, that it is quoted and joined. Here both are put together, where it is
-certain to be the same.
+name. Here that is put together, where it is certain to be the same (as a URL is, see
+``quick_url``).
 
 Only for methods that are the class's own: not a subclass's, not set on the instance or
 replaced in the class (a test may), which each call looks at anew, as at what the answer
-rests on (``MEDIA_ROOT``, ``MEDIA_URL``). In any doubt the storage itself is asked.
+rests on (``MEDIA_ROOT``). In any doubt the storage itself is asked.
 """
 
 from __future__ import annotations
 
 import os
-import re
+from functools import partial
 from operator import attrgetter
 from stat import S_ISDIR, S_ISLNK
-from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.files.base import File
@@ -24,19 +23,10 @@ from django.core.files.storage import FileSystemStorage
 from fallback_storage.chain.outcomes import ABSENT, HELD, TAKEN, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     Look = Callable[[str], Outcome]
     Glance = Callable[[str], bool]
-
-# Nothing of such a name is quoted in a URL, and it is no URL itself.
-PLAIN: Final = re.compile(r"[A-Za-z0-9_.~!*()'/-]+").fullmatch
-
-# Names of which URLs are made to see what stands before the name.
-SAMPLES: Final = ("a/b.c", "~!*()'-_0")
-
-# What is the same as long as it is equal.
-STEADY: Final = frozenset({str, bool, NoneType})
 
 # The file type in a mode, and that of a file.
 TYPE_BITS: Final = 0o170000
@@ -57,7 +47,7 @@ _DJANGOS: Final = {
 
 def has_djangos(storage: Any, *methods: str) -> bool:
     """Whether it is a ``FileSystemStorage`` in which these are Django's."""
-    if not isinstance(storage, FileSystemStorage) or _intercepts(storage):
+    if not isinstance(storage, FileSystemStorage) or intercepts(storage):
         return False
     return all(
         getattr(type(storage), method, None) is _DJANGOS[method]
@@ -89,25 +79,69 @@ def _kind(path: str, mode: int) -> Outcome:
 
 # The hot path: nothing from here on is for beauty.
 
+# Whether anything is at a path, also a link that leads nowhere: ``lexists`` in half the
+# time, without a ``stat_result`` or an exception.
+_ACCESS = {"effective_ids": True, "follow_symlinks": False}
+_lexists: Glance = partial(os.access, mode=os.F_OK, **_ACCESS)
 
-def plain_look(storage: FileSystemStorage, otherwise: Look) -> Look:
+
+def _tells(lexists: Glance) -> bool:
+    """Whether the system can tell it so; it denies what it cannot tell.
+
+    (Some filters of system calls, and C libraries, do not know those flags.)
+    """
+    try:
+        return lexists(os.sep)
+    except NotImplementedError:
+        return False
+
+
+LEXISTS: Final = _lexists if _tells(_lexists) else None
+
+
+def plain_look(  # noqa: C901
+    storage: FileSystemStorage, otherwise: Look
+) -> Look:
     """Return what tells what has a clean name, as ``exists`` does; or ``otherwise`` does.
 
     For a storage that ``has_djangos`` "exists" and "path".
     """
-    beginning = _beginning(storage, "exists")
+    # (As ``_beginning``, whose call would take a quarter of the time.)
+    kind, own = type(storage), vars(storage)
+    exists, path = _DJANGOS["exists"], _DJANGOS["path"]
+    made: tuple[Any, str | None] = kind, None
+    # Names that are not there come one after the other: a page of remote files.
+    is_absent = False
 
     def look(name: str, lstat: Any = os.lstat) -> Outcome:
-        start = beginning()
+        nonlocal made, is_absent
+        if (
+            kind.exists is not exists
+            or kind.path is not path
+            or "exists" in own
+            or "path" in own
+        ):
+            return otherwise(name)
+        location, start = made
+        told = storage.location
+        if location is not told:  # MEDIA_ROOT may change
+            if location != told:
+                start = _below(told)
+            made = told, start
         if start is None:
             return otherwise(name)
         if not name or name[-1] == "/" or ".." in name:
             return kind_of(storage.path(name))
+        file = start + name
         try:
-            mode = lstat(start + name).st_mode
+            if is_absent and LEXISTS and not LEXISTS(file):
+                return ABSENT
+            mode = lstat(file).st_mode
         except (OSError, ValueError):
+            is_absent = True
             return ABSENT
-        return HELD if mode & TYPE_BITS == REGULAR else _kind(start + name, mode)
+        is_absent = False
+        return HELD if mode & TYPE_BITS == REGULAR else _kind(file, mode)
 
     return look
 
@@ -117,23 +151,22 @@ def plain_glance(storage: FileSystemStorage) -> Glance:
 
     For those in which "location" is Django's as well. What it denies may be there.
     """
-    # (As ``_beginning``, whose call would take a tenth of the time.)
+    # (As ``plain_look``.)
     kind, own = type(storage), vars(storage)
     exists, path = _DJANGOS["exists"], _DJANGOS["path"]
     made: tuple[Any, str] = kind, ""
 
     def glance(name: str, access: Any = os.access, anything: int = os.F_OK) -> bool:
         nonlocal made
-        location, start = made
-        if "exists" in own or "path" in own:
-            return False
         if kind.exists is not exists or kind.path is not path:
             return False
+        if "exists" in own or "path" in own:
+            return False
+        location, start = made
         told = storage.location
-        if location is not told:  # MEDIA_ROOT may change
-            location = told
-            start = _below(location) or ""
-            made = location, start
+        if location is not told:
+            start = _below(told) or ""
+            made = told, start
         # (Nothing is remembered of names that end with a slash.)
         return start != "" and access(start + name, anything)
 
@@ -221,72 +254,6 @@ def _below(location: Any) -> str | None:
     return os.path.join(location, "") if plain else None
 
 
-def quick_url_of(
-    storage: Any, rests_on: Sequence[str], made_by: Sequence[str]
-) -> Callable[[str], str] | None:
-    """Return what makes the URL of a clean name as the storage does.
-
-    ``rests_on``: the attributes that decide what stands before a name in its URL
-    (``Profile.url_rests_on``); None without. ``made_by``: the methods that make it.
-    """
-    if not rests_on or _intercepts(storage):
-        return None
-    read = attrgetter(*rests_on)
-    is_untouched = _untouched(storage, made_by)
-    made: tuple[Any, str | None] = _untouched, None
-
-    def url(name: str, is_plain: Any = PLAIN) -> str:
-        nonlocal made
-        known, start = made
-        try:
-            told = read(storage)
-        except AttributeError:
-            return storage.url(name)  # type: ignore[no-any-return]
-        if told != known:
-            start = _before_names(storage, told)
-            if read(storage) == told:
-                made = told, start
-        if start is None or not is_plain(name) or not is_untouched():
-            return storage.url(name)  # type: ignore[no-any-return]
-        return start + name
-
-    return url
-
-
-def _intercepts(storage: object) -> bool:
+def intercepts(storage: object) -> bool:
     """Whether its class decides at each look which methods it has."""
     return type(storage).__getattribute__ is not object.__getattribute__
-
-
-def _untouched(storage: Any, names: Sequence[str]) -> Callable[[], bool]:
-    """Return what tells whether methods are what they are now, as far as there are any."""
-    kind, own = type(storage), vars(storage)
-    methods = [(name, getattr(kind, name)) for name in names if hasattr(kind, name)]
-
-    def is_untouched() -> bool:
-        for name, function in methods:
-            if name in own or getattr(kind, name) is not function:
-                return False
-        return True
-
-    return is_untouched
-
-
-def _before_names(storage: Any, told: Any) -> str | None:
-    """Return what stands before every name in its URL; None if there is no such thing.
-
-    ``told``: what that rests on, one or several; the first is what there must be.
-    """
-    told = told if type(told) is tuple else (told,)
-    if not told[0] or not STEADY.issuperset(map(type, told)):
-        return None
-    try:
-        first, second = map(storage.url, SAMPLES)
-    except Exception:  # noqa: BLE001 - who asks for a URL will be told
-        return None
-    start = first.removesuffix(SAMPLES[0]) if type(first) is str else None
-    return (
-        start
-        if (first, second) == tuple(f"{start}{name}" for name in SAMPLES)
-        else None
-    )

@@ -17,14 +17,13 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import defaultdict
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fallback_storage.chain import facts
 from fallback_storage.chain.ask_many import ask
 from fallback_storage.chain.flat_listing import flat_pages, lists_flat
 from fallback_storage.chain.listing import PAGE_SIZE
-from fallback_storage.chain.look import is_plain_directory
+from fallback_storage.chain.look import is_plain_directory, look_at_many
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Attempt, Outcome, classify, http_status
 from fallback_storage.chain.reachability import is_unreachable
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
-    from fallback_storage.chain.equivalents import Look
     from fallback_storage.chain.flat_listing import Listed
 
 # What one page of a listing costs, in questions.
@@ -68,48 +66,11 @@ def probe_walks(backend: Backend, walks: Sequence[Walk]) -> None:
     # (What is waited for, is asked for name after name.)
     look = None if backend.deadline else backend.look
     if len(pending) > 1 and look is not None and is_plain_directory(backend.storage):
-        _look_into_directories(backend, look, pending)
+        for outcome, found, seconds in look_at_many(backend, look, list(pending)):
+            _decide(backend, pending, found, outcome, seconds)
     elif len(pending) >= WORTH_LISTING and backend.may_list and lists_flat(backend):
         _list(backend, pending)
     ask(backend, [walk for walk in walks if walk.name in pending])
-
-
-# Local directories
-
-
-def _look_into_directories(
-    backend: Backend, look: Look, pending: dict[str, Walk]
-) -> None:
-    by_directory = defaultdict(list)
-    for name in pending:
-        by_directory[name.rpartition("/")[0]].append(name)
-    for directory, names in by_directory.items():
-        # What is wrong with a name, the questions will tell.
-        with suppress(Exception):
-            _look_into(backend, look, pending, directory, names)
-
-
-def _look_into(
-    backend: Backend,
-    look: Look,
-    pending: dict[str, Walk],
-    directory: str,
-    names: Sequence[str],
-) -> None:
-    start = time.perf_counter()
-    if directory and len(names) > 1 and look(directory) is Outcome.ABSENT:
-        seconds = time.perf_counter() - start
-        backend.count(seconds)
-        _decide(backend, pending, names, Outcome.ABSENT, seconds)
-        return
-    answers = defaultdict(list)
-    for name in names:
-        answers[look(name)].append(name)
-    seconds = time.perf_counter() - start
-    backend.count_many(len(names), seconds)
-    share = seconds / len(names)
-    for outcome, found in answers.items():
-        _decide(backend, pending, found, outcome, share * len(found))
 
 
 # Listings

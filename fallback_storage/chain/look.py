@@ -6,6 +6,7 @@ It tells a file from what only has the name: a directory, or a link that leads n
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from fallback_storage.chain.outcomes import ABSENT, HELD, TAKEN, Outcome
 from fallback_storage.exceptions import NameBlockedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.equivalents import Glance, Look
@@ -98,36 +99,33 @@ def obstacle(look: Look | None, name: str) -> NameBlockedError | None:
     return None
 
 
-def look_through(  # noqa: C901 - the hot path
-    backends: Sequence[Backend], name: str, skips: Callable[[int], bool] | None
-) -> int | None:
-    """Return which of them has a file, by looks alone; their number: none has.
+def look_at_many(
+    backend: Backend, look: Look, names: Iterable[str]
+) -> Iterator[tuple[Outcome, list[str], float]]:
+    """Yield what looks tell, of which names, and how many seconds these took.
 
-    None: looks do not tell. ``skips``: whether one, by its index, need not be asked.
+    A directory that is not there has no files: one look at it is enough. What is wrong
+    with a name, of whose directory nothing is told then, the questions will tell.
     """
-    looked = []
-    found, clock = len(backends), time.perf_counter
-    for index, backend in enumerate(backends):
-        if skips and skips(index):
-            continue
-        look = backend.only_look
-        if look is None or not backend.is_sound:
-            return None
-        start = clock()
+    by_directory = defaultdict(list)
+    for name in names:
+        by_directory[name.rpartition("/")[0]].append(name)
+    for directory, those in by_directory.items():
+        answers = defaultdict(list)
+        start = time.perf_counter()
         try:
-            outcome = look(name)
-        except Exception:  # noqa: BLE001 - who asks the storage will be told
-            return None
-        if outcome is HELD:
-            found = index
-        elif outcome is not ABSENT:
-            return None
-        looked.append((backend, clock() - start))
-        if outcome is HELD:
-            break
-    for backend, seconds in looked:
-        backend.count(seconds)
-    return found
+            if directory and len(those) > 1 and look(directory) is ABSENT:
+                answers[ABSENT], calls = those, 1
+            else:
+                calls = len(those)
+                for name in those:
+                    answers[look(name)].append(name)
+        except Exception:  # noqa: BLE001, S112 - see above
+            continue
+        seconds = time.perf_counter() - start
+        backend.count_many(calls, seconds)
+        for outcome, found in answers.items():
+            yield outcome, found, seconds * len(found) / len(those)
 
 
 def _ask(storage: FileSystemStorage, name: str) -> Outcome:

@@ -7,16 +7,15 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from fallback_storage import signals
 from fallback_storage.cache.counters import Counters
 from fallback_storage.cache.entry import HIDDEN
-from fallback_storage.chain.look import look_through
 from fallback_storage.chain.names import memo_key
 from fallback_storage.chain.outcomes import Outcome, Resolution, Source
 from fallback_storage.chain.recall import Recall
+from fallback_storage.chain.scout import Scout
 from fallback_storage.chain.singleflight import Flight, Flights
 from fallback_storage.chain.walk import Walk
 from fallback_storage.chain.whiteouts import Veil
@@ -43,14 +42,19 @@ class Resolver:
         backends: Sequence[Backend],
         memo: Memo,
         whiteouts: Whiteouts | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
         self._whiteouts = whiteouts
         self._backends = tuple(backends)
         self.recall = Recall(backends, memo)
         self.flights = Flights()
-        # Whether there is nothing to tell but who holds a file, if nothing fails.
         self._is_plain = not (whiteouts or any(each.always_probe for each in backends))
         self._counters = Counters("walks", "coalesced")
+        self.count = self._counters.add
+        self.scout = Scout(
+            backends, memo, self._counters, is_plain=self._is_plain, strict=strict
+        )
         # By code, of which there are as many as backends, twice.
         self._remembered: dict[int, tuple[Any, ...]] = {}
         self._trails: dict[tuple[int, int], tuple[tuple[Attempt, ...], bool]] = {}
@@ -58,10 +62,6 @@ class Resolver:
     def stats(self) -> dict[str, int]:
         """Return the counters of this resolver."""
         return {**self._counters.snapshot(), **self.recall.counters.snapshot()}
-
-    def count(self, counter: str, by: int = 1) -> None:
-        """Add to a counter."""
-        self._counters.add(counter, by)
 
     # Which backend holds a name?
 
@@ -195,9 +195,9 @@ class Resolver:
         """Return who has a file, or ``stop``, as far as looks tell; None: not far enough."""
         if known.suffices(stop):
             return stop if known.holder is None else min(known.holder, stop)
-        skips = partial(self.recall.skips, known=known, stop=stop)
-        backends = self._backends[:stop]
-        found = look_through(backends, name, skips if known.start else None)
+        # (To be told of all, one asks for a directory again: ``Recall.skips``.)
+        start = known.start if stop < len(self._backends) else 0
+        found = self.scout.look(name, stop, start)
         if found is not None:
             self._counters.add("walks")
             self.recall.fill(name, found, stop, known, lease)

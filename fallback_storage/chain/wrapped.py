@@ -13,12 +13,12 @@ from django.utils.functional import cached_property
 
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.calls import Calls
-from fallback_storage.chain.equivalents import quick_url_of
 from fallback_storage.chain.instances import Instances
 from fallback_storage.chain.look import glance_at, look_again_at, look_at
 from fallback_storage.chain.nesting import building, refuse_cycle
 from fallback_storage.chain.profile import METHODS, Profile
 from fallback_storage.chain.profiles import profile_of
+from fallback_storage.chain.quick_url import quick_url_of
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:

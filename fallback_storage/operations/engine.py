@@ -107,8 +107,9 @@ class Engine:
     """A chain, its memo, and what works on them.
 
     ``peek`` answers from process memory: a code (``cache.entry``) or None. What it
-    answers is told nobody who listens to ``signals.resolved``. ``answering``: whose URL it
-    is, by such a code.
+    answers is told nobody who listens to ``signals.resolved``, and neither is what ``find``
+    finds (``Scout.find``). ``answering``: whose URL it is, by such a code. ``last``: the
+    backend that has a URL for what no other one holds; 0: nobody is asked for others.
     """
 
     backends: tuple[Backend, ...]
@@ -122,6 +123,8 @@ class Engine:
     batch: BatchResolver
     server: Server
     peek: Callable[[str], int | None]
+    find: Callable[[object, int], int | None]
+    last: int
     answering: Answering
 
     def stats(self) -> Stats:
@@ -152,7 +155,7 @@ def build_engine(
         whiteouts = Whiteouts(backends, home)
     overlay = Overlay(backends, whiteouts, promote=options.promote)
     copies = _build_copies(options, backends, home, overlay)
-    resolver = Resolver(backends, memo, whiteouts)
+    resolver = Resolver(backends, memo, whiteouts, strict=options.strict)
     memo.watch(resolver, Resolver.stats)
     for backend in backends:
         memo.watch(backend, counted_by)
@@ -188,6 +191,8 @@ def build_engine(
         server=_for_tenants(Server(backends, resolver, copies), memo),
         batch=_for_tenants(batch, memo),
         peek=resolver.recall.peek,
+        find=resolver.scout.find,
+        last=0 if options.urls == "home" else len(backends) - 1,
         answering=Answering(backends, home_urls=options.urls == "home"),
     )
 

@@ -11,6 +11,7 @@ from django.core.files.base import File
 from django.utils.encoding import filepath_to_uri
 
 from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.scout import MAY_BE_WRONG
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.chain.whiteouts import Veil
 from fallback_storage.exceptions import OperationNotSupportedError
@@ -63,7 +64,7 @@ class Reader:
         if walk.holder is not None:
             walk.log_failures(f"the answer is that of {walk.trail[-1].backend!r}")
             return True
-        self._raise_or_log(walk, "the answer is False, which may be wrong")
+        self._raise_or_log(walk, MAY_BE_WRONG)
         return False
 
     def url(self, name: str, *args: Any, **kwargs: Any) -> str:
@@ -73,7 +74,7 @@ class Reader:
         last, plain = len(self._backends) - 1, not (args or kwargs)
         asked = self._resolver.find(name, last, "url", names=False, short=plain)
         if isinstance(asked, int):
-            return self._url_by(name, self._backends[asked])
+            return self.url_by(name, self._backends[asked])
         holder = asked.holder
         if holder is None:
             # A hidden file has the 404 of where it was deleted, not the picture.
@@ -84,7 +85,7 @@ class Reader:
             is_there = Walk("exists", name).probe(self._backends[last]) is Outcome.HELD
             holder = last if is_there else holder
         if asked.certain and plain:
-            return self._url_by(name, self._backends[holder], asked)
+            return self.url_by(name, self._backends[holder], asked)
         return self._url_from(Walk("url", name), asked, holder, args, kwargs)
 
     def _home_url(self, name: str) -> str:
@@ -96,7 +97,8 @@ class Reader:
             raise walk.error()
         return found  # type: ignore[no-any-return]
 
-    def _url_by(self, name: str, backend: Backend, asked: Walk | None = None) -> str:
+    def url_by(self, name: str, backend: Backend, asked: Walk | None = None) -> str:
+        """Return the URL of a file of which ``backend`` is known to be the holder."""
         try:
             return backend.make_url(name)
         except Exception as error:  # noqa: BLE001 - the next may have a URL

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proofs import searching
 
-from fallback_storage.chain.equivalents import answers_of, quick_url_of
+from fallback_storage.chain.equivalents import answers_of
 from fallback_storage.chain.names import clean_name, memo_key
 from fallback_storage.chain.profile import METHODS
 from fallback_storage.chain.profiles import PROFILES, profile_of
+from fallback_storage.chain.quick_url import quick_url_of
 from fallback_storage.storage import FallbackStorage
 
 BASES = [

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fallback_storage.chain import ask_many, exists_many
+from fallback_storage.chain import ask_many, equivalents, exists_many
 from fallback_storage.chain.ask_many import IN_A_ROW, SAMPLE
 from fallback_storage.chain.backend import THREADS
 from fallback_storage.chain.exists_many import probe_many
@@ -54,17 +54,21 @@ def singly(backend, names):
 
 @pytest.fixture
 def looks(monkeypatch):
-    """The paths that are looked at."""
+    """The paths that are looked at, each look by one system call or by two."""
     import os
 
     looked = []
-    lstat = os.lstat
 
-    def look(path):
-        looked.append(str(path))
-        return lstat(path)
+    def noted(function):
+        def look(path):
+            if looked[-1:] != [str(path)]:
+                looked.append(str(path))
+            return function(path)
 
-    monkeypatch.setattr(os, "lstat", look)
+        return look
+
+    monkeypatch.setattr(os, "lstat", noted(os.lstat))
+    monkeypatch.setattr(equivalents, "LEXISTS", noted(equivalents.LEXISTS))
     return looked
 
 

@@ -5,7 +5,6 @@ A hit takes no lock. What changes a table, or more than looks at it, does.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import OrderedDict
 from contextlib import suppress
@@ -18,13 +17,13 @@ from fallback_storage.cache.entry import (
     may_follow,
     noted,
 )
-from fallback_storage.cache.stores.base import Store
-from fallback_storage.cache.stores.leases import group_of, leases
+from fallback_storage.cache.stores.base import EVERY, Store
+from fallback_storage.cache.stores.leases import GROUPS, leases
 from fallback_storage.cache.stores.table import FORGOTTEN, Entry, Table
 from fallback_storage.utils import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 
 # What is filled within a part of its lifetime ends together, and is one entry: so many
 # parts, of so many seconds at the most.
@@ -63,6 +62,8 @@ class LocalStore(Store):
         self.known = Table(self._max_entries, self._clock)
         self.absent = Table(self._max_entries // 10, self._clock)
         self.over: OrderedDict[str, Entry] = OrderedDict()
+        # By code: the lifetime for which an entry was made, until when it will do, and it.
+        self._made: dict[int, tuple[float, float, Entry]] = {}
         self._hits = self._negative_hits = 0
 
     def peek(self, name: str) -> int | None:
@@ -97,6 +98,27 @@ class LocalStore(Store):
         finally:
             if free and free[0]:
                 lock.release()
+
+    def lease(self, name: str) -> object:
+        """Return what ``look_up`` does with a miss, for a name of a file."""
+        return leases.current[hash(name) % GROUPS]  # (as ``group_of``)
+
+    def leases_of_unknown(self, names: Iterable[str]) -> dict[str, object]:
+        """Return the same for each of many names of which nothing is known."""
+        now, current = self._clock(), leases.current
+        known, absent = self.known.get, self.absent.get
+        found: dict[str, object] = {}
+        for name in names:
+            entry = known(name)
+            if entry is None or entry.deadline <= now:
+                entry = absent(name)
+                if entry is None or entry.deadline <= now:
+                    found[name] = current[hash(name) % GROUPS]
+        return found
+
+    def knew(self, name: str) -> bool:
+        """Whether anything is kept of a name, also if its lifetime is over."""
+        return name in self.known.entries or name in self.over
 
     def look_up_one(self, name: str) -> tuple[int | None, object]:
         return self._leased(name, self._clock())
@@ -151,16 +173,14 @@ class LocalStore(Store):
     def _fill(  # noqa: C901 - as in ``peek``
         self, name: str, lease: object, code: int, ttl: float, now: float
     ) -> bool:
-        last = math.inf
+        last = None
         if type(lease) is tuple:
             lease, last = lease
-        group = group_of(name)
+        group = -1 if name == EVERY else hash(name) % GROUPS  # (as ``group_of``)
         if lease is not leases.current[group]:
             return False
-        grain = ttl / GRAINS if ttl < GRAINS * GRAIN else GRAIN
-        deadline = (now + ttl) // grain * grain if grain else now
-        deadline = min(deadline, last)
-        if deadline <= now:
+        entry = self._entry(code, ttl, now, last)
+        if entry is None:
             return False
         table, other = self.known, self.absent
         if self.grace:
@@ -169,13 +189,32 @@ class LocalStore(Store):
             table, other = other, table
         if name in other.entries:
             other.forget((name,))
-        entry = table.entry(int(code), deadline, facts_of(code))
         kept = table.put(name, entry, leases.current, group, lease)
         if self.over:
             with suppress(KeyError):  # somebody came in between, and there is none left
                 while len(self.over) > self.known.room():
                     self.over.popitem(last=False)
         return kept
+
+    def _entry(
+        self, code: int, ttl: float, now: float, last: float | None
+    ) -> Entry | None:
+        """Return an entry that lasts so long, and no longer than ``last``."""
+        made = self._made.get(code)
+        if made is not None and last is None and type(code) is int:
+            kept_for, until, entry = made
+            if kept_for == ttl and now < until:
+                return entry
+        grain = ttl / GRAINS if ttl < GRAINS * GRAIN else GRAIN
+        deadline = (now + ttl) // grain * grain if grain else now
+        if last is not None:
+            deadline = min(deadline, last)
+        if deadline <= now:
+            return None
+        entry = self.known.entry(int(code), deadline, facts_of(code))
+        if last is None and type(code) is int:
+            self._made[code] = ttl, deadline + grain - ttl, entry
+        return entry
 
     def _keep_held(self, name: str, code: int, group: int, lease: object) -> None:
         """Keep who holds the file by the entry that goes, if ``code`` does not tell."""

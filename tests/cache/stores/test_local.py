@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from proofs import searching
 
 from fallback_storage.cache.entry import MAX_CHAIN, NOWHERE, from_, held
-from fallback_storage.cache.stores import leases
+from fallback_storage.cache.stores import leases, local
 from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.utils import forks
@@ -175,7 +175,8 @@ def test_a_lease_outlives_eviction_without_invalidation(make_store):
 
 def test_a_write_may_cost_another_name_one_walk_and_no_more(make_store, monkeypatch):
     """Names of one group share the voiding of leases, not of entries."""
-    monkeypatch.setattr(leases, "GROUPS", 1)
+    for module in (leases, local):
+        monkeypatch.setattr(module, "GROUPS", 1)
     store = make_store()
     fill(store, "kept", held(1))
     lease = lease_of(store, "other")
@@ -189,7 +190,8 @@ def test_a_lease_on_every_name_ends_with_its_own_invalidation_only(
     make_store, monkeypatch
 ):
     """Else a warm-up, which forgets what it renews, would void its own marker."""
-    monkeypatch.setattr(leases, "GROUPS", 1)
+    for module in (leases, local):
+        monkeypatch.setattr(module, "GROUPS", 1)
     store = make_store()
     lease = lease_of(store, EVERY)
     store.invalidate(["a"])

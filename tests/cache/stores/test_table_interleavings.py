@@ -381,7 +381,7 @@ RULES = {
     ),
     "what completes an entry ends with it": (
         "expiry",
-        ("local", "        deadline = min(deadline, last)", "        pass"),
+        ("local", "            deadline = min(deadline, last)", "            pass"),
     ),
     "a fill looks at the lease last": (
         "nested in fill",
