@@ -247,20 +247,33 @@ def test_who_listens_is_told_of_each(outage, walks):
 
 
 def test_strict_raises(local, remote):
-    chain = FallbackStorage([local, remote], strict=True)
+    """Also where another chain has told of the same."""
+    lenient, chain = (FallbackStorage([local, remote], strict=s) for s in (False, True))
     chain.exists("x")
-    leave_alone(chain)
+    lenient.exists("x")
+    for each in (lenient, chain):
+        leave_alone(each)
+    assert not lenient.exists("nowhere")
     for _ in range(3):
         with pytest.raises(BackendUnavailable):
             chain.exists("nowhere")
         assert chain.exists("here")
 
 
-def test_if_nobody_answers_it_raises(remote):
-    chain = FallbackStorage([remote, RecordingStorage("other")])
+def test_if_nobody_answers_it_raises(local, remote):
+    """Also where another chain has told of the same."""
+    backends = [remote, RecordingStorage("other")]
+    chain, other = FallbackStorage(backends), FallbackStorage([local, *backends])
     chain.exists("x")
     leave_alone(chain, 0)
     leave_alone(chain, 1)
+    other.exists("x")
+    leave_alone(other, 1)
+    leave_alone(other, 2)
+    assert not other.exists("nowhere")
+    assert [each.name for each in chain.backends] == [
+        e.name for e in other.backends[1:]
+    ]
     for _ in range(3):
         with pytest.raises(Exception, match="failed in 2 backends"):
             chain.exists("nowhere")
@@ -272,10 +285,12 @@ def test_one_below_may_hold_it(local, remote, other, walks):
     chain.exists("x")
     leave_alone(chain, 1)
     chain.forget_all()
+    assert not chain.exists("nowhere")
+    walks.clear()
     assert chain.exists("there")
     assert chain.url("there") == other.url("there")
     assert memo(chain).peek("there") is None
-    assert "there" in walks
+    assert walks[0] == "there"
 
 
 def test_who_is_back_is_asked_at_once(outage, remote):
