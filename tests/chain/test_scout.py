@@ -321,3 +321,14 @@ def test_what_it_held_is_believed(settings, local, clock):
         assert not chain.exists("deleted")
         assert not chain.exists("nowhere")
     assert chain.stats()["grace_hits"] == 3
+
+
+def test_those_of_many_in_it_are_asked_for(local, other):
+    """If nobody knows whether it can be reached."""
+    chain = FallbackStorage([local, other, RecordingStorage("remote")])
+    chain.prefetch(["here"])
+    chain.backends[0].__dict__["only_look"] = pytest.fail
+    breaker = chain.backends[0].reach.breaker
+    breaker.failed(breaker.ticket)
+    chain.prefetch(["here", "d/x"])
+    assert memo(chain).peek("d/x") == 1
