@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 import pytest
 from django.core.files.storage import FileSystemStorage
@@ -15,7 +16,7 @@ from proofs import searching
 from fallback_storage.cache.invalidation import invalidate
 from fallback_storage.chain import equivalents
 from fallback_storage.exceptions import BackendUnavailable
-from fallback_storage.signals import backend_failed
+from fallback_storage.signals import backend_failed, resolved
 from fallback_storage.storage import FallbackStorage
 from fallback_storage.utils.logs import warner
 
@@ -332,3 +333,46 @@ def test_those_of_many_in_it_are_asked_for(local, other):
     breaker.failed(breaker.ticket)
     chain.prefetch(["here", "d/x"])
     assert memo(chain).peek("d/x") == 1
+
+
+@pytest.mark.parametrize("ttl", ["TTL", "NEGATIVE_TTL"])
+def test_what_is_not_to_be_remembered_is_no_late_fill(local, other, ttl):
+    chain = FallbackStorage([local, other], cache={ttl: 0})
+    names = {"TTL": ["here", "d/x"], "NEGATIVE_TTL": ["nowhere", "no/x"]}[ttl]
+    chain.exists(names[0])
+    chain.prefetch(names, complete=True)
+    assert chain.stats()["fills"] == chain.stats()["late_fills"] == 0
+
+
+@pytest.mark.parametrize("name", ["./here", Path("here"), "d//../here", "d\\x", "a/"])
+def test_other_spellings_are_left_to_the_long_way(local, other, name):
+    chain = FallbackStorage([local, other])
+    assert chain.exists(name)
+    assert chain.url(name) == local.url("d/x" if name == "d\\x" else name)
+    known = chain._get_engine().memo.store.known.entries
+    assert known.keys() <= {"here", "d/x"}
+
+
+def test_a_shared_memo_has_what_was_looked_for(local, other):
+    chain, worker = (
+        FallbackStorage([local, other], cache={"ALIAS": "default"}) for _ in range(2)
+    )
+    chain.exists("here")
+    chain.url("nowhere")
+    chain.prefetch(["d/x", "no/x"], complete=True)
+    found = memo(worker).look_up_many(["here", "nowhere", "d/x", "no/x"])
+    assert [code for code, _ in found.values()] == [1, 2, 1, 0]
+
+
+def test_who_listens_is_told_of_each_of_many(local, other):
+    heard = []
+
+    def hear(resolution, **kwargs):
+        heard.append(resolution.name)
+
+    resolved.connect(hear)
+    try:
+        FallbackStorage([local, other]).prefetch(["here", "nowhere"])
+    finally:
+        resolved.disconnect(hear)
+    assert sorted(heard) == ["here", "nowhere"]
