@@ -376,3 +376,24 @@ def test_who_listens_is_told_of_each_of_many(local, other):
     finally:
         resolved.disconnect(hear)
     assert sorted(heard) == ["here", "nowhere"]
+
+
+def test_who_has_all_urls_asks_nobody(local, other):
+    chain = FallbackStorage([local, other], urls="home")
+    assert chain.url("there") == local.url("there")
+    assert [backend.calls for backend in chain.backends] == [0, 0]
+
+
+def test_what_is_there_costs_one_system_call(local, monkeypatch):
+    """And two where nothing was before."""
+    told = []
+
+    def lexists(path):
+        told.append(path)
+        return os.path.lexists(path)
+
+    monkeypatch.setattr(equivalents, "LEXISTS", lexists)
+    chain = FallbackStorage([local, RecordingStorage("remote")])
+    for name in ("nowhere", "here", "d/x", "a/b"):
+        chain.url(name)
+    assert len(told) == 1
