@@ -13,6 +13,7 @@ gets this answer, and so a name another one's entry.
 from __future__ import annotations
 
 import functools
+import traceback
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # redis-py's names of what a replica answers. A script of Redis 6 reports it in its text.
 REFUSALS = frozenset({"ReadOnlyError", "MasterDownError"})
 IN_A_SCRIPT = "-READONLY"
+# Whose frames are a client's.
+LIBRARIES = frozenset({"redis", "valkey"})
 
 
 def reconnecting(operation: Operation) -> Operation:
@@ -38,8 +41,8 @@ def reconnecting(operation: Operation) -> Operation:
             return operation(store, *args, **kwargs)
         except BaseException as error:
             is_refused = _is_refusal(error)
-            if not is_refused and _is_of_client(error):
-                raise  # who has seen to the connection
+            if not is_refused and not _is_from_outside(error):
+                raise
             if not (drop_connections(store.client) and is_refused):
                 raise
         return operation(store, *args, **kwargs)
@@ -63,8 +66,17 @@ def drop_connections(client: Any) -> bool:
     return is_one
 
 
-def _is_of_client(error: BaseException) -> bool:
-    return any(base.__module__ == "redis.exceptions" for base in type(error).__mro__)
+def _is_from_outside(error: BaseException) -> bool:
+    """Whether an error came in between within the client.
+
+    To its own errors it has seen; and of what is raised before it is called (by a
+    KEY_FUNCTION, say) no connection knows.
+    """
+    if any(base.__module__ == "redis.exceptions" for base in type(error).__mro__):
+        return False
+    frames = traceback.walk_tb(error.__traceback__)
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in frames)
+    return any(module.partition(".")[0] in LIBRARIES for module in modules)
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -92,3 +92,23 @@ def test_a_near_tier_keeps_no_other_names_entry(valkey, store, interrupt):
     assert near.look_up_one("b")[0] == held(1)
     assert near.peek("b") in {held(1), None}
     near.close()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_what_is_raised_before_the_client_is_asked_costs_no_connection(
+    client, operation
+):
+    """A KEY_FUNCTION that fails, where there is no tenant: nothing was sent."""
+
+    class NoTenantError(Exception):
+        pass
+
+    def key_function():
+        raise NoTenantError
+
+    connected = client.client_id()
+    store = RedisStore(client, key_function)
+    store.lease = b"-:0123456789abcdef"
+    with pytest.raises(NoTenantError):
+        OPERATIONS[operation](store)
+    assert client.client_id() == connected
