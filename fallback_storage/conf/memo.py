@@ -70,7 +70,7 @@ class _SharedStores:
         self._last: Tally | None = None
         self._owing.clear()
 
-    def get(self, spec: CacheSpec, chain: str, clock: Clock) -> Tally:
+    def get(self, spec: CacheSpec, chain: str, clock: Clock, length: int) -> Tally:
         """Return what publishes in the store of a chain. Contacts nothing."""
         from fallback_storage.cache.stores.guarded import GuardedStore
 
@@ -81,7 +81,7 @@ class _SharedStores:
             if tally is None:
                 store = self._stores.get(key)
                 if store is None:
-                    inner = build_apart(spec, chain, clock)
+                    inner = build_apart(spec, chain, clock, length)
                     store = GuardedStore(inner, clock, owing=self._owing)
                     self._stores[key] = store
                 tally = self._tallies[key] = Tally(store, clock)
@@ -155,7 +155,7 @@ def build_memo(
         chain = fingerprint(backends, whiteouts=whiteouts, vary=spec.vary or "")
         if vary is None and any(backend.place_varies for backend in backends):
             return _nothing(backends)
-        tally = _shared.get(spec, chain, clock)
+        tally = _shared.get(spec, chain, clock, len(backends))
         store = tally.store
     else:
         from fallback_storage.cache.stores.local import LocalStore
@@ -187,7 +187,7 @@ def mistakes_in_memo(spec: CacheSpec | None) -> Iterator[ConfigurationError]:
         if spec is not None:
             _import_vary(spec)
         if spec is not None and spec.is_shared:
-            _build_bare(spec, "check", time.monotonic).close()
+            _build_bare(spec, "check", time.monotonic, 1).close()
     except ConfigurationError as mistake:
         yield mistake
 
@@ -198,7 +198,7 @@ def _stamp_seconds(spec: CacheSpec) -> float:
     return seconds + spec.seconds_of_grace
 
 
-def _build_bare(spec: CacheSpec, chain: str, clock: Clock) -> Store:
+def _build_bare(spec: CacheSpec, chain: str, clock: Clock, length: int) -> Store:
     if spec.store is not None:
         return _build_custom(spec, chain)
     alias, grace = spec.alias or "", spec.seconds_of_grace
@@ -216,12 +216,12 @@ def _build_bare(spec: CacheSpec, chain: str, clock: Clock) -> Store:
     from fallback_storage.cache.stores.local import LocalStore
     from fallback_storage.cache.stores.near import near_store
 
-    return near_store(store, LocalStore(spec.max_entries, clock), chain)
+    return near_store(store, LocalStore(spec.max_entries, clock), chain, length)
 
 
-def build_apart(spec: CacheSpec, chain: str, clock: Clock) -> Store:
+def build_apart(spec: CacheSpec, chain: str, clock: Clock, length: int) -> Store:
     """Return the store of a chain, unguarded; with ``VARY`` one for all tenants."""
-    return _apart(_build_bare(spec, chain, clock), _import_vary(spec))
+    return _apart(_build_bare(spec, chain, clock, length), _import_vary(spec))
 
 
 def _apart(store: Store, vary: Vary | None) -> Store:

@@ -552,7 +552,7 @@ def test_what_was_written_in_an_outage_is_announced_to_its_tenant(
             chain.save("a", file())
             assert chain.exists("a")
     guarded = chain._get_engine().memo.store
-    other = build_apart(spec, fingerprint(chain.backends, vary=VARY), clock)
+    other = build_apart(spec, fingerprint(chain.backends, vary=VARY), clock, 1)
     with tenant("one"):
         assert other.look_up_one("a")[0] == held(0)
     with outage(guarded._store._store, monkeypatch), tenant("one"):

@@ -11,7 +11,8 @@ Entries come in by one way only, a look-up that finds them in the far store:
 1. the tier's own lease is taken;
 2. the tracker is asked whether it is connected;
 3. the far store is read;
-4. the tier is filled, for as long as the far entry has to live.
+4. the tier is filled, for as long as the far entry has to live: if it can be one of
+   this chain's. A damaged one is a miss, and a hit here is looked at by nobody.
 
 A change on the server after 3 sends a message; if it arrives before 4 the lease is
 void, and otherwise the entry is dropped. A connection that is lost after 2 clears the
@@ -28,7 +29,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from fallback_storage.cache.entry import HIDDEN, NOWHERE, facts_of, is_held
+from fallback_storage.cache.entry import (
+    HIDDEN,
+    MAX_CHAIN,
+    NOWHERE,
+    facts_of,
+    is_held,
+    is_valid,
+)
 from fallback_storage.cache.stores.base import PlacedStore
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.near_listener import Listener
@@ -41,14 +49,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
 
 
-def near_store(far: RedisStore, local: LocalStore, chain: str) -> NearStore:
+def near_store(
+    far: RedisStore, local: LocalStore, chain: str, length: int
+) -> NearStore:
     """Return a ``NearStore`` that listens along with those of other chains.
 
-    If ``far`` shares its client, and its keys begin like theirs. Contacts nothing and
+    ``length``: of this one, whose digest ``chain`` is. If ``far`` shares its client, and its keys begin like theirs. Contacts nothing and
     starts no thread.
     """
     if not (far.has_one_prefix and far.shared_client):
-        return NearStore(far, local)
+        return NearStore(far, local, length=length)
     beginning, _, end = decode(far.prefix()).rpartition(chain)
     key = id(far.shared_client), beginning
     with forks.build_lock():
@@ -56,7 +66,9 @@ def near_store(far: RedisStore, local: LocalStore, chain: str) -> NearStore:
         if listener is None or listener.is_over:
             listener = Listener(RedisStore(far.shared_client, beginning))
             _listeners[key] = listener
-        return NearStore(far, local, listener=listener, chain=chain + end)
+        return NearStore(
+            far, local, listener=listener, chain=chain + end, length=length
+        )
 
 
 # By the clients (which the listeners keep) and by what their keys begin with.
@@ -68,7 +80,8 @@ class NearStore(PlacedStore):
 
     ``listener``: which it shares with others; ``chain``: what then is before the names.
     Its thread starts at the first look-up, which does not wait for it. ``heartbeat``
-    seconds, of one of its own: see ``redis_tracking``.
+    seconds, of one of its own: see ``redis_tracking``. ``length``: how many backends
+    entries can name.
 
     The in-process tier knows one tenant: where the far store's prefix changes, the one
     who comes first. For the others the far store answers.
@@ -83,8 +96,11 @@ class NearStore(PlacedStore):
         heartbeat: float = HEARTBEAT,
         listener: Listener | None = None,
         chain: str = "",
+        *,
+        length: int = MAX_CHAIN,
     ) -> None:
         self._far = far
+        self._length = length
         self._local = local
         self._listener = listener or Listener(far, heartbeat)
         self._listener.join(local, chain)
@@ -128,7 +144,7 @@ class NearStore(PlacedStore):
             lasting = self._far.look_up_lasting(missing)
             for name, (code, lease, seconds) in lasting.items():
                 found[name] = code, lease
-                if code is not None and seconds > 0:
+                if code is not None and seconds > 0 and is_valid(code, self._length):
                     self._local.fill(name, near[name][1], code, seconds)
         return found
 

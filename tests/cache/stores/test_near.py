@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from fakes import RecordingStorage
 from nearby import PREFIX, connect, impatient, know, lease_of, settle, until
 
 from fallback_storage.cache.entry import HIDDEN, NOWHERE, from_, held
@@ -12,6 +13,8 @@ from fallback_storage.cache.memo import Memo
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.near import NearStore
 from fallback_storage.cache.stores.redis import RedisStore
+from fallback_storage.conf.memo import close_shared_stores
+from fallback_storage.storage import FallbackStorage
 
 redis = pytest.importorskip("redis")
 
@@ -43,6 +46,10 @@ def make_near(valkey, clock):
         store.close()
 
 
+def store_of(chain):
+    return chain._get_engine().memo.store
+
+
 @pytest.fixture
 def near(make_near):
     return connect(make_near())
@@ -70,6 +77,30 @@ def test_a_damaged_entry_is_not_kept_in_process(near, other, many):
     assert found[0] is None
     assert memo.quick_peek("a") is None
     assert other.look_up(["a"])["a"][0] is None
+
+
+@pytest.mark.parametrize("ask", ["exists", "url", "size"])
+def test_nobody_sees_a_damaged_entry_before_it_is_refused(
+    settings, valkey, client, ask
+):
+    """Who peeks while another thread has just looked it up: it would be no backend's."""
+    backend = "django.core.cache.backends.redis.RedisCache"
+    settings.CACHES = {"media": {"BACKEND": backend, "LOCATION": valkey.url}}
+    files = [RecordingStorage("a", {"a": b"xyz"}), RecordingStorage("b")]
+    chain = FallbackStorage(files, {"ALIAS": "media", "NEAR": True})
+    chain.exists("warm-up")
+    until(lambda: chain.stats()["near_connected"])
+    assert chain.exists("a")
+    (key,) = client.scan_iter("*:a")
+    value = client.get(key)
+    for code in (held(7), from_(5)):
+        heard = chain.stats()["near_messages"]
+        damaged = b"%d%b" % (code, value[value.index(b":") :])
+        client.set(key, damaged, keepttl=True)
+        until(lambda: chain.stats()["near_messages"] > heard)  # noqa: B023 - called here
+        assert store_of(chain).look_up(["a"])["a"][0] == code
+        assert getattr(chain, ask)("a") == getattr(files[0], ask)("a")
+    close_shared_stores()
 
 
 def test_the_hit_path_is_the_local_stores_own_method(make_near):
