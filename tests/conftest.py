@@ -28,6 +28,7 @@ os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 from clocks import ManualClock
 from django.core.signals import request_finished
 from django.db import close_old_connections
+from postgres import PostgresServer
 from servers import (
     CountingProxy,
     MemcachedServer,
@@ -128,7 +129,9 @@ def _remove_media_root():
 # --- Slow tests ---------------------------------------------------------------
 
 # Whoever takes one of these is slow, by itself or by way of another fixture.
-SLOW_FIXTURES = frozenset({"memcached_server", "s3_server", "valkey_server"})
+SLOW_FIXTURES = frozenset(
+    {"memcached_server", "postgres_server", "s3_server", "valkey_server"}
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -233,6 +236,12 @@ def memcached_server():
 
 
 @pytest.fixture(scope="session")
+def postgres_server():
+    pytest.importorskip("psycopg")
+    yield from run_or_skip(PostgresServer())
+
+
+@pytest.fixture(scope="session")
 def s3_server():
     yield from run_or_skip(S3Server())
 
@@ -253,6 +262,11 @@ def valkey(valkey_server, request):
 @pytest.fixture
 def memcached(memcached_server, request):
     return _fresh(memcached_server, request)
+
+
+@pytest.fixture
+def postgres(postgres_server, request):
+    return _fresh(postgres_server, request)
 
 
 @pytest.fixture

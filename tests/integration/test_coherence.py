@@ -15,8 +15,6 @@ from coherence import faults
 from coherence.crew import SCALE, Crew
 from coherence.faults import Site
 from coherence.history import in_ms, show
-from postgres import PostgresServer
-from servers import MissingServerError
 
 pytestmark = pytest.mark.slow
 
@@ -90,20 +88,11 @@ def sqlite_site(request, kind):
 
 @contextlib.contextmanager
 def postgres_site(request, kind):
-    psycopg = pytest.importorskip("psycopg")
-    with contextlib.ExitStack() as ends:
-        try:
-            server = ends.enter_context(PostgresServer())
-        except MissingServerError as missing:
-            pytest.skip(str(missing))
-        with psycopg.connect(**server.params, autocommit=True) as connection:
-            connection.execute(TABLE.format(type="timestamptz"))
-        databases = {"default": server.database}
-        yield (
-            {"kind": "django", "caches": DATABASE, "databases": databases},
-            server,
-            None,
-        )
+    server = request.getfixturevalue("postgres")
+    with server.connect() as connection:
+        connection.execute(TABLE.format(type="timestamptz"))
+    databases = {"default": server.database}
+    yield {"kind": "django", "caches": DATABASE, "databases": databases}, server, None
 
 
 SITES = {
@@ -148,8 +137,8 @@ def test_nothing_is_stale(kind, fault, request, tmp_path, capsys):
         cache, server, admin = ends.enter_context(SITES[kind](request, kind))
         site = Site(kind, {"kind": kind, **cache}, tmp_path, ends, server, admin)
         disturb = fault(site)
-        if kind == "sqlite":
-            site.crew["operations"] = 50  # a disk is slow
+        if kind in {"sqlite", "postgres"}:
+            site.crew.setdefault("operations", 50)  # a database is slow
         crew = Crew(tmp_path, site.cache, **site.crew)
         history = crew.run(disturb)
     ages = [age for age, _ in history.stale()]
