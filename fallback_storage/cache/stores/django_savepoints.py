@@ -17,7 +17,7 @@ from django.db import DatabaseError, connections, router, transaction
 from fallback_storage.exceptions import FallbackStorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -29,31 +29,46 @@ def apart(operation: Operation) -> Operation:
 
     @functools.wraps(operation)
     def apart(store: Any, *args: Any, **kwargs: Any) -> Any:
+        act = functools.partial(operation, store, *args, **kwargs)
         if not store.in_database:
-            return operation(store, *args, **kwargs)
+            return act()
         entry = store._cache().cache_model_class  # noqa: SLF001
         databases = {router.db_for_read(entry), router.db_for_write(entry)}
-        alone = [connections[database] for database in databases if _is_alone(database)]
-        error: BaseException | None = None
         try:
-            with contextlib.ExitStack() as savepoints:
-                for database in databases:
-                    if connections[database].in_atomic_block:
-                        savepoints.enter_context(transaction.atomic(using=database))
-                return operation(store, *args, **kwargs)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            for connection in alone:
-                if not _is_sound(connection, error):
-                    # Or it would wait for the end of the transaction.
-                    connection.in_atomic_block = connection.closed_in_transaction = (
-                        False
-                    )
-                    connection.close()
+            return _in_databases(databases, act)
+        except NotCommittedError:
+            return _in_databases(databases, act)
 
     return cast("Operation", apart)
+
+
+class NotCommittedError(FallbackStorageError):
+    """Raised when what a database took in was never committed."""
+
+
+def _in_databases(databases: Collection[str], act: Callable[[], Any]) -> Any:
+    alone = [connections[database] for database in databases if _is_alone(database)]
+    error: BaseException | None = None
+    try:
+        with contextlib.ExitStack() as savepoints:
+            for database in databases:
+                if connections[database].in_atomic_block:
+                    savepoints.enter_context(transaction.atomic(using=database))
+            result = act()
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        spoiled = [each for each in alone if not _is_sound(each, error)]
+        for connection in spoiled:
+            # Or it would wait for the end of the transaction.
+            connection.in_atomic_block = connection.closed_in_transaction = False
+            connection.close()
+    if spoiled:
+        # PostgreSQL leaves no transaction that is open: an interrupt before its COMMIT
+        # ended as an error of the database, and what was read since was our own.
+        raise NotCommittedError("The database did not commit what was written.")
+    return result
 
 
 def _is_alone(database: str) -> bool:

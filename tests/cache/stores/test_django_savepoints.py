@@ -147,6 +147,11 @@ def test_of_two_databases_each_that_is_in_a_transaction(store, two, within):
     ]
 
 
+class WritesThere(ReadsElsewhere):
+    def db_for_read(self, model, **hints):
+        return "writing"
+
+
 class Ends:
     """Ends every query after ``begins``: as an interrupt does, or as a lost server."""
 
@@ -189,14 +194,46 @@ def test_what_an_interrupt_has_spoiled_is_not_used_again(store, alone):
 
 def test_nor_is_a_connection_whose_error_was_swallowed(store, alone):
     """Django's cache says nothing where an interrupt ends as an error of the database."""
+    spoiled = alone.connection
 
     def spoil():
         alone.autocommit = False
+        ends.begins = 1000  # once is enough
 
-    error = DatabaseError("swallowed")
-    with alone.execute_wrapper(Ends(error, begins=1, change=spoil)):
+    ends = Ends(DatabaseError("swallowed"), begins=1, change=spoil)
+    with alone.execute_wrapper(ends):
         OPERATIONS["fill"](store)
-    assert alone.connection is None
+    assert alone.connection is not spoiled
+    assert alone.get_autocommit()
+
+
+def test_what_was_not_committed_was_not_announced(store, alone, settings, monkeypatch):
+    """PostgreSQL: an interrupt before COMMIT ends as an error, which nobody hears of.
+
+    What is read on that connection looks written, and is gone when it is closed.
+    """
+    settings.DATABASE_ROUTERS = [WritesThere()]
+    commit, set_autocommit = alone.commit, alone.set_autocommit
+    interrupts = [KeyboardInterrupt()]
+
+    def commit_or_end():
+        if interrupts:
+            raise interrupts.pop()
+        commit()
+
+    def set_as_postgresql(autocommit, **kwargs):
+        if autocommit and alone.connection.in_transaction:
+            raise DatabaseError("can't change autocommit now")
+        set_autocommit(autocommit, **kwargs)
+
+    lease = store.look_up_one("a")[1]
+    assert store.fill("a", lease, held(0), 60.0)
+    assert store.look_up_one("a")[0] == held(0)
+    monkeypatch.setattr(alone, "commit", commit_or_end)
+    monkeypatch.setattr(alone, "set_autocommit", set_as_postgresql)
+    store.invalidate(["a"])
+    assert not interrupts
+    assert store.look_up_one("a")[0] is None
 
 
 @pytest.mark.parametrize("usable", [True, False])
