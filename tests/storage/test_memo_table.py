@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from django.core.cache.backends.db import DatabaseCache
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
 from django.core.management import call_command
 from django.db import connections, transaction
+from fakes import RecordingStorage
 
 from fallback_storage.cache.entry import held
 from fallback_storage.cache.stores.django_cache import DjangoCacheStore
 from fallback_storage.cache.stores.guarded import GuardedStore
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.redis import RedisStore
+from fallback_storage.storage import FallbackStorage
 
 redis = pytest.importorskip("redis")
 
@@ -97,6 +103,37 @@ def test_in_a_database_it_is_seen_when_the_transaction_ends(
         Router.using = "other"
         assert known(store) is None
         Router.using = "writer"
+
+
+class RollBackError(Exception):
+    pass
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("where", ["local", "remote"])
+def test_a_rollback_brings_back_what_was_known_and_no_file(where, settings, tmp_path):
+    """Of a remote backend, until it is opened; a local directory is looked at."""
+    settings.CACHES = {
+        "media": {
+            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+            "LOCATION": "rolled_back",
+        }
+    }
+    call_command("createcachetable", verbosity=0)
+    local = FileSystemStorage(tmp_path, base_url="/local/")
+    home = {"local": local, "remote": RecordingStorage("remote")}[where]
+    chain = FallbackStorage([home, RecordingStorage("below")], "media")
+    chain.save("a", ContentFile(b"1"))
+    assert chain.exists("a")
+    with contextlib.suppress(RollBackError), transaction.atomic():
+        chain.delete("a")
+        assert not chain.exists("a")
+        raise RollBackError
+    assert not home.exists("a")
+    assert chain.exists("a") is (where == "remote")
+    with pytest.raises(FileNotFoundError):
+        chain.open("a")
+    assert not chain.exists("a")
 
 
 def test_a_redis_user_who_may_not_unlink(valkey, clock, caplog):
