@@ -164,21 +164,69 @@ if hasattr(os, "fork"):
     os.fork = _watched(os.fork)
 
 
-@pytest.fixture(autouse=True)
-def quick(request):
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item):
     """A test that starts a process carries the mark ``slow``."""
-    started.clear()
-    yield
-    if started and not request.node.get_closest_marker("slow"):
+    result = yield
+    if started and not item.get_closest_marker("slow"):
         pytest.fail(f"Mark it slow, it starts a process: {started[0]}")
+    return result
 
 
-@pytest.fixture(autouse=True)
-def first_warnings():
-    """What another test was warned of is a warning again."""
+# --- What every test begins with ----------------------------------------------
+# Hooks, and fixtures of the session: one of each test's costs as much as small tests do.
+
+
+def pytest_collection_finish():
+    """What is there for all of the session is not looked through for garbage again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """No write of another test reaches the memos that this one leaves behind.
+
+    Those whose chain is garbage, but not collected yet. Their stores would be told, and
+    waited for: by an alias of the same name, that of a server in trouble.
+
+    And what another test was warned of is a warning again.
+    """
+    from fallback_storage.cache import invalidation
     from fallback_storage.utils.logs import warner
 
+    started.clear()
     warner.forget()
+    memos = invalidation._registry.memos
+    before = weakref.WeakSet(memos.all())
+    result = yield
+    for memo in memos.all():
+        if memo not in before:
+            memos.discard(memo)
+    return result
+
+
+@pytest.fixture(autouse=True, scope="session")
+def patience():
+    """A machine that is busy is no outage: a server has a minute to answer."""
+    from fallback_storage.chain import backend
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backend, "DEADLINE", 60.0)
+        yield
+
+
+# What pytest-django does around each test, for marks and apps that no test has here.
+for _unused in (
+    "_dj_autoclear_mailbox",
+    "_django_clear_site_cache",
+    "_django_isolate_apps",
+    "_live_server_helper",
+    "_template_string_if_invalid_marker",
+):
+    globals()[_unused] = pytest.fixture(
+        lambda: None, name=_unused, autouse=True, scope="session"
+    )
 
 
 @pytest.fixture
@@ -195,31 +243,6 @@ def asked(monkeypatch):
 
     monkeypatch.setattr(NameLocks, "__call__", counting)
     return counts
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch):
-    """A machine that is busy is no outage: a server has a minute to answer."""
-    from fallback_storage.chain import backend
-
-    monkeypatch.setattr(backend, "DEADLINE", 60.0)
-
-
-@pytest.fixture(autouse=True)
-def own_memos():
-    """No write of another test reaches the memos that this one leaves behind.
-
-    Those whose chain is garbage, but not collected yet. Their stores would be told, and
-    waited for: by an alias of the same name, that of a server in trouble.
-    """
-    from fallback_storage.cache import invalidation
-
-    memos = invalidation._registry.memos
-    before = weakref.WeakSet(memos.all())
-    yield
-    for memo in memos.all():
-        if memo not in before:
-            memos.discard(memo)
 
 
 # --- Real servers -------------------------------------------------------------
