@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
 import os
 import shutil
 import subprocess
@@ -177,6 +178,11 @@ def pytest_runtest_teardown(item):
 # Hooks, and fixtures of the session: one of each test's costs as much as small tests do.
 
 
+# Tests from one look at all that there is to the next: pytest keeps reports of each.
+MANY = 500
+finished = itertools.count(1)
+
+
 def pytest_collection_finish():
     """What is there for all of the session is not looked through for garbage again."""
     gc.collect()
@@ -203,6 +209,8 @@ def pytest_runtest_protocol(item):
     for memo in memos.all():
         if memo not in before:
             memos.discard(memo)
+    if next(finished) % MANY == 0:
+        pytest_collection_finish()
     return result
 
 
