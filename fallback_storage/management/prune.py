@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from fallback_storage.jobs.prune import Pruning, Result
+from fallback_storage.management import amounts
 from fallback_storage.management.output import (
     FAILED,
     OK,
@@ -32,9 +31,6 @@ HELP = (
     "be compared now. What is removed is read from below again."
 )
 
-SIZES: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-TIMES: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
 COUNTS: Final = {
     Result.ONLY_HERE: "only here",
     Result.DIFFERENT: "different below, kept",
@@ -48,13 +44,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument(
         "--max-total",
-        type=_size,
+        type=amounts.size,
         metavar="SIZE",
         help="Until what is there has no more bytes than that: 500M, 10G.",
     )
     wanted.add_argument(
         "--older",
-        type=_seconds,
+        type=amounts.seconds,
         metavar="TIME",
         help="What was not used for so long: 12h, 30d, 8w.",
     )
@@ -98,18 +94,3 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
     done = f"{verb} {files} ({in_bytes(removed)})"
     command.stdout.write(summed(done, counts, COUNTS))
     return FAILED if progress.failed else OK
-
-
-def _size(text: str) -> int:
-    return _number(text, SIZES, "a size: 500M, 10G")
-
-
-def _seconds(text: str) -> int:
-    return _number(text, TIMES, "a time: 12h, 30d")
-
-
-def _number(text: str, units: dict[str, int], meant: str) -> int:
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]?)b?", text.strip().lower())
-    if match is None or match[2] not in units:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {meant}.")
-    return int(float(match[1]) * units[match[2]])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections import Counter
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from fallback_storage.chain.listing import pages
 from fallback_storage.jobs.limits import Limits
 from fallback_storage.jobs.steps import Result, Step
 from fallback_storage.jobs.sync import sync
+from fallback_storage.management import amounts
 from fallback_storage.management.output import (
     FAILED,
     OK,
@@ -54,8 +54,6 @@ COUNTS = {
     Result.FAILED: "failed",
 }
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     add_prefixes(parser, "copied")
@@ -81,7 +79,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-size",
-        type=_size,
+        type=amounts.size,
         metavar="BYTES",
         help="Leave out files of more bytes than that: 500, 500K, 10M, 2G.",
     )
@@ -241,24 +239,13 @@ def _jobs(text: str) -> int:
     return jobs
 
 
-def _size(text: str) -> int:
-    match = re.fullmatch(r"([0-9]+)([KMGT]?)", text, re.IGNORECASE)
-    if match is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size: write bytes, or 500K, 10M, 2G."
-        )
-    number, unit = match.groups()
-    return int(number) << 10 * " KMGT".index(unit.upper() or " ")
-
-
 def _moment(text: str) -> datetime | timedelta:
-    match = re.fullmatch("([0-9]+)([mhdw])", text)
     try:
-        if match is None:
+        if text[-1:] not in {"m", "h", "d", "w"}:
             return datetime.fromisoformat(text)
-        ago = timedelta(**{UNITS[match[2]]: int(match[1])})
+        ago = timedelta(seconds=amounts.seconds(text))
         Limits.of(None, ago)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, argparse.ArgumentTypeError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a date (2024-05-01, 2024-05-01T12:00) nor a time (30m, "
             "12h, 7d, 2w)."
