@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.functional import cached_property
 
 from fallback_storage.chain.equivalents import answers_of
-from fallback_storage.chain.look import is_sure, looks_only
+from fallback_storage.chain.look import is_sure, looks_only, only_look
 from fallback_storage.chain.outcomes import Outcome, is_stub
 from fallback_storage.chain.places import class_path
 from fallback_storage.chain.profiles import HAVE_DEADLINE
@@ -111,9 +111,12 @@ class Backend(Wrapped):
 
     @cached_property
     def only_look(self) -> Look | None:
-        """Return the look that is all there is to a question, and raises nothing."""
+        """Return the look that is all there is to a question; None: there is none.
+
+        It never asks the storage, whose methods may be replaced later: it raises then.
+        """
         free = self._looks_freely and is_sure(self.storage)
-        return self.look if free and not self.doubts_absence else None
+        return only_look(self.storage) if free and not self.doubts_absence else None
 
     @property
     def is_sound(self) -> bool:

@@ -72,6 +72,14 @@ def look_again_at(storage: Any) -> Look | None:
     return look and partial(_believing, look)
 
 
+def only_look(storage: Any) -> Look:
+    """Return the same of a storage that ``is_sure``, for who will ask it in any doubt.
+
+    It raises where the storage would have to be asked: that is done once.
+    """
+    return plain_look(storage, _refuse)
+
+
 def glance_at(storage: Any, look: Look) -> Glance:
     """Return what tells whether anything has a name that was looked up before.
 
@@ -136,6 +144,10 @@ def _ask(storage: FileSystemStorage, name: str) -> Outcome:
     except Exception:  # noqa: BLE001 - its files may be anywhere
         return HELD
     return TAKEN if kind is TAKEN else HELD
+
+
+def _refuse(name: str) -> Outcome:
+    raise LookupError(name)
 
 
 def _look_by(

@@ -87,7 +87,7 @@ class Scout:
         lease = None if store is None else store.lease(name)
         silent: list[Attempt] = []
         found = self.look(name, stop, silent=silent if stop == self._length else None)
-        if found is None or (silent and not self._is_passed_over(name, found, silent)):
+        if found is None:
             return None
         # (As ``Counters.add``.)
         self._counts["walks"] += 1
@@ -110,7 +110,10 @@ class Scout:
         """
         store, backends = self._store, self._backends[:stop]
         looks = [each.only_look if each.is_sound else None for each in backends]
-        if store is None or not self._is_able or not all(looks) or self._varies:
+        # (Before the first backend is nobody: of nobody is nothing learnt.)
+        if store is None or not self._is_able or not (looks and all(looks)):
+            return names
+        if self._varies:
             return names
         leases = store.leases_of_unknown(names)
         left, codes = list(leases), self._codes[stop]
@@ -172,9 +175,12 @@ class Scout:
             looked.append((backend, clock() - began))
             if outcome is HELD:
                 break
+        if not looked or (silent and not self._is_passed_over(name, found, silent)):
+            return None
+        # (A look that is not enough is no call: a walk looks again.)
         for backend, seconds in looked:
             backend.count(seconds)
-        return found if looked else None
+        return found
 
     @property
     def _varies(self) -> bool:

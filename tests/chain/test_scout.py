@@ -6,6 +6,9 @@ import logging
 import os
 from pathlib import Path
 
+
+from functools import partial
+
 import pytest
 from django.core.files.storage import FileSystemStorage
 from fakes import RecordingStorage, read_only
@@ -109,6 +112,43 @@ def test_what_is_known_is_not_looked_for_again(local, other):
     # (Of the one it is known that another may have it.)
     assert chain.backends[1].calls == 1
     assert memo(chain).peek("nowhere") == 0
+
+
+def test_of_a_chain_of_one_nothing_is_learnt_for_its_urls(local, remote):
+    """Before its only backend is nobody, who could be said not to have a file."""
+    for backend, name in ((remote, "there"), (local, "here")):
+        chain = FallbackStorage([backend])
+        chain.prefetch([name, "nowhere"])
+        assert memo(chain).peek(name) is None
+        assert chain.exists(name)
+        chain.prefetch([name, "nowhere"], complete=True)
+        assert memo(chain).peek(name) == 1
+
+
+def test_what_was_replaced_is_asked_once(local, remote, monkeypatch):
+    """Also if it raises: who asks is told, or another backend is asked."""
+    chain, asked = FallbackStorage([local, remote]), []
+    assert not chain.exists("nowhere")
+    assert chain.url("other")
+
+    def exists(name, error=None):
+        asked.append(name)
+        if error:
+            raise error
+        return False
+
+    monkeypatch.setattr(local, "exists", exists)
+    assert chain.exists("there")
+    assert asked == ["there"]
+    assert not chain.exists("d/y")
+    assert chain.url("d/x") == remote.url("d/x")
+    chain.prefetch(["x", "y"])
+    assert asked == ["there", "d/y", "d/x", "x", "y"]
+    del asked[:]
+    monkeypatch.setattr(local, "exists", partial(exists, error=OSError("the disk")))
+    chain.forget_all()
+    assert not chain.exists("z")
+    assert asked == ["z"]
 
 
 # No late fill
@@ -245,6 +285,16 @@ def test_who_listens_is_told_of_each(outage, walks):
     finally:
         backend_failed.disconnect(hear)
     assert heard == walks == ["nowhere"]
+
+
+def test_a_look_that_is_not_enough_is_no_call(outage):
+    """A walk looks again, and is told of."""
+    before = outage.backends[0].calls
+    outage.exists("nowhere")
+    assert outage.backends[0].calls == before + 1
+    warner.forget()
+    outage.exists("nowhere")
+    assert outage.backends[0].calls == before + 2
 
 
 def test_strict_raises(local, remote):
