@@ -251,9 +251,11 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
 
     def get_available_name(self, name: StrPath, max_length: int | None = None) -> str:
         """Return a name that is free in all backends; asks them, not the memo."""
-        refuse_no_file(name)
+        if not (type(name) is str and is_plain(name)):
+            refuse_no_file(name)
+            name = self._clean(name)
         return self._get_engine().namer.available_name(
-            self._clean(name),
+            name,
             max_length,
             self._own("get_alternative_name"),
             self._own("is_name_available"),

@@ -7,7 +7,7 @@ by class path), and each has a memo of its own, or one that it shares.
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from fallback_storage.cache import snapshots
 from fallback_storage.cache.stores.base import EVERY
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fallback_storage.cache.stores.base import Store
 
     Places = Sequence[tuple[Store, Hashable]]
+    References = list[weakref.ref[Store]]
     Result = TypeVar("Result")
 
 
@@ -43,10 +44,11 @@ class _Registry:
         self.memos: Living[HasStore] = Living()
         # Whether any chain is a backend of another.
         self.nested = False
-        # Another object when a memo has come, or another order; and the stores then. Of
-        # those that went since, nothing is left.
+        # Another object when a memo has come, or another order; and the stores then: those
+        # that are told all at once, and the others. Of those that went since, nothing is
+        # left.
         self.state = object()
-        self.stores: tuple[object, list[weakref.ref[Store]]] = None, []
+        self.stores: tuple[object, References, References] = None, [], []
 
 
 _registry = _Registry()
@@ -70,15 +72,26 @@ def stores() -> Sequence[Store]:
     Who fills the memo of an outer chain has asked the inner one: with a lease that was
     taken when the outer store had been told, after the inner one was.
     """
-    state, (known, references) = _registry.state, _registry.stores
+    at_once, others = _references()
+    return [*_alive(at_once), *_alive(others)]
+
+
+def _alive(references: References) -> list[Any]:
+    return [store for each in references if (store := each()) is not None]
+
+
+def _references() -> tuple[References, References]:
+    """Return those that are told all at once, in any order, and the others."""
+    state, (known, at_once, others) = _registry.state, _registry.stores
     if known is not state:
-        memos = _registry.memos.all()
+        memos, at_once, others = _registry.memos.all(), [], []
         if _registry.nested:
             memos.sort(key=lambda memo: memo.depth())
-        found = {id(memo.store): memo.store for memo in memos}.values()
-        references = [weakref.ref(store) for store in found]
-        _registry.stores = state, references
-    return [store for each in references if (store := each()) is not None]
+        for store in {id(memo.store): memo.store for memo in memos}.values():
+            is_local = type(store) is LocalStore and not _registry.nested
+            (at_once if is_local else others).append(weakref.ref(store))
+        _registry.stores = state, at_once, others
+    return at_once, others
 
 
 def places() -> Places:
@@ -111,11 +124,12 @@ def invalidate(names: Collection[str] | None) -> None:
 def _forget(names: Collection[str] | None, at: Places = ()) -> None:
     voided = None if names is None else (EVERY, *names)
     there = {id(store): place for store, place in at}
-    told = stores()
-    if voided is not None and not _registry.nested:  # in any order
-        invalidate_all([each for each in told if type(each) is LocalStore], voided)
-        told = [each for each in told if type(each) is not LocalStore]
-    for store in told:
+    at_once, others = _references()
+    if voided is None:
+        at_once, others = [], [*at_once, *others]
+    elif at_once:
+        invalidate_all(_alive(at_once), voided)
+    for store in _alive(others):
         place = there.get(id(store))
         if place is not None:
             store.invalidate_at(place, voided)

@@ -41,7 +41,10 @@ TIMES: Final = {
 
 _DJANGOS: Final = {
     method: getattr(FileSystemStorage, method)
-    for method in ("exists", "path", "open", "_open", "location", "size", *TIMES)
+    for method in (
+        *("exists", "path", "open", "_open", "location", "size", *TIMES),
+        "_ensure_location_group_id",
+    )
 }
 
 
@@ -126,7 +129,7 @@ def plain_look(  # noqa: C901
         told = storage.location
         if location is not told:  # MEDIA_ROOT may change
             if location != told:
-                start = _below(told)
+                start = below(told)
             made = told, start
         if start is None:
             return otherwise(name)
@@ -165,7 +168,7 @@ def plain_glance(storage: FileSystemStorage) -> Glance:
         location, start = made
         told = storage.location
         if location is not told:
-            start = _below(told) or ""
+            start = below(told) or ""
             made = told, start
         # (Nothing is remembered of names that end with a slash.)
         return start != "" and access(start + name, anything)
@@ -238,14 +241,14 @@ def _beginning(storage: Any, method: str) -> Callable[[], str | None]:
         location, start = made
         if location != storage.location:  # MEDIA_ROOT may change
             location = storage.location
-            start = _below(location)
+            start = below(location)
             made = location, start
         return start
 
     return beginning
 
 
-def _below(location: Any) -> str | None:
+def below(location: Any) -> str | None:
     """Return what stands before the names in a directory; None: it can be anything.
 
     A location that was given to the instance need not be absolute.

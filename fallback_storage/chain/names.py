@@ -11,6 +11,7 @@ from __future__ import annotations
 import ntpath
 import os
 import posixpath
+from functools import lru_cache
 from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,8 +88,6 @@ def validated(name: str) -> str:
 
 def refuse_no_file(name: StrPath) -> None:
     """Raise what Django's storages raise for a name that climbs, or is of no file."""
-    if type(name) is str and is_plain(name):
-        return
     directory, filename = posixpath.split(str(name).replace("\\", "/"))
     if ".." in PurePosixPath(directory).parts:
         raise SuspiciousFileOperation(
@@ -141,16 +140,26 @@ def affected(*names: StrPath) -> frozenset[str]:
     These are the names and their ancestors: saving ``a/b/c`` makes ``exists("a/b")``
     true on a file system.
     """
-    result: set[str] = set()
+    result: frozenset[str] = frozenset()
     for name in names:
         try:
             head = clean_name(name).rstrip("/")
         except (SuspiciousFileOperation, TypeError):
             continue  # what a backend returned: nothing can be known of it
-        while head and head not in result:
-            result.add(head)
-            head = head.rpartition("/")[0]
-    return frozenset(result)
+        if head:
+            above = _lineage if len(head) <= KEPT_LENGTH else _lineage.__wrapped__
+            result = result.union(above(head.rpartition("/")[0]), (head,))
+    return result
+
+
+@lru_cache(maxsize=64)
+def _lineage(directory: str) -> tuple[str, ...]:
+    """Return a directory and its ancestors. Most of what is written lies in few."""
+    found = []
+    while directory:
+        found.append(directory)
+        directory = directory.rpartition("/")[0]
+    return tuple(found)
 
 
 # This package's own folders. Staged files lie in one beside other files, whiteouts below
@@ -186,6 +195,9 @@ def is_own(name: str) -> bool:
         STAGING_FOLDER in name and f"/{STAGING_FOLDER}/" in f"/{name}"
     )
 
+
+# Characters of a name up to which its ancestors are kept: these are few then.
+KEPT_LENGTH: Final = 200
 
 PATHS = (str, os.PathLike)
 

@@ -37,13 +37,17 @@ ALL_MAY_WRITE = 0o666
 
 @contextmanager
 def draft(
-    directory: str, *, named: bool = False, make: Callable[[], None] | None = None
+    directory: str,
+    *,
+    named: bool = False,
+    make: Callable[[], None] | None = None,
+    fill: Callable[[str], object] = str,
 ) -> Iterator[str]:
     """Make an empty file, with the permissions that a new one has there; yield its path.
 
     ``named``: in the folder, even if the system can do without. ``make`` makes the
-    directory, if it is missing. Raises what that does, and ``OSError``;
-    ``FileNotFoundError`` if there is no such directory.
+    directory, if it is missing. ``fill`` is called with the path first. Raises what these
+    do, and ``OSError``; ``FileNotFoundError`` if there is no such directory.
     """
     opened: list[int] = []
     try:
@@ -52,12 +56,15 @@ def draft(
             make()
             unnamed = not named and _open_unnamed(directory, opened)
         if unnamed:
-            yield f"{DESCRIPTORS}{opened[0]}"
+            path = f"{DESCRIPTORS}{opened[0]}"
+            fill(path)
+            yield path
             return
     finally:
         for descriptor in opened:
             os.close(descriptor)
     with in_folder(directory, _create) as path:
+        fill(path)
         yield path
 
 
@@ -66,10 +73,15 @@ def is_unnamed(path: str) -> bool:
     return path.startswith(DESCRIPTORS)
 
 
+def open_draft(path: str) -> int | None:
+    """Return the descriptor of a draft that has no name, by which all is quicker."""
+    return int(path.removeprefix(DESCRIPTORS)) if is_unnamed(path) else None
+
+
 def write_draft(path: str, chunks: Iterator[Any]) -> None:
     """Write a draft from its start, once: bytes or text, as its first chunk is."""
     # Opening it once more by its path takes longer than writing a small file.
-    descriptor = int(path.removeprefix(DESCRIPTORS)) if is_unnamed(path) else None
+    descriptor = open_draft(path)
     for first in chunks:
         if descriptor is not None and isinstance(first, bytes):
             for chunk in itertools.chain((first,), chunks):
@@ -98,8 +110,8 @@ def _open_unnamed(directory: str, opened: list[int]) -> bool:
     with suppress(OSError):  # there may be no /proc
         opened += map(os.open, (directory,), (flag | os.O_RDWR,), (ALL_MAY_WRITE,))
         # Before Linux 6.0 the umask is forgotten on some file systems.
-        mode = os.stat(f"{DESCRIPTORS}{opened[0]}").st_mode
-        return stat.S_IMODE(mode) != ALL_MAY_WRITE
+        mode = os.fstat(opened[0]).st_mode
+        return stat.S_IMODE(mode) != ALL_MAY_WRITE and os.access(DESCRIPTORS, os.F_OK)
     return False
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -40,8 +40,7 @@ class FileView(AnyFile):
 
     def __init__(self, viewed: Any, file: Any = None) -> None:
         self._viewed = viewed
-        file = viewed if file is None else file
-        super().__init__(file, getattr(viewed, "name", None))
+        super().__init__(file or viewed, getattr(viewed, "name", None))
 
     def __getattr__(self, attribute: str) -> Any:
         # Not of copies and pickles, which have no such attribute yet.
@@ -199,8 +198,7 @@ def is_seekable(content: Any) -> bool:
         if seekable is not None and not seekable():
             return False
         content.seek(0)
-    except (AttributeError, OSError, ValueError):
-        # io.UnsupportedOperation is an OSError and a ValueError.
+    except (AttributeError, OSError, ValueError):  # io.UnsupportedOperation is both
         return False
     return True
 
@@ -210,15 +208,17 @@ def is_text(content: Any) -> bool:
     return isinstance(getattr(content, "file", content), io.TextIOBase)
 
 
-@contextmanager
-def rewindable(content: Any, *, in_bytes: bool = False) -> Iterator[Any]:
-    """Yield ``content``, or a spooled copy if it cannot seek; at its start.
+def rewindable(content: Any, *, in_bytes: bool = False) -> Any:
+    """Return what yields ``content``, or a spooled copy if it cannot seek; at its start.
 
     ``in_bytes``: a copy of text as well, in UTF-8.
     """
-    if is_seekable(content) and not (in_bytes and is_text(content)):
-        yield content
-        return
+    copies = not is_seekable(content) or (in_bytes and is_text(content))
+    return _spooled(content) if copies else nullcontext(content)
+
+
+@contextmanager
+def _spooled(content: Any) -> Iterator[Any]:
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_MEMORY) as spool:
         for chunk in content.chunks():
             spool.write(as_bytes(chunk))

@@ -13,13 +13,14 @@ import posixpath
 import weakref
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
+from fallback_storage.chain.look import look_through
 from fallback_storage.chain.names import is_own, validated
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.reachability import is_unreachable
@@ -66,10 +67,7 @@ class Learnt:
         return name not in self.made and any(each in self.silent for each in backends)
 
     def scope(self) -> AbstractContextManager[object]:
-        """Return what this save goes on with it in: a lock, or nothing if it does so."""
-        within = _scopes.value()
-        if within is not None and within() is self:
-            return nullcontext()
+        """Return what a save goes on with it in: a lock."""
         return _scopes.enter(weakref.ref(self))
 
 
@@ -83,12 +81,23 @@ def learnt() -> Learnt:
     return (reference and reference()) or Learnt()
 
 
+def learning() -> tuple[Learnt, AbstractContextManager[object]]:
+    """Return the same, and what this save goes on with it in."""
+    reference = _scopes.value()
+    known = reference and reference()
+    if known:
+        return known, nullcontext()
+    known = Learnt()
+    return known, known.scope()
+
+
 def save_named(storage: Any, name: str, content: Any, max_length: int | None) -> str:
     """Do what Django's ``Storage.save`` does, and validate no name that is plain."""
     if not hasattr(content, "chunks"):
         content = File(content, name)
-    name = storage.get_available_name(validated(name), max_length=max_length)
-    return validated(storage._save(validated(name), content))
+    free = storage.get_available_name(validated(name), max_length=max_length)
+    saved = storage._save(free if free is name else validated(free), content)
+    return saved if saved is free else validated(saved)
 
 
 class Namer:
@@ -125,6 +134,16 @@ class Namer:
 
         return ask
 
+    @cached_property
+    def _only_looks(self) -> bool:
+        """Whether looks at local directories tell all of a name that nobody has."""
+        return all(backend.only_look for backend in self._backends)
+
+    @cached_property
+    def _makes_names(self) -> bool:
+        """Whether the home gives names of its own (a UUID, a hash)."""
+        return any(each.implements(GET_AVAILABLE_NAME) for each in self._writable[:1])
+
     def is_free(self, name: str, *, hides: bool = False) -> bool | None:
         """Whether no backend holds the name, asked live; None if that is not known.
 
@@ -135,6 +154,10 @@ class Namer:
         """
         if is_own(f"{name}/"):
             return False  # where whiteouts and staged files are
+        if self._only_looks and look_through(self._backends, name, None) == len(
+            self._backends
+        ):
+            return True  # (What is hidden is free as well.)
         walk = self.find(name)
         if walk.last is Outcome.HELD:
             return False
@@ -171,15 +194,15 @@ class Namer:
         Raises ``SuspiciousFileOperation`` if ``max_length`` characters leave no room,
         and ``NoAvailableNameError`` after ``NAME_TRIES`` tries.
         """
-        with (known := learnt()).scope():
+        known, scope = learning()
+        with scope:
             if not alternative:
                 name = self._own_name(name, max_length, known)
             return self._available_name(name, max_length, alternative, is_free, known)
 
     def _own_name(self, name: str, max_length: int | None, known: Learnt) -> str:
-        """Return the name that the home gives, if it makes names (a UUID, a hash)."""
-        home = self._writable[0] if self._writable else None
-        if not home or home in known.silent or not home.implements(GET_AVAILABLE_NAME):
+        """Return the name that the home gives, if it makes names."""
+        if not self._makes_names or (home := self._writable[0]) in known.silent:
             return name
         walk = Walk(GET_AVAILABLE_NAME, name)
         given = walk.ask(home, GET_AVAILABLE_NAME, name, max_length=max_length)

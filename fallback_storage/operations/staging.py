@@ -11,20 +11,24 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import contextmanager, suppress
+import stat
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import FileSystemStorage
 
+from fallback_storage.chain.equivalents import has_djangos
 from fallback_storage.chain.names import STAGING_FOLDER
+from fallback_storage.chain.paths import path_of
 from fallback_storage.exceptions import NoAvailableNameError
 from fallback_storage.operations.directories import in_directory, make_directories
 from fallback_storage.operations.drafts import (
     draft,
     in_folder,
     is_unnamed,
+    open_draft,
     sweep,
     write_draft,
 )
@@ -32,7 +36,8 @@ from fallback_storage.operations.naming import NAME_TRIES
 from fallback_storage.operations.rootlock import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 
 def can_stage(storage: Any) -> bool:
@@ -56,24 +61,29 @@ def _has_plain_paths(storage: FileSystemStorage) -> bool:
 # Content
 
 
-@contextmanager
-def staged(storage: Any, content: Any, name: str) -> Iterator[str]:
-    """Write ``content``, which is to be ``name``, where nobody asks; yield its path.
+def staged(
+    storage: Any, content: Any, name: str, final: str | None = None
+) -> AbstractContextManager[str]:
+    """Return what writes ``content`` where nobody asks, and yields its path.
 
-    What is not published goes in the end. An upload stays where it was received.
+    It is to be ``name``, whose path is ``final``. What is not published goes in the end.
+    An upload stays where it was received.
     """
-    directory = os.path.dirname(storage.path(name))
-    for each in {storage.location, directory}:
-        sweep(each)
+    directory = os.path.dirname(final or path_of(storage, name))
+    sweep(directory)
+    if directory != storage.location:
+        sweep(storage.location)
     if hasattr(content, "temporary_file_path"):
         if not os.path.isdir(directory):
             make_directories(storage, name)
-        yield os.fspath(content.temporary_file_path())
-        return
-    with draft(directory, make=partial(make_directories, storage, name)) as path:
+        return nullcontext(os.fspath(content.temporary_file_path()))
+
+    def fill(path: str) -> None:
         write_draft(path, iter(content.chunks()))
         _dress(storage, path)
-        yield path
+
+    make = partial(make_directories, storage, name)
+    return draft(directory, make=make, fill=fill)
 
 
 def save_whole(
@@ -83,16 +93,17 @@ def save_whole(
 
     Raises what the system raises.
     """
-    asked = name
-    with staged(storage, content, name) as path:
+    asked, final = name, path_of(storage, name)
+    with staged(storage, content, name, final) as path:
         replace = getattr(storage, "_allow_overwrite", False)
         for _ in range(NAME_TRIES):
             try:
-                publish(storage, path, name, replace=replace)
+                publish(storage, path, name, replace=replace, final=final)
             except FileExistsError:
                 # Somebody took the name since it was chosen: FileSystemStorage would
                 # look for another one in its own files alone.
                 name = another_name(name)
+                final = path_of(storage, name)
             else:
                 return name
     raise NoAvailableNameError(asked, NAME_TRIES, "get_available_name()")
@@ -100,21 +111,31 @@ def save_whole(
 
 def _dress(storage: Any, path: str) -> None:
     """Give a file the permissions and the group that ``FileSystemStorage`` gives it."""
-    mode = storage.file_permissions_mode
-    if mode is not None:
-        os.chmod(path, mode)
-    storage._ensure_location_group_id(path)
+    mode, descriptor = storage.file_permissions_mode, open_draft(path)
+    if descriptor is None or not has_djangos(storage, "_ensure_location_group_id"):
+        if mode is not None:
+            os.chmod(path, mode)
+        storage._ensure_location_group_id(path)
+        return
+    # As a rule it has both already.
+    found = os.fstat(descriptor)
+    if mode is not None and mode != stat.S_IMODE(found.st_mode):
+        os.fchmod(descriptor, mode)
+    if found.st_gid != os.stat(storage.location).st_gid:
+        storage._ensure_location_group_id(path)
 
 
 # Names
 
 
-def publish(storage: Any, path: str, name: str, *, replace: bool) -> None:
-    """Move a staged file to its name.
+def publish(
+    storage: Any, path: str, name: str, *, replace: bool, final: str | None = None
+) -> None:
+    """Move a staged file to its name, whose path is ``final``.
 
     Raises ``FileExistsError`` if the name is taken, unless that may be replaced.
     """
-    final = storage.path(name)
+    final = final or path_of(storage, name)
     give_name = partial(_give_name, storage, final=final, replace=replace)
     try:
         in_directory(storage, name, partial(give_name, path))

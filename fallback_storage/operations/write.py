@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.storage import FileSystemStorage
 
 from fallback_storage.cache.invalidation import announced
+from fallback_storage.chain import paths
 from fallback_storage.chain.names import affected
-from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.outcomes import HELD, Outcome
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.exceptions import ReadOnlyBackendError
 from fallback_storage.operations import staging
@@ -28,7 +29,7 @@ from fallback_storage.operations.files import (
     WrittenFile,
     rewindable,
 )
-from fallback_storage.operations.naming import learnt
+from fallback_storage.operations.naming import learning
 from fallback_storage.operations.partial import Claim
 from fallback_storage.utils.locks import changing
 
@@ -97,8 +98,8 @@ class Writer:
         walk = Walk("save", name, writes=True)
         movable = True
         in_bytes = any(backend.profile.wants_bytes for backend in self._writable)
-        known = learnt()
-        with known.scope(), rewindable(content, in_bytes=in_bytes) as source:
+        known, scope = learning()
+        with scope, rewindable(content, in_bytes=in_bytes) as source:
             for backend in sorted(self._writable, key=known.cannot_write):
                 known.targets[self._namer] = backend
                 above = self._backends[: self._backends.index(backend)]
@@ -139,14 +140,17 @@ class Writer:
         backends = self.require_writable("delete", name)
 
         def changed() -> Collection[str] | None:
-            trees = any(backend.deletes_trees for backend in backends)
-            return None if trees else affected(name)
+            for backend in backends:
+                if backend.deletes_trees:
+                    return None
+            return affected(name)
 
-        hidden = announced(partial(self._delete, walk, backends), changed)
-        done = any(attempt.outcome is Outcome.HELD for attempt in walk.trail)
-        if done and not self._delete_all:
-            walk.log_failures(f"deleted from {walk.trail[-1].backend!r}")
+        hidden = announced(lambda: self._delete(walk, backends), changed)
+        if not self._delete_all and walk.trail[-1].outcome is HELD:
+            if walk.failed:
+                walk.log_failures(f"deleted from {walk.trail[-1].backend!r}")
             return
+        done = any(attempt.outcome is HELD for attempt in walk.trail)
         if self._delete_all:
             walk.trail.insert(0, walk.trail.pop())  # the order of the chain
         if walk.failed or not (done or hidden):
@@ -184,7 +188,11 @@ class Writer:
                             backend.storage.delete(name)
                     walk.note(backend, Outcome.TAKEN)
                     return False
-            return walk.ask(backend, "delete", name) is not NOTHING
+            if isinstance(backend.storage, FileSystemStorage):
+                done = walk.call(backend, paths.delete, backend.storage, name)
+            else:
+                done = walk.ask(backend, "delete", name)
+            return done is not NOTHING
 
     # Open for writing
 

@@ -37,6 +37,8 @@ class Living(Generic[Member]):
 
     def items(self) -> list[tuple[Member, Any]]:
         """Return the members and their notes, as they were added."""
+        if not self._entries:
+            return []
         entries = list(self._entries.values())
         alive = ((reference(), note) for reference, note in entries)
         return [(member, note) for member, note in alive if member is not None]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from methods import METHODS
 from proofs import searching
 
+from fallback_storage.chain import names
 from fallback_storage.chain.names import (
     affected,
     clean_name,
@@ -141,6 +142,18 @@ def test_directories_have_no_place_in_the_memo(clean, key):
 def test_a_write_affects_the_name_and_its_ancestors(names, expected):
     """Saving a/b/c changes what is known of a/b and a, and nothing else."""
     assert affected(*names) == expected
+
+
+def test_of_names_of_any_length_little_is_kept(monkeypatch):
+    """They come from anywhere, and each has as many ancestors as slashes."""
+    deep = "/".join("abc" * 1000)
+    names._lineage.cache_clear()
+    found = affected(deep)
+    assert len(found) == 3000
+    assert {deep, "a", "a/b", deep[:-2]} <= found
+    assert names._lineage.cache_info().currsize == 0
+    assert affected("a/b/c.jpg") == affected("a/b/c.jpg") == {"a/b/c.jpg", "a/b", "a"}
+    assert names._lineage.cache_info().currsize == 1
 
 
 @pytest.mark.parametrize("method", METHODS)

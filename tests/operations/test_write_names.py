@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 
 import django
@@ -12,6 +13,7 @@ from django.core.files.storage import FileSystemStorage
 from fakes import RecordingStorage, read, read_only
 
 from fallback_storage.exceptions import NoAvailableNameError
+from fallback_storage.operations.naming import Namer
 from fallback_storage.storage import FallbackStorage
 
 
@@ -253,3 +255,32 @@ def test_names_are_made_by_the_first_writable_backend(settings):
     assert chain.get_alternative_name("a", ".b").startswith("a_")
     assert FallbackStorage([entry]).get_valid_name("a b") == "a_b"
     assert production.count() == 0
+
+
+def test_local_directories_are_looked_at_once_each(tmp_path, monkeypatch):
+    """Whoever has the name, in whatever form; and nothing else is asked for a name."""
+    looked = []
+    lstat = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path: looked.append(path) or lstat(path))
+    places = [tmp_path / "one", tmp_path / "two"]
+    chain = FallbackStorage(
+        [
+            FileSystemStorage(places[0]),
+            {
+                "BACKEND": "django.core.files.storage.FileSystemStorage",
+                "OPTIONS": {"location": places[1]},
+                "READ_ONLY": True,
+            },
+        ]
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(Namer, "find", pytest.fail)
+        assert chain.save("d/a.jpg", ContentFile(b"ours")) == "d/a.jpg"
+    assert looked == [f"{place}/d/a.jpg" for place in places]
+    calls = [each["calls"] for each in chain.stats()["backends"].values()]
+    assert calls == [2, 1]
+    (places[1] / "d").mkdir(parents=True)
+    (places[1] / "d" / "file").touch()
+    (places[1] / "d" / "link").symlink_to("nowhere")
+    for taken in ("d/a.jpg", "d/file", "d/link", "d"):
+        assert chain.save(taken, ContentFile(b"ours")) != taken
