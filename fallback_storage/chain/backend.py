@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from fallback_storage.chain.wrapped import Wrapped
 from fallback_storage.utils.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fallback_storage.chain.equivalents import Look
     from fallback_storage.chain.outcomes import Attempt
@@ -40,6 +39,22 @@ class BackendError(Exception):
         super().__init__(backend, error)
         self.backend = backend
         self.error = error
+
+
+class Asking:
+    """What raises the errors of a block as those of one backend."""
+
+    __slots__ = ("_backend",)
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, BackendError):
+            raise BackendError(self._backend, error) from error
 
 
 class Backend(Wrapped):
@@ -179,19 +194,13 @@ class Backend(Wrapped):
             return listdir(directory)  # type: ignore[no-any-return]
         return self.ask_for_names(listdir, directory)  # type: ignore[no-any-return]
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
+    def asking(self) -> Asking:
         """Raise what is raised within as a ``BackendError`` of this backend.
 
         One that is a ``BackendError`` already stays what it is. Not for code of another
         storage: that may have to know the error by its type.
         """
-        try:
-            yield
-        except BackendError:
-            raise
-        except Exception as error:
-            raise BackendError(self, error) from error
+        return Asking(self)
 
     def stats(self) -> dict[str, Any]:
         """Return the counts, the breaker's state, and when the storage is asked again."""

@@ -52,11 +52,13 @@ def has_djangos(storage: Any, *methods: str) -> bool:
     """Whether it is a ``FileSystemStorage`` in which these are Django's."""
     if not isinstance(storage, FileSystemStorage) or intercepts(storage):
         return False
-    return all(
-        getattr(type(storage), method, None) is _DJANGOS[method]
-        and (method == "location" or method not in vars(storage))
-        for method in methods
-    )
+    kind, own = type(storage), vars(storage)
+    for method in methods:
+        if getattr(kind, method, None) is not _DJANGOS[method]:
+            return False
+        if method in own and method != "location":
+            return False
+    return True
 
 
 def kind_of(path: str) -> Outcome:

@@ -11,8 +11,7 @@ import gzip
 import mimetypes
 import tempfile
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fallback_storage.chain.kept import Told
 from fallback_storage.exceptions import EncodedFileError
@@ -42,8 +41,7 @@ CODINGS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """What a backend keeps of an opened file, and in which form it gives its content.
 
     ``coding``: what the content is encoded by; "" if by nothing, or by what the name

@@ -18,6 +18,7 @@ from django.core.files.storage import FileSystemStorage
 from fallback_storage.chain.flat_listing import Listed, flat_pages, lists_flat
 from fallback_storage.chain.headers import form_of, shows_plain
 from fallback_storage.chain.look import is_plain_directory
+from fallback_storage.chain.paths import path_of
 from fallback_storage.exceptions import EncodedFileError
 from fallback_storage.operations.partial import CHUNK
 
@@ -98,7 +99,7 @@ def stat_of(backend: Backend, name: str) -> os.stat_result | None:
     """
     if not tells_sizes_at_once(backend):
         return None
-    found = os.stat(backend.storage.path(name))  # noqa: PTH116 - for each of many files
+    found = os.stat(path_of(backend.storage, name))  # noqa: PTH116 - for each of many
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
     return found

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,7 +72,7 @@ class Original(AnyFile):
             if self._seen and is_plain_directory(source.storage, "get_modified_time"):
                 with suppress(ValueError, OverflowError):  # no year of any calendar
                     modified = datetime.fromtimestamp(self._seen.st_mtime, UTC)
-                    self.form = replace(self.form, modified=modified)
+                    self.form = self.form._replace(modified=modified)
         except BaseException:
             self.close()
             raise
@@ -93,7 +92,9 @@ class Original(AnyFile):
             return sent
         self._seen = stat_of(source, name)
         self.shows = sized(source, self.shows, self._seen)
-        return storage._open(name, "rb")
+        soon = source.answers.get("_open")
+        opened = soon and soon(name, "rb")
+        return storage._open(name, "rb") if opened is None else opened
 
     def send_by(self, send: Send) -> None:
         """Have the server make the copy, if it is still this very file."""
@@ -105,7 +106,7 @@ class Original(AnyFile):
                 self.content = Content(shows.size or 0, shows.md5)  # to be looked at
             return form.name
 
-        self.form = replace(form, send=make)
+        self.form = form._replace(send=make)
 
     def _begin(self) -> None:
         self._size = 0

@@ -34,7 +34,7 @@ from fallback_storage.jobs.copy import Copier
 from fallback_storage.jobs.limits import Limits
 from fallback_storage.jobs.original import ReplacedError
 from fallback_storage.jobs.steps import Result, Step, failed
-from fallback_storage.utils.spread import spread
+from fallback_storage.utils.spread import CLOCKS, spread
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -66,16 +66,15 @@ def sync(
     shows them. ``dry_run``: nothing is written, the steps say what would be.
     ``verify``: MD5s are also checked of what is there already. ``jobs`` threads copy,
     if all backends bear that. ``repair``: in a home that is written to in place, replace
-    true beginnings of the files to copy; else they fail with ``PartialCopyError``.
-    Files of more than ``max_size`` bytes, or that were last written to before ``newer`` (a
-    time; or so long ago) are left out.
+    true beginnings of the files to copy; else they fail with ``PartialCopyError``. Left
+    out are files of more than ``max_size`` bytes, or last written to before ``newer`` (a
+    time; or so long ago).
 
     Raises ``ReadOnlyBackendError`` if no backend is writable, ``ValueError`` for limits
     that are none. What else fails is told by a step.
     """
     limits = Limits.of(max_size, newer)
-    engine = storage._get_engine()  # noqa: SLF001 - the storage's own machinery
-    engine.writer.require_writable("sync", directory)
+    storage._get_engine().writer.require_writable("sync", directory)  # noqa: SLF001 - ours
     run = _Run(storage, jobs, limits, dry_run=dry_run, verify=verify, repair=repair)
     yield from run.steps(clean_name(directory).rstrip("/"))
 
@@ -100,7 +99,7 @@ class _Run:
         verify: bool,
         repair: bool,
     ) -> None:
-        self._limits, engine = limits, storage._get_engine()  # noqa: SLF001 - see sync()
+        self._limits, engine = limits, storage._get_engine()  # noqa: SLF001 - ours
         self._overlay = engine.overlay
         self._backends = storage.backends
         self._home = self._overlay.home
@@ -108,15 +107,16 @@ class _Run:
         self._dry_run, self._verify, self._repair = dry_run, verify, repair
         self._stop = threading.Event()
         self._unreached: list[Step] = []
-        bear = map(_bears_threads, self._backends[self._overlay.home_index :])
-        self._jobs = max(1, jobs) if all(bear) else 1
+        involved = self._backends[self._overlay.home_index :]
+        self._jobs = max(1, jobs) if all(map(_bears_threads, involved)) else 1
+        self._clocks = CLOCKS if all(map(tells_sizes_at_once, involved)) else None
         self._copier = Copier(engine.copies, self._stop, self._jobs)
 
     def steps(self, directory: str) -> Generator[Step, None, None]:
         if not self._below:
             return
-        tasks = self._tasks(directory)
-        with closing(spread(self._step, tasks, self._jobs, self._stop)) as steps:
+        todo, how = self._tasks(directory), {"if_it_waits": self._clocks}
+        with closing(spread(self._step, todo, self._jobs, self._stop, **how)) as steps:
             for step in steps:
                 is_last = step.final or self._is_gone(step)
                 yield replace(step, final=True) if is_last else step

@@ -12,7 +12,6 @@ import tempfile
 import time
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import File
@@ -25,6 +24,7 @@ from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.exceptions import TornCopyError
 from fallback_storage.operations import staging
 from fallback_storage.operations.allowance import NoRoomError
+from fallback_storage.operations.drafts import place_of
 from fallback_storage.operations.partial import Claim
 from fallback_storage.signals import Promotion, promoted, send
 from fallback_storage.utils.locks import copying
@@ -219,13 +219,14 @@ class Copies:
                 spool.seek(0)
                 return self._save_exactly(form, holder, File(spool, name), make_room)
         with staging.staged(home, content, name) as path:
-            found_size = Path(path).stat().st_size
+            place = place_of(path)
+            found_size = os.stat(place).st_size  # noqa: PTH116 - it may be a descriptor
             _refuse_torn(name, size, found_size)
             if check is not None:
                 check(None, found_size, is_decoded=is_decoded)
             with suppress(Exception):  # not every storage knows
                 modified = form.modified or holder.storage.get_modified_time(name)
-                os.utime(path, (modified.timestamp(), modified.timestamp()))
+                os.utime(place, (modified.timestamp(), modified.timestamp()))
             with self.overlay.exclusive(name):
                 self._refuse_deleted(name, holder)
                 try:

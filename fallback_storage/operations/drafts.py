@@ -73,6 +73,12 @@ def is_unnamed(path: str) -> bool:
     return path.startswith(DESCRIPTORS)
 
 
+def place_of(path: str) -> str | int:
+    """Return by what functions of ``os`` reach a draft, or another file, soonest."""
+    descriptor = open_draft(path)
+    return path if descriptor is None else descriptor
+
+
 def open_draft(path: str) -> int | None:
     """Return the descriptor of a draft that has no name, by which all is quicker."""
     return int(path.removeprefix(DESCRIPTORS)) if is_unnamed(path) else None

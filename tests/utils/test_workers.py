@@ -12,7 +12,7 @@ from django.db import connections
 from forked import needs_fork, run
 
 from fallback_storage.utils import workers
-from fallback_storage.utils.spread import spread
+from fallback_storage.utils.spread import SAMPLE, spread
 from fallback_storage.utils.workers import Workers
 
 METER = ContextVar("meter", default="nobody")
@@ -48,6 +48,51 @@ def test_one_job_is_the_callers_thread(stop):
     assert list(spread(lambda _: threading.get_ident(), [1], 1, stop)) == [
         threading.get_ident()
     ]
+
+
+class Ticking:
+    """An hour passes in every call, of which ``worked`` minutes are work."""
+
+    hours = 0
+
+    def __init__(self, worked):
+        self.worked = worked
+
+    def call(self, number):
+        self.hours += 1
+        return threading.get_ident()
+
+    @property
+    def clocks(self):
+        return lambda: 60 * self.hours, lambda: self.worked * self.hours
+
+
+@pytest.mark.parametrize("count", [0, SAMPLE - 1, SAMPLE, 5 * SAMPLE + 3])
+def test_threads_help_where_the_caller_waits(stop, count):
+    """Not where it works: they take turns."""
+    here = threading.get_ident()
+    for worked, alone in ((60, count), (21, count), (19, min(count, SAMPLE))):
+        hour = Ticking(worked)
+        used = list(spread(hour.call, range(count), 2, stop, if_it_waits=hour.clocks))
+        assert len(used) == count
+        assert used.count(here) == alone
+
+
+def test_no_thread_is_begun_for_nothing(stop, monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", pytest.fail)
+    hour = Ticking(0)
+    for count, jobs in ((SAMPLE - 1, 2), (SAMPLE + 1, 1)):
+        found = spread(hour.call, range(count), jobs, stop, if_it_waits=hour.clocks)
+        assert len(list(found)) == count
+
+
+def test_how_long_it_waits_is_seen_anew(stop):
+    """The first files may lie in memory, and the others not."""
+    hour, here = Ticking(60), threading.get_ident()
+    found = spread(hour.call, range(6 * SAMPLE), 2, stop, if_it_waits=hour.clocks)
+    begun = [next(found) for _ in range(2 * SAMPLE)]
+    hour.worked, hour.hours = 0, 0
+    assert [*begun, *found].count(here) == 3 * SAMPLE
 
 
 def test_threads_have_the_callers_context(stop):
