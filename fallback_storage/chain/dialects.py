@@ -16,6 +16,7 @@ from fallback_storage.chain.outcomes import s3_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     Listing = tuple[list[str], list[str]]
 
@@ -164,6 +165,20 @@ def get_by_s3storage(storage: Any, name: str) -> Any:
     return storage.connection.meta.client.get_object(
         Bucket=storage.bucket_name, Key=key, Range="bytes=0-0", **wanted
     )["Body"]
+
+
+def head_by_s3storage(storage: Any, name: str) -> tuple[int, datetime] | None:
+    """Ask with what S3Storage (1.14) sends along to open a file, and not for its size.
+
+    Of an object under a key of the customer's S3 tells nothing without that. None: it
+    sends nothing along.
+    """
+    wanted = s3storage_parameters(storage.get_object_parameters(name))
+    if not wanted:
+        return None
+    key, client = storage._normalize_name(name), storage.connection.meta.client  # noqa: SLF001
+    found = client.head_object(Bucket=storage.bucket_name, Key=key, **wanted)
+    return found["ContentLength"], found["LastModified"]
 
 
 def s3storage_parameters(parameters: dict[str, Any]) -> dict[str, Any]:

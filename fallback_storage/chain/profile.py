@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from fallback_storage.chain import dialects, kept, streams, within
 
@@ -44,6 +45,8 @@ class Profile:
     ``get``: opens a file that is to be copied by one request, with a ``client``; ``send``:
     what has its server copy files to another storage there (``within``).
     ``first_byte``: gets no more than that of a file, where reading it loads all of it.
+    ``head``: asks for a file's size and time of modification where the class's own methods
+    would not be told; None: these are good.
     ``has_time_outs``: whether its client's time-outs were chosen. ``needs``: an option
     without which it can reach nothing, and the setting for it. ``client``: makes the
     client that each thread has of its own; neither asks a server.
@@ -91,6 +94,7 @@ class Profile:
     unlike_listed: Callable[[Any, Any], tuple[bool, bool]] | None = None
     is_denied: Callable[[Any, str, Exception], bool] | None = None
     first_byte: Callable[[Any, str], Any] | None = None
+    head: Callable[[Any, str], tuple[int, datetime] | None] | None = None
     has_time_outs: Callable[[Any], bool] | None = None
     client: Callable[[Any], object] | None = None
     permission: str = ""
@@ -109,6 +113,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
         "has_time_outs": "connection client service_client _get_service_client _connect",
         "client": "connection s3_connection",
         "get": "_open _normalize_name bucket connection get_modified_time",
+        "head": "size get_modified_time _normalize_name connection",
         "headers_of": "_open",
         "is_directory": "exists _resolve",
         "keeps_facts": "size get_modified_time",

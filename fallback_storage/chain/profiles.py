@@ -132,6 +132,7 @@ PROFILES: Mapping[str, Profile] = {
         needs=("bucket_name", "AWS_STORAGE_BUCKET_NAME"),
         client=attrgetter("connection"),
         get=streams.get_from_s3storage,
+        head=dialects.head_by_s3storage,
         root=places.root_of_s3storage,
         send=within.send_in_s3storage,
         stream=streams.from_s3storage,

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.files.storage import FileSystemStorage
+from django.utils import timezone
 
 from fallback_storage.chain.flat_listing import Listed, flat_pages, lists_flat
 from fallback_storage.chain.headers import form_of, shows_plain
@@ -23,6 +24,8 @@ from fallback_storage.exceptions import EncodedFileError
 from fallback_storage.operations.partial import CHUNK
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.headers import Form
 
@@ -78,9 +81,22 @@ def size_in(
         found = found or stat_of(backend, name)
         if found is not None and is_plain_directory(backend.storage, "size"):
             return found.st_size
+        known = _head(backend, name)
         with suppress(NotImplementedError):
-            return backend.storage.size(name)
+            return known[0] if known else backend.storage.size(name)
     return None
+
+
+def modified_in(backend: Backend, name: str) -> datetime:
+    """Return when a backend's file was written, aware. Raises what the backend raises."""
+    known = _head(backend, name)
+    found = known[1] if known else backend.storage.get_modified_time(name)
+    return timezone.make_aware(found) if timezone.is_naive(found) else found
+
+
+def _head(backend: Backend, name: str) -> tuple[int, datetime] | None:
+    head = backend.profile.head
+    return head and head(backend.storage, name)
 
 
 def sized(

@@ -16,13 +16,14 @@ from fallback_storage.cache.invalidation import announced
 from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.headers import form_of, shows_plain
 from fallback_storage.chain.names import affected
-from fallback_storage.chain.outcomes import Outcome, classify, http_status
+from fallback_storage.chain.outcomes import Outcome, classify, http_status, s3_code
 from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.exceptions import CorruptCopyError
 from fallback_storage.jobs.compare import (
     Content,
     content_in,
     content_of,
+    modified_in,
     shown,
 )
 from fallback_storage.jobs.original import Original, ReplacedError, refuse_replaced
@@ -40,7 +41,10 @@ if TYPE_CHECKING:
 # A client of boto3's has so many, as a rule.
 CONNECTIONS: Final = 10
 
-NOT_IMPLEMENTED: Final = 501
+# How a server tells that it copies nothing for whoever asks: it has no such method, or
+# does not do it; and that he may not (403, which has other reasons as well).
+CANNOT_SEND: Final = frozenset({405, 501})
+ACCESS_DENIED: Final = "AccessDenied"
 
 
 class Copier:
@@ -59,7 +63,9 @@ class Copier:
         self.leaves_parts = self._confirms and not self._is_whole
         self._clients: dict[Backend, Any] = {}
         self._guard = threading.Lock()
-        self._sends = True
+        # What is to be read and saved, and of which backends all is.
+        self._refused: set[tuple[Backend, str]] = set()
+        self._send_nothing: set[Backend] = set()
 
     def copy(
         self, source: Backend, index: int, shows: Listed, part: Content | None = None
@@ -75,7 +81,7 @@ class Copier:
         """
         name = shows.name
         with source.asking():
-            send = self._sender_of(source)
+            send = self._sender_of(source, name)
             client = None if send else self._client_of(source)
             original = Original(
                 source, shows, client, self._stop, reads_all=self._confirms
@@ -97,26 +103,36 @@ class Copier:
                 refuse_replaced(source, name, error)
                 if original.fails:
                     raise BackendError(source, error) from error
-                if original.form.send and not self._may_go_on(error):
+                if original.form.send and self._refuses(source, name, error):
                     raise ReplacedError(self._home, error) from error
                 raise
             if copied and original.content and self._confirms:
                 self._confirm(name, original.content)
         return original.shows if copied else None
 
-    def _sender_of(self, source: Backend) -> Send | None:
+    def _sender_of(self, source: Backend, name: str) -> Send | None:
         """Return what has a server copy by itself, if it is that of the home, too."""
         find = source.profile.send
-        if self._sends and find is not None and find is self._home.profile.send:
-            return find(source.storage, self._storage)
-        return None
+        if find is None or find is not self._home.profile.send:
+            return None
+        if source in self._send_nothing or (source, name) in self._refused:
+            return None
+        return find(source.storage, self._storage)
 
-    def _may_go_on(self, error: Exception) -> bool:
-        """Whether the server may make other copies; else the files are read, and saved."""
-        known = classify(error) is Outcome.ABSENT or is_unreachable(error)
-        known = known and http_status(error) != NOT_IMPLEMENTED
-        self._sends = self._sends and known
-        return known
+    def _refuses(self, source: Backend, name: str, error: Exception) -> bool:
+        """Whether the server does not make a copy by itself, which reading may do.
+
+        It may make others, unless it says that this is not allowed, or cannot be done.
+        """
+        status = http_status(error)
+        if status not in CANNOT_SEND and is_unreachable(error):
+            return False
+        if classify(error) is Outcome.ABSENT:
+            return False
+        if status in CANNOT_SEND or s3_code(error) == ACCESS_DENIED:
+            self._send_nothing.add(source)
+        self._refused.add((source, name))
+        return True
 
     def _client_of(self, source: Backend) -> Any:
         """Return a client of the source's, if it gets files by one.
@@ -172,7 +188,7 @@ class Copier:
     def _state_of(self, name: str) -> tuple[Listed, datetime | None]:
         shows, moment = shown(self._home, name), None
         if shows.md5 is None and self._home.implements("get_modified_time"):
-            moment = self._storage.get_modified_time(name)
+            moment = modified_in(self._home, name)
         return shows, moment
 
     def _remove(self, name: str, content: Content, state: object = None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.utils import timezone
 
 from fallback_storage.exceptions import OperationNotSupportedError
-from fallback_storage.jobs.compare import size_in
+from fallback_storage.jobs.compare import modified_in, size_in
 
 if TYPE_CHECKING:
     from fallback_storage.chain.backend import Backend
@@ -57,12 +57,10 @@ class Limits(NamedTuple):
 def _modified(source: Backend, shows: Listed) -> datetime:
     if shows.date:
         return datetime.fromisoformat(f"{shows.date}+00:00")
-    storage: Any = source.storage
     try:
-        found: datetime = storage.get_modified_time(shows.name)
+        return modified_in(source, shows.name)
     except (AttributeError, NotImplementedError) as error:
         raise _unknown(source, "times of modification") from error
-    return timezone.make_aware(found) if timezone.is_naive(found) else found
 
 
 def _unknown(source: Backend, what: str) -> OperationNotSupportedError:

@@ -111,22 +111,56 @@ def test_where_that_might_not_be_the_same_the_content_comes_here(
     assert s3.get("new/a") == b"a"
 
 
-def test_a_server_that_refuses_is_not_asked_again(s3, s3_proxy, open_s3, monkeypatch):
-    put(s3, FILES)
+def refusing(proxy, monkeypatch, status, code="", of=b""):
+    """Let the server refuse to copy what has ``of`` in its name; return its refusals."""
     refused = []
+    body = f"<Error><Code>{code}</Code></Error>" if code else ""
+    answer = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
 
     def admits(method, head, client):
-        if method == "PUT" and b"x-amz-copy-source" in head.lower():
-            refused.append(head)
-            client.sendall(b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n")
-            return False
-        return True
+        copies = method == "PUT" and b"x-amz-copy-source" in head.lower()
+        if not copies or of not in head.split(b" ", 2)[1]:
+            return True
+        refused.append(head)
+        client.sendall(answer.encode())
+        return False
 
-    monkeypatch.setattr(s3_proxy, "_admits", admits)
-    assert copy(open_s3("new"), open_s3("old"), jobs=1) == dict.fromkeys(
-        FILES, Result.COPIED
-    )
-    assert len(refused) == 1
+    monkeypatch.setattr(proxy, "_admits", admits)
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "asked"),
+    [
+        ("501 Not Implemented", "", 1),
+        ("405 Method Not Allowed", "MethodNotAllowed", 1),
+        ("403 Forbidden", "AccessDenied", 1),
+        ("403 Forbidden", "InvalidObjectState", len(FILES)),
+        ("400 Bad Request", "InvalidRequest", len(FILES)),
+    ],
+)
+def test_a_server_that_lets_nobody_copy_is_not_asked_again(
+    s3, s3_proxy, open_s3, monkeypatch, status, code, asked
+):
+    """One that refuses a file is asked for the others; and for none of them twice."""
+    put(s3, FILES)
+    refused = refusing(s3_proxy, monkeypatch, status, code)
+    found = copy(open_s3("new"), open_s3("old"), jobs=1)
+    assert found == dict.fromkeys(FILES, Result.COPIED)
+    assert len(refused) == asked
+    assert len(downloads(s3_proxy)) == len(FILES)
+    assert all(s3.get(f"new/{name}") == data for name, data in FILES.items())
+
+
+def test_a_file_that_is_refused_is_read_and_the_others_are_not(
+    s3, s3_proxy, open_s3, monkeypatch
+):
+    put(s3, FILES)
+    code = "400 Bad Request", "InvalidRequest"
+    refused = refusing(s3_proxy, monkeypatch, *code, of=b"/d0/")
+    found = copy(open_s3("new"), open_s3("old"), jobs=1)
+    assert found == dict.fromkeys(FILES, Result.COPIED)
+    assert len(refused) == len(downloads(s3_proxy)) == 3
     assert all(s3.get(f"new/{name}") == data for name, data in FILES.items())
 
 
