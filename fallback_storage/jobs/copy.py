@@ -29,8 +29,10 @@ from fallback_storage.jobs.compare import (
 from fallback_storage.jobs.original import Original, ReplacedError, refuse_replaced
 from fallback_storage.operations import staging
 from fallback_storage.operations.partial import is_idle
+from fallback_storage.utils.questions import Unanswered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from fallback_storage.chain.backend import Backend
@@ -137,18 +139,25 @@ class Copier:
     def _client_of(self, source: Backend) -> Any:
         """Return a client of the source's, if it gets files by one.
 
-        All jobs share it, as far as it has connections for them: to make one takes as
-        long as copying 50 files.
+        All jobs share it, as far as it has connections for them, with whoever lists: to
+        make one takes as long as copying 50 files.
         """
         make = source.profile.client
         if source.profile.get is None or make is None:
             return None
-        if self._jobs > CONNECTIONS:
+        if self._jobs >= CONNECTIONS:
             return make(source.storage)
         with self._guard:
             if source not in self._clients:
-                self._clients[source] = make(source.storage)
+                self._clients[source] = self._lend(source, make)
             return self._clients[source]
+
+    def _lend(self, source: Backend, make: Callable[[Any], object]) -> object:
+        """Return the client of the thread that the source was last asked from."""
+        try:
+            return source.reach.in_time(source, partial(make, source.storage))
+        except Unanswered:
+            return make(source.storage)
 
     def part(self, source: Backend, shows: Listed, size: int | None) -> Content | None:
         """Return what the home has of a file, if that is a beginning of it, not all.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from fallback_storage.chain import streams
 
 CONTENT = bytes(range(256)) * 40_000
+MODIFIED = "LastModified"
 
 
 class Client:
@@ -77,6 +79,7 @@ def client(monkeypatch):
 @pytest.fixture
 def storage(client):
     meta = SimpleNamespace(client=client)
+    client.meta = SimpleNamespace(events=SimpleNamespace(register=lambda *_: None))
     return SimpleNamespace(
         bucket=client,
         bucket_name="b",
@@ -222,3 +225,89 @@ def test_keys_of_the_customers_are_sent(storage, client):
     streams.get_from_s3storage(storage, storage.connection, "a", "1")
     place = {"Bucket": "b", "Key": "p/a"}
     assert sender.asked == [{**key, **place, "IfMatch": '"1"'}]
+
+
+# Dates
+
+
+@pytest.fixture
+def boto3_client():
+    """A client that is answered by nobody: ``told`` are the headers that it gets."""
+    boto3 = pytest.importorskip("boto3")
+    awsrequest = pytest.importorskip("botocore.awsrequest")
+    from urllib3 import HTTPResponse
+
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    place = {"endpoint_url": "http://127.0.0.1:9", "region_name": "us-east-1"}
+    client = boto3.client("s3", **keys, **place)
+    client.told = {"Content-Length": "4", "ETag": '"1"'}
+
+    def answer(request, **kwargs):
+        raw = HTTPResponse(io.BytesIO(b"data"), preload_content=False)
+        return awsrequest.AWSResponse(request.url, 200, dict(client.told), raw)
+
+    client.meta.events.register("before-send.s3.GetObject", answer)
+    yield client
+    client.close()
+
+
+def sent_to(client, storage):
+    lent = SimpleNamespace(meta=SimpleNamespace(client=client))
+    return streams.get_from_s3storage(storage, lent, "a", "")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Thu, 29 Feb 2024 23:59:59 GMT",
+        "Fri, 01 Jan 1971 00:00:00 GMT",
+        "Mon, 31 Dec 9999 23:59:60 GMT",
+        "Sun, 06 Nov 1994 08:49:37 +0200",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "1994-11-06T08:49:37.000Z",
+        "Sun, 99 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Foo 1994 08:49:37 GMT",
+        None,
+    ],
+)
+def test_a_date_is_what_boto3_takes_it_for(storage, boto3_client, written):
+    """Whatever is no date of HTTP it parses itself."""
+    boto3_client.told |= {"Last-Modified": written} if written else {}
+
+    def told(ask):
+        try:
+            return ask()
+        except Exception as error:
+            return type(error)
+
+    wanted = told(lambda: boto3_client.get_object(Bucket="b", Key="a").get(MODIFIED))
+    assert told(lambda: sent_to(boto3_client, storage).form.modified) == wanted
+    assert told(lambda: sent_to(boto3_client, storage).form.modified) == wanted
+
+
+def test_a_date_is_parsed_sooner(storage, boto3_client, monkeypatch):
+    """But for others, who ask with the same client: they are told what was sent."""
+    boto3_client.told["Last-Modified"] = "Sun, 06 Nov 1994 08:49:37 GMT"
+    parser = pytest.importorskip("dateutil.parser")
+    with monkeypatch.context() as patch:
+        patch.setattr(parser, "parse", pytest.fail)
+        arriving = sent_to(boto3_client, storage)
+        assert arriving.read() == b"data"
+        assert arriving.form.modified == datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
+    found = boto3_client.get_object(Bucket="b", Key="a")
+    assert found[MODIFIED] == arriving.form.modified
+    headers = found["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["last-modified"] == boto3_client.told["Last-Modified"]
+
+
+def test_of_a_client_that_takes_no_answers_boto3_parses_all(storage, boto3_client):
+    """Of an older botocore, which tells of an answer and takes none."""
+    answer = {"headers": {"Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT"}}
+    streams._thread.asks = True
+    try:
+        streams._parse_date(response_dict=answer)
+    finally:
+        streams._thread.asks = False
+    assert "Last-Modified" in answer["headers"]

@@ -19,6 +19,7 @@ from fallback_storage.storage import FallbackStorage
 
 pytest.importorskip("storages.backends.s3")
 
+from boto3.session import Session
 from storages.backends.s3 import S3Storage
 
 FILES = {f"d{number % 3}/{number}.bin": b"%d" % number * 1000 for number in range(12)}
@@ -120,6 +121,26 @@ def test_one_request_a_file_and_the_listing(s3, proxy, open_s3, local, jobs):
         etag = hashlib.md5(data).hexdigest()
         (head,) = (head for head in proxy.heads if f"/{name} " in head)
         assert f'If-Match: "{etag}"' in head
+
+
+@pytest.mark.parametrize(("jobs", "clients"), [(1, 1), (4, 1), (12, 13)])
+def test_a_client_is_made_for_all_who_can_share_it(
+    s3, open_s3, local, monkeypatch, jobs, clients
+):
+    """With the listing; it has connections for ten."""
+    made, resource = [], Session.resource
+    put(s3, FILES)
+    source = open_s3()
+
+    def count(session, *args, **options):
+        made.append(session)
+        return resource(session, *args, **options)
+
+    monkeypatch.setattr(Session, "resource", count)
+    assert results(copy(local, source, jobs=jobs)) == dict.fromkeys(
+        FILES, Result.COPIED
+    )
+    assert min(clients, 2) <= len(made) <= clients
 
 
 def test_into_a_home_that_is_written_in_place(s3, proxy, open_s3, tmp_path):
