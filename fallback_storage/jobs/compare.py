@@ -18,7 +18,6 @@ from django.utils import timezone
 
 from fallback_storage.chain.flat_listing import Listed, flat_pages, lists_flat
 from fallback_storage.chain.headers import form_of, shows_plain
-from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.chain.paths import path_of
 from fallback_storage.exceptions import EncodedFileError
 from fallback_storage.operations.partial import CHUNK
@@ -79,7 +78,7 @@ def size_in(
     """
     with backend.asking():
         found = found or stat_of(backend, name)
-        if found is not None and is_plain_directory(backend.storage, "size"):
+        if found is not None and "size" in backend.answers:
             return found.st_size
         known = _head(backend, name)
         with suppress(NotImplementedError):

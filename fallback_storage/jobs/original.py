@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from fallback_storage.chain.backend import BackendError
 from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.headers import form_of
-from fallback_storage.chain.look import is_plain_directory
 from fallback_storage.chain.outcomes import http_status
 from fallback_storage.exceptions import CorruptCopyError, TornCopyError
 from fallback_storage.jobs.compare import (
@@ -69,7 +68,7 @@ class Original(AnyFile):
         super().__init__(self._open(client), shows.name)
         try:
             self.form = form_of(source, shows.name, self.file)
-            if self._seen and is_plain_directory(source.storage, "get_modified_time"):
+            if self._seen and "get_modified_time" in source.answers:
                 with suppress(ValueError, OverflowError):  # no year of any calendar
                     modified = datetime.fromtimestamp(self._seen.st_mtime, UTC)
                     self.form = self.form._replace(modified=modified)

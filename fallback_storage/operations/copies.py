@@ -21,6 +21,7 @@ from fallback_storage.chain.headers import Form, form_of
 from fallback_storage.chain.look import looks_only
 from fallback_storage.chain.names import affected, memo_key
 from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.paths import path_of
 from fallback_storage.exceptions import TornCopyError
 from fallback_storage.operations import staging
 from fallback_storage.operations.allowance import NoRoomError
@@ -159,13 +160,12 @@ class Copies:
 
         Does nothing, and returns false, if the home has the name already. ``make_room``
         is called when all of the file has arrived, and may remove what has the name, in
-        a home that is written to in place. What it is
-        stored with beside its content is kept, or undone; ``form``: what is known of
-        that (``headers``). ``check`` is called with the copy before that gets its name,
-        and whether it was decoded, and refuses it by raising.
-        Raises what the backends raise, ``TornCopyError`` if bytes are missing,
-        ``EncodedFileError`` if it would not be the file without its headers, and
-        ``FileNotFoundError`` if the file was deleted meanwhile.
+        a home that is written to in place. What it is stored with beside its content is
+        kept, or undone; ``form``: what is known of that (``headers``). ``check`` is called
+        with the copy before that gets its name, and whether it was decoded, and refuses
+        it by raising. Raises what the backends raise, ``TornCopyError`` if bytes are
+        missing, ``EncodedFileError`` if it would not be the file without its headers,
+        ``FileNotFoundError`` if it was deleted meanwhile.
         """
         if memo_key(name) is None:
             # An object store may have an empty object of a directory's name.
@@ -218,7 +218,7 @@ class Copies:
                     check(spool, spool.tell(), is_decoded=is_decoded)
                 spool.seek(0)
                 return self._save_exactly(form, holder, File(spool, name), make_room)
-        with staging.staged(home, content, name) as path:
+        with staging.staged(home, content, name, final := path_of(home, name)) as path:
             place = place_of(path)
             found_size = os.stat(place).st_size  # noqa: PTH116 - it may be a descriptor
             _refuse_torn(name, size, found_size)
@@ -230,7 +230,7 @@ class Copies:
             with self.overlay.exclusive(name):
                 self._refuse_deleted(name, holder)
                 try:
-                    staging.publish(home, path, name, replace=False)
+                    staging.publish(home, path, name, replace=False, final=final)
                 except FileExistsError:
                     return False
                 return True
