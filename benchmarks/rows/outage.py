@@ -116,7 +116,9 @@ def _site(world, silence):
         s3 = {**world._s3_options, "endpoint_url": silence.url}
         site = {"SITE": json.dumps({"media_root": root, "s3": s3})}
         port = free_port()
-        with subprocess.Popen(command(port, root), env={**os.environ, **site}) as process:
+        with subprocess.Popen(
+            command(port, root), env={**os.environ, **site}
+        ) as process:
             try:
                 deadline = time.monotonic() + 30
                 while time.monotonic() < deadline:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
-
-
 from functools import partial
+from pathlib import Path
 
 import pytest
 from django.core.files.storage import FileSystemStorage
