@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -157,18 +158,16 @@ def test_a_copy_that_a_sweep_meets_is_not_swept(disk, interrupted, monkeypatch):
     without_unnamed_files(monkeypatch)
     interrupted.reading = lambda: None
 
-    class Sweeping(FileSystemStorage):
-        swept = False
+    swept, utime = [], os.utime
 
-        def path(self, name):
-            if name == NAME and not self.swept and staging_left(self.location):
-                self.swept = True
-                drafts.sweep(str(Path(self.location, NAME).parent))
-            return super().path(name)
+    def sweeping(path, times):
+        utime(path, times)
+        swept.extend(staging_left(disk.location))
+        drafts.sweep(str(Path(disk.location, NAME).parent))
 
-    sweeping = Sweeping(disk.location)
-    assert content_of(make(sweeping, interrupted), NAME) == CONTENT
-    assert sweeping.swept
+    monkeypatch.setattr(os, "utime", sweeping)
+    assert content_of(make(disk, interrupted), NAME) == CONTENT
+    assert swept
     assert files_of(disk) == [NAME]
 
 
