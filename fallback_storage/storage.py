@@ -112,14 +112,13 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
                 found = engine.find(name, len(engine.backends))
                 if found is not None:
                     return found < len(engine.backends)
-            else:
-                if code & 1:
-                    glance = engine.backends[code >> 1].glance
-                    if glance is None or glance(name):  # type: ignore[arg-type]
-                        return True
-                elif code == NOWHERE and not engine.resolver.recall.appeared(name):  # type: ignore[arg-type]
-                    return False
-                engine.resolver.recall.ask_on(code)
+            elif code & 1:
+                glance = engine.backends[code >> 1].glance
+                if glance is None or glance(name):  # type: ignore[arg-type]
+                    return True
+            elif code == NOWHERE and not engine.resolver.recall.appeared(name):  # type: ignore[arg-type]
+                return False
+            engine.resolver.recall.ask_on(code)
         return engine.reader.exists(self._clean(name))
 
     def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:  # noqa: C901
@@ -146,12 +145,11 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
                         return backend.make_url(name)
                     except Exception as error:  # noqa: BLE001 - the next may have a URL
                         return engine.reader.url_past(name, backend, error)
-            if code is not None:
-                engine.resolver.recall.ask_on(code)
-            elif engine.last:
+            if code is None and engine.last:
                 found = engine.find(name, engine.last)
                 if found is not None:
                     return engine.reader.url_by(name, engine.backends[found])
+            engine.resolver.recall.ask_on(code)
         try:
             clean = self._clean(name or "")
         except (SuspiciousFileOperation, TypeError) as error:

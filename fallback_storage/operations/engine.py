@@ -159,7 +159,7 @@ def build_engine(
     memo.watch(resolver, Resolver.stats)
     for backend in backends:
         memo.watch(backend, counted_by)
-    namer = Namer(backends, whiteouts, strict=options.strict)
+    namer = Namer(backends, whiteouts, resolver.scout.look, strict=options.strict)
     writer = _for_tenants(
         Writer(
             backends, overlay, copies, namer, delete_all=options.on_delete != "first"

@@ -20,7 +20,6 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
-from fallback_storage.chain.look import look_through
 from fallback_storage.chain.names import is_own, validated
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.reachability import is_unreachable
@@ -103,17 +102,20 @@ def save_named(storage: Any, name: str, content: Any, max_length: int | None) ->
 class Namer:
     """Finds names in a chain. The memo is not asked: two uploads must not agree.
 
-    ``strict``: a backend that fails to say whether a name is free is an error.
+    ``look``: tells who has a file (``Scout.look``). ``strict``: a backend that fails to say
+    whether a name is free is an error.
     """
 
     def __init__(
         self,
         backends: Sequence[Backend],
         whiteouts: Whiteouts | None,
+        look: Callable[[str, int], int | None],
         *,
         strict: bool,
     ) -> None:
         self._backends = tuple(backends)
+        self._look = look
         self._writable = tuple(b for b in backends if not b.read_only)
         self._whiteouts = whiteouts
         self._strict = strict
@@ -154,9 +156,8 @@ class Namer:
         """
         if is_own(f"{name}/"):
             return False  # where whiteouts and staged files are
-        if self._only_looks and look_through(self._backends, name, None) == len(
-            self._backends
-        ):
+        length = len(self._backends)
+        if self._only_looks and self._look(name, length) == length:
             return True  # (What is hidden is free as well.)
         walk = self.find(name)
         if walk.last is Outcome.HELD:
