@@ -28,17 +28,17 @@ no further. ``sender`` is the storage's class, ``storage`` the instance::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.dispatch import Signal
+
+from fallback_storage.utils.records import Record
 
 if TYPE_CHECKING:
     import weakref
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Record):
     """A backend could not answer. ``exception`` may hold what logs should not show."""
 
     backend: str
@@ -48,8 +48,7 @@ class Failure:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Promotion:
+class Promotion(Record):
     """A file was copied from one backend (``source``) to another (``target``)."""
 
     name: str

@@ -22,10 +22,8 @@ from fallback_storage.conf.options import (
 )
 from fallback_storage.operations.awaited import Awaited
 from fallback_storage.operations.beyond import Beyond
-from fallback_storage.operations.naming import Learnt, save_named
 from fallback_storage.operations.owner import EngineOwner
 from fallback_storage.signals import resolved
-from fallback_storage.utils.locks import choices, saving
 from fallback_storage.utils.tenants import operation
 
 if TYPE_CHECKING:
@@ -121,7 +119,7 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
             engine.resolver.recall.ask_on(code)
         return engine.reader.exists(self._clean(name))
 
-    def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:  # noqa: C901
+    def url(self, name: StrPath | None, *args: Any, **kwargs: Any) -> str:
         """Return the URL that the holder gives; made afresh at every call.
 
         The last backend is never asked whether it holds the file: if none above does,
@@ -218,9 +216,7 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
         engine = self._get_engine()
         with operation(engine.memo.vary):
             engine.writer.require_writable("save", clean)
-            known = Learnt()
-            with saving(clean), choices.scope(max_length), known.scope():
-                return save_named(self, clean, content, max_length)
+            return engine.namer.save(self, clean, content, max_length)
 
     def delete(self, name: StrPath | None) -> None:
         """Delete from the first writable backend that can, or as ``on_delete`` says."""
@@ -279,7 +275,8 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
 
     def _another_name(self, name: str) -> str:
         # In place of one that cannot be had any more, while the file is saved.
-        return self._clean(self.get_available_name(name, max_length=choices.max_length))
+        length = self._get_engine().namer.max_length
+        return self._clean(self.get_available_name(name, max_length=length))
 
     def _fetch(self, operation: str, name: StrPath) -> Any:
         return self._get_engine().reader.fetch(operation, self._clean(name))
@@ -288,7 +285,7 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
         if type(name) is str and is_plain(name):
             return name
         # (It is built for an absolute name alone.)
-        return clean_name(name, lambda: self._get_engine().overlay.location())  # noqa: PLW0108
+        return clean_name(name, lambda: self._get_engine().home.location())  # noqa: PLW0108
 
     def _own(self, method: str) -> Callable[..., Any] | None:
         # Of a subclass, or set on this instance; None for ours.

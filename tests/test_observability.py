@@ -15,7 +15,7 @@ from pages import rows
 
 import fallback_storage
 from fallback_storage.management import stats as command
-from fallback_storage.operations.engine import BackendStats, Stats
+from fallback_storage.operations.stats import BackendStats, Stats
 
 PAGE = "docs/observability.rst"
 PACKAGE = Path(fallback_storage.__file__).parent

@@ -108,6 +108,37 @@ def test_optional_libraries_are_not_imported():
     assert done.stdout.split() == []
 
 
+@pytest.mark.slow
+def test_who_only_reads_imports_nothing_that_others_need():
+    """Neither at the start nor with the first page: what writes, caches, databases."""
+    unwanted = ["dataclasses", "django.core.cache", "django.db", "mimetypes"]
+    rooms = {
+        "chain": "batch dialects exists_many fingerprint instances kept listing streams",
+        "conf": "checks",
+        "operations": "allowance copies naming overlay partial serving staging write",
+        "utils": "locks questions workers",
+    }
+    for room, modules in rooms.items():
+        unwanted += [f"fallback_storage.{room}.{each}" for each in modules.split()]
+    code = f"""
+import sys
+from django.conf import settings
+from django.core.files.storage import FileSystemStorage
+before = set(sys.modules)
+from fallback_storage.storage import FallbackStorage
+settings.configure(MEDIA_URL="/media/", CACHES={{}})
+local, other = (FileSystemStorage(place) for place in sys.argv[1:])
+chain = FallbackStorage([local, other])
+assert chain.url("a.txt") == "/media/a.txt"
+assert chain.exists("a.txt") is False
+print(*sorted(set({unwanted!r}) & set(sys.modules) - before))
+"""
+    arguments = [sys.executable, "-c", code, "/nowhere", "/nowhere/else"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The sdist and the wheel, built once."""

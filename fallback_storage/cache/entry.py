@@ -24,7 +24,9 @@ backend cannot be reached::
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
+
+from fallback_storage.utils.records import Record
 
 NOWHERE: Final = 0
 MAX_CHAIN: Final = 1 << 14
@@ -33,7 +35,7 @@ HIDDEN: Final = MAX_CHAIN << 1
 # A code as it stands in a shared cache, its digits in a group, and facts in another. (No
 # dot and no colon, for these end it, and no space.)
 WRITTEN: Final = r"([0-9]{1,5})(?:,([!-\-/-9;-~]*))?"
-FORMERLY: Final = re.compile(r"(?:^|,)h([0-9]{1,5})-([0-9]{1,15})(?:,|$)")
+FORMERLY: Final = r"(?:^|,)h([0-9]{1,5})-([0-9]{1,15})(?:,|$)"
 
 
 class Noted(int):
@@ -62,7 +64,7 @@ def facts_of(code: int | None) -> str:
     return code.facts if type(code) is Noted else ""
 
 
-class Held(NamedTuple):
+class Held(Record):
     """Who holds a file, and until when that is to be believed (in ms)."""
 
     code: int
@@ -103,7 +105,7 @@ def read_held(code: int, end: int, facts: str | None) -> Held | None:
     """Return who holds the file by what is written, or was said to hold it before."""
     if is_held(code):
         return Held(code, end)
-    match = FORMERLY.search(facts or "")
+    match = re.search(FORMERLY, facts or "")
     return Held(int(match[1]), int(match[2])) if match else None
 
 

@@ -12,10 +12,9 @@ from fallback_storage.chain.look import is_sure, looks_only, only_look
 from fallback_storage.chain.outcomes import Outcome, is_stub
 from fallback_storage.chain.places import class_path
 from fallback_storage.chain.profiles import HAVE_DEADLINE
-from fallback_storage.chain.reach import DEADLINE, REACHED, THREADS
+from fallback_storage.chain.reach import DEADLINE, REACHED, make_workers
 from fallback_storage.chain.reaches import reach_of
 from fallback_storage.chain.wrapped import Wrapped
-from fallback_storage.utils.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from fallback_storage.chain.equivalents import Look
     from fallback_storage.chain.outcomes import Attempt
     from fallback_storage.chain.reach import Reach
+    from fallback_storage.utils.workers import Workers
 
 # Places of one that varies (of tenants) of which is known whether they are reached.
 MAX_PLACES = 1000
@@ -117,7 +117,7 @@ class Backend(Wrapped):
     @cached_property
     def workers(self) -> Workers:
         """Return the threads from which the storage is asked, beside the caller's."""
-        return Workers(THREADS)
+        return make_workers()
 
     @cached_property
     def _looks_freely(self) -> bool:

@@ -135,22 +135,33 @@ def has_container(storage: Any) -> bool:
 # Is a 403 one for a file that may not be there?
 
 
-def denies(get: Callable[[Any, str], Any]) -> Callable[[Any, str, Exception], bool]:
-    """Return what tells of S3 whether a 403 is its ``AccessDenied``.
+def is_denied_to_s3storage(storage: Any, name: str, error: Exception) -> bool:
+    """Whether S3 says ``AccessDenied`` to S3Storage; see ``_is_access_denied``."""
+    return _is_access_denied(get_by_s3storage, storage, name)
+
+
+def is_denied_to_django_s3_storage(storage: Any, name: str, error: Exception) -> bool:
+    """Whether S3 says so to django-s3-storage."""
+    return _is_access_denied(get_by_django_s3_storage, storage, name)
+
+
+def is_denied_to_minio(storage: Any, name: str, error: Exception) -> bool:
+    """Whether MinIO says so to django-minio-storage."""
+    return _is_access_denied(get_by_minio, storage, name)
+
+
+def _is_access_denied(get: Callable[[Any, str], Any], storage: Any, name: str) -> bool:
+    """Whether a 403 of S3 is its ``AccessDenied``.
 
     That is what S3 answers for files that are not there to credentials that may read
     and may not list; wrong, expired and skewed ones get other codes. Only a GET is
     answered with a code, so one byte is asked for by ``get``.
     """
-
-    def is_denied(storage: Any, name: str, error: Exception) -> bool:
-        try:
-            get(storage, name).close()
-        except Exception as denial:  # noqa: BLE001 - what it says is the answer
-            return s3_code(denial) == "AccessDenied"
-        return False
-
-    return is_denied
+    try:
+        get(storage, name).close()
+    except Exception as denial:  # noqa: BLE001 - what it says is the answer
+        return s3_code(denial) == "AccessDenied"
+    return False
 
 
 def takes_refusal_for_absence(storage: Any, name: str, error: Exception) -> bool:

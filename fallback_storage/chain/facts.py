@@ -11,7 +11,6 @@ the same answer can be made of it again.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 # The methods that are answered, in the order in which their answers are written.
 METHODS = ("size", "get_modified_time")
 
-# (What a time of 17 digits means, ``datetime`` knows.)
-WRITTEN = re.compile("([0-9]{1,18})?,([0-9]{1,17})?")
+# Digits that each may have. (What a time of 17 digits means, ``datetime`` knows.)
+MOST_DIGITS = (18, 17)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -42,15 +41,15 @@ def write(size: int | None, modified: datetime | None) -> str:
     """
     since = (modified - EPOCH) // MICROSECOND if modified else None
     text = f"{'' if size is None else size},{'' if since is None else since}"
-    return text if WRITTEN.fullmatch(text) and text != "," else ""
+    return text if _parts(text) and text != "," else ""
 
 
 def read(facts: str, method: str) -> Any:
     """Return the answer of a method as it is written; None: it is not."""
     if not facts or method not in METHODS:
         return None
-    match = WRITTEN.fullmatch(facts)
-    found = match and match[METHODS.index(method) + 1]
+    parts = _parts(facts)
+    found = parts and parts[METHODS.index(method)]
     if not found:
         return None
     if method == "size":
@@ -71,9 +70,19 @@ def add(facts: str, method: str, answer: Any) -> str:
         return facts
     if not fresh or read(fresh, method) != answer:
         return facts
-    match = WRITTEN.fullmatch(facts)
-    known, learned = (match.groups("") if match else ("", "")), fresh.split(",")
+    known, learned = _parts(facts) or ("", ""), fresh.split(",")
     return ",".join(new or old for old, new in zip(known, learned, strict=True))
+
+
+def _parts(text: str) -> list[str] | None:
+    """Return what is written of each method; None: these are no facts."""
+    parts = text.split(",")
+    if len(parts) != len(MOST_DIGITS) or not text.isascii():
+        return None
+    for part, most in zip(parts, MOST_DIGITS, strict=True):
+        if part and not (part.isdecimal() and len(part) <= most):
+            return None
+    return parts
 
 
 def _aware(moment: datetime) -> datetime | None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.chain.look import look_again_at
 from fallback_storage.chain.places import class_path
-from fallback_storage.chain.profile import Profile
 from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.utils.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from django.core.files.storage import Storage
 
+    from fallback_storage.chain.profile import Profile
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+
+class Policy(Record):
     """How a backend may be used.
 
     ``read_only``: never written to; None means that the configuration did not say,
@@ -37,7 +38,7 @@ class Policy:
     look_again: bool | None = None
     retry_after: float | None = None
     deadline: float | None = None
-    profile: Mapping[str, Any] = field(default_factory=dict)
+    profile: Mapping[str, Any] = MappingProxyType({})
 
     def refuse_vain(
         self, where: str, storage: Storage, profile: Profile, *, is_chain: bool

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from fallback_storage.utils.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from fallback_storage.chain import dialects, kept, streams, within
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Record):
     """What is known of a storage; the defaults are what Django's contract says.
 
     ``concurrent``: it is far away, and one request may ask it from several threads.

@@ -7,16 +7,38 @@ taken to keep Django's contract. An entry of a chain overrides its row by ``PROF
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage.chain import dialects, kept, places, streams, timeouts, within
+from fallback_storage.chain import places
 from fallback_storage.chain.places import class_path, computes_its_place
 from fallback_storage.chain.profile import DJANGO, METHODS, Profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from fallback_storage.chain import dialects, kept, streams, timeouts, within
+else:
+
+    class _Later:
+        """Stands for a module that is imported when a function of it is called.
+
+        A site has one or two of these classes, and most pages need nothing of this.
+        """
+
+        def __init__(self, module: str) -> None:
+            self._path = f"fallback_storage.chain.{module}"
+
+        def __getattr__(self, function: str) -> partial[Any]:
+            return partial(_call, self._path, function)
+
+    def _call(module: str, function: str, *args: Any) -> Any:
+        return getattr(import_module(module), function)(*args)
+
+    dialects, kept, streams = _Later("dialects"), _Later("kept"), _Later("streams")
+    timeouts, within = _Later("timeouts"), _Later("within")
 
 
 def _row(flags: str, **facts: Any) -> Profile:
@@ -70,7 +92,7 @@ PROFILES: Mapping[str, Profile] = {
         client=attrgetter("s3_connection"),
         headers_of=kept.django_s3_storage_headers,
         save_with_headers=kept.save_to_django_s3_storage,
-        is_denied=dialects.denies(dialects.get_by_django_s3_storage),
+        is_denied=dialects.is_denied_to_django_s3_storage,
         permission="s3:ListBucket",
     ),
     "django_storage_webdav.storage.WebDavStorage": _row(
@@ -94,7 +116,7 @@ PROFILES: Mapping[str, Profile] = {
         first_byte=dialects.get_by_minio,
         headers_of=kept.minio_headers,
         save_with_headers=kept.save_to_minio,
-        is_denied=dialects.denies(dialects.get_by_minio),
+        is_denied=dialects.is_denied_to_minio,
         permission="s3:ListBucket",
     ),
     "storages.backends.apache_libcloud.LibCloudStorage": _row(
@@ -140,7 +162,7 @@ PROFILES: Mapping[str, Profile] = {
         save_with_headers=kept.save_to_s3storage,
         unlike_listed=kept.unlike_in_s3storage,
         url_rests_on=("custom_domain", "cloudfront_signer", "location", "url_protocol"),
-        is_denied=dialects.denies(dialects.get_by_s3storage),
+        is_denied=dialects.is_denied_to_s3storage,
         permission="s3:ListBucket",
     ),
     "storages.backends.sftpstorage.SFTPStorage": _row(
@@ -183,7 +205,7 @@ def profile_of(storage: object) -> Profile:
     }
     if row.place_varies or computes_its_place(klass, PROFILES):
         changed |= {"place_varies": True, "concurrent": False}  # threads know no tenant
-    return replace(row, **changed)
+    return row.replace(**changed)
 
 
 def _is_changed(storage: object, base: type, method: str) -> bool:

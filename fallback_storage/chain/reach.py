@@ -18,13 +18,13 @@ from fallback_storage.exceptions import BackendUnavailable
 from fallback_storage.signals import breaker_closed, breaker_opened, send
 from fallback_storage.utils.breaker import Breaker
 from fallback_storage.utils.logs import warner
-from fallback_storage.utils.questions import Dropped, Late, Unanswered, ask
-from fallback_storage.utils.workers import NoThreads, Workers
+from fallback_storage.utils.unanswered import Dropped, Late, NoThreads, Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.utils.workers import Workers
 
 logger = logging.getLogger("fallback_storage")
 
@@ -65,6 +65,13 @@ def jitter() -> float:
     return JITTER * random.random()  # noqa: S311 - nobody has to guess it
 
 
+def make_workers() -> Workers:
+    """Return the threads of one backend."""
+    from fallback_storage.utils.workers import Workers  # not for local directories
+
+    return Workers(THREADS)
+
+
 class Reach:
     """A breaker and a deadline for what is asked of one server.
 
@@ -77,7 +84,7 @@ class Reach:
         self, deadline: float, retry_after: float, clock: Callable[[], float]
     ) -> None:
         self._deadline = deadline
-        self._workers = Workers(THREADS) if deadline else None
+        self._workers = make_workers() if deadline else None
         self._opens = retry_after > 0
         self._cause = ""
         self._clock = clock
@@ -193,6 +200,8 @@ class Reach:
         """
         if self._workers is None:
             return function()
+        from fallback_storage.utils.questions import ask
+
         deadline = seconds = self._deadline
         size, late = THREADS - 1, None
         if self.breaker.is_open:

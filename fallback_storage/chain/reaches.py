@@ -9,7 +9,6 @@ from weakref import WeakValueDictionary
 
 from django.core.files.storage import FileSystemStorage
 
-from fallback_storage.chain.fingerprint import identity
 from fallback_storage.chain.reach import Reach
 from fallback_storage.utils import forks
 
@@ -45,6 +44,8 @@ def _place_of(backend: Backend) -> str | None:
     """Return where the backend's files are; None: it is a world of its own."""
     if isinstance(backend.storage, FileSystemStorage):
         return None  # there is no server
+    from fallback_storage.chain.fingerprint import identity
+
     with suppress(Exception):  # of a class that nobody here knows
         return identity(backend)
     return None

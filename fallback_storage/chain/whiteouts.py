@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from django.core.files.base import ContentFile
 from django.utils.functional import cached_property
 
-from fallback_storage.chain.exists_many import probe_walks
 from fallback_storage.chain.names import WHITEOUTS_FOLDER, is_name
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.places import class_path
@@ -60,6 +59,8 @@ class Whiteouts:
 
     def probe_many(self, walks: Collection[Walk]) -> dict[str, bool]:
         """Return for the name of each walk whether it is hidden; see ``probe``."""
+        from fallback_storage.chain.exists_many import probe_walks  # of many names
+
         # "a" and "a/" have one whiteout.
         places = [_place(walk.name) for walk in walks]
         asking = {place: Walk("exists", place) for place in places}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import threading
 import weakref
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +12,6 @@ from django.utils.functional import cached_property
 
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.calls import Calls
-from fallback_storage.chain.instances import Instances
 from fallback_storage.chain.look import glance_at, look_again_at, look_at
 from fallback_storage.chain.nesting import building, refuse_cycle
 from fallback_storage.chain.profile import METHODS, Profile
@@ -101,6 +99,9 @@ class Wrapped(Calls):
             self.policy.refuse_vain(self.where, storage, profile, is_chain=bool(inner))
             self.place_varies = profile.place_varies
             if not profile.thread_safe:
+                # (Few are like that.)
+                from fallback_storage.chain.instances import Instances
+
                 lent: Any = Instances(
                     self.name, storage, profile, self._another, self.policy.deadline
                 )
@@ -163,7 +164,7 @@ class Wrapped(Calls):
 
     def _profile_of(self, storage: Storage) -> Profile:
         found, corrected = profile_of(storage), self.policy.profile
-        return replace(found, **corrected) if corrected else found
+        return found.replace(**corrected) if corrected else found
 
     @cached_property
     def make_client(self) -> Callable[[], object] | None:
@@ -197,7 +198,7 @@ class Wrapped(Calls):
         For functions that use more than one method of it, or what is none.
         """
         storage: Any = self.storage
-        if type(storage) is Instances:
+        if not self.profile.thread_safe:
             return storage.lend(function, *args)
         return function(storage, *args)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +23,13 @@ from fallback_storage.conf.entries import (
 from fallback_storage.conf.messages import lineage, presentable_cause, shown
 from fallback_storage.conf.settings import aliases, options_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.utils.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class BackendSpec:
+class BackendSpec(Record):
     """One entry of a chain.
 
     ``origin``: the class path and the OPTIONS it is built from, if they are known.
@@ -40,11 +39,15 @@ class BackendSpec:
 
     name: str
     where: str
-    build: Callable[[], Storage] = field(repr=False)
-    policy: Policy = field(default_factory=Policy)
-    origin: tuple[str, Mapping[str, Any]] | None = field(default=None, repr=False)
+    build: Callable[[], Storage]
+    policy: Policy = Policy()
+    origin: tuple[str, Mapping[str, Any]] | None = None
     given_name: bool = False
-    another: Callable[[], Storage] | None = field(default=None, repr=False)
+    another: Callable[[], Storage] | None = None
+
+    def __repr__(self) -> str:
+        # (The rest may hold credentials.)
+        return f"<BackendSpec {self.name!r} at {self.where}>"
 
 
 def mistakes_in_backends(value: object, where: str) -> Iterator[ConfigurationError]:
@@ -102,7 +105,7 @@ def read_backends(value: Any, where: str) -> tuple[BackendSpec, ...]:
             count += 1
             name = f"{spec.name}-{count}"
         taken.add(name)
-        result.append(replace(spec, name=name))
+        result.append(spec.replace(name=name))
     return tuple(result)
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from django.core.cache import caches
 
 from fallback_storage.cache.memo import DEFAULT_NEGATIVE_TTL, DEFAULT_TTL
 from fallback_storage.cache.stores.alias import (
     LOCMEM_BACKEND,
     MEMCACHED_BACKENDS,
     REDIS_BACKENDS,
+    cache_aliases,
     cache_backend,
 )
 from fallback_storage.conf import rules
 from fallback_storage.conf.messages import quoted, shown, suggestion
 from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.utils.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,8 +46,7 @@ CACHE_KEYS: rules.Rules = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CacheSpec:
+class CacheSpec(Record):
     """How resolutions are remembered.
 
     ``alias``: of ``CACHES``; ``client``: dotted path of what returns a client of
@@ -121,12 +119,12 @@ def _conflicts(value: Mapping[str, Any], where: str) -> Iterator[ConfigurationEr
             "has both ALIAS and STORE.",
             "Write one of them.",
         )
-    elif alias is not None and alias not in caches.settings:
+    elif alias is not None and alias not in cache_aliases():
         yield ConfigurationError(
             Mistake.UNKNOWN_CACHE,
             where,
             f"names the alias {quoted(alias)}, which CACHES does not have.",
-            suggestion(alias, caches.settings, "aliases"),
+            suggestion(alias, cache_aliases(), "aliases"),
         )
     elif cache_backend(alias) not in REDIS_BACKENDS:
         for key in [key for key in ("NEAR", "CLIENT") if value.get(key)]:

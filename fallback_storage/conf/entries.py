@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import Storage, storages
 from django.utils.functional import LazyObject
 
-from fallback_storage.chain.profile import DJANGO, Profile
+from fallback_storage.chain.profile import DJANGO
 from fallback_storage.chain.profiles import PROFILES
 from fallback_storage.conf.messages import quoted, shown, suggestion
 from fallback_storage.conf.rules import (
@@ -60,7 +59,8 @@ TEXTS = Rule(
 # By the type of what the table of profiles says.
 PROFILE_RULES = {bool: FLAG, str: TEXT, tuple: TEXTS, NoneType: FUNCTION}
 PROFILE_KEYS: Rules = {
-    fact.name.upper(): (PROFILE_RULES[type(fact.default)],) for fact in fields(Profile)
+    fact.upper(): (PROFILE_RULES[type(getattr(DJANGO, fact))],)
+    for fact in DJANGO._fields
 }
 KEYS: Rules = {
     "ALIAS": (TEXT,),

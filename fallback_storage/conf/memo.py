@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import time
 import weakref
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.core.signals import setting_changed
@@ -21,8 +20,6 @@ from fallback_storage.cache.stores.alias import (
     cache_backend,
     cache_params,
 )
-from fallback_storage.cache.stores.null import NullStore
-from fallback_storage.chain.fingerprint import fingerprint
 from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.utils import forks
@@ -74,7 +71,7 @@ class _SharedStores:
         """Return what publishes in the store of a chain. Contacts nothing."""
         from fallback_storage.cache.stores.guarded import GuardedStore
 
-        bare = replace(spec, ttl=0, negative_ttl=0, facts=True)
+        bare = spec.replace(ttl=0, negative_ttl=0, facts=True)
         key = (bare, _stamp_seconds(spec), chain, clock)
         with forks.build_lock():
             tally = self._tallies.get(key)
@@ -152,6 +149,8 @@ def build_memo(
         if vary is None and cache_params(spec.alias).get("KEY_FUNCTION"):
             build_cache(spec.alias or "")  # raises what is wrong with it
             return _nothing(backends)
+        from fallback_storage.chain.fingerprint import fingerprint
+
         chain = fingerprint(backends, whiteouts=whiteouts, vary=spec.vary or "")
         if vary is None and any(backend.place_varies for backend in backends):
             return _nothing(backends)
@@ -178,6 +177,8 @@ def build_memo(
 
 
 def _nothing(backends: Sequence[Backend]) -> Memo:
+    from fallback_storage.cache.stores.null import NullStore
+
     return Memo(NullStore(), len(backends), ttl=0, negative_ttl=0)
 
 

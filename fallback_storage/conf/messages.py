@@ -16,17 +16,16 @@ if TYPE_CHECKING:
 
     from django.core.checks import Error
 
-SEPARATORS = re.compile(r"[/:@?&=;,\s]+")
-SEPARATORS_OF_WORDS = re.compile(r"[\W_]+")
+SEPARATORS = r"[/:@?&=;,\s]+"
+SEPARATORS_OF_WORDS = r"[\W_]+"
 
 # Of values: up to how many characters they are common words, or syllables.
 SHORT = 7
 TINY = 3
 
 # Of keys of OPTIONS: those of credentials.
-CREDENTIALS = re.compile(
-    "account|auth|cert|cred|key|login|pass|pin|priv|pwd|secret|sign|token|user",
-    re.IGNORECASE,
+CREDENTIALS = (
+    "(?i)account|auth|cert|cred|key|login|pass|pin|priv|pwd|secret|sign|token|user"
 )
 
 
@@ -64,8 +63,8 @@ def nearest(word: str, choices: Collection[str], cutoff: float = 0.6) -> str | N
     """Return what a word looks like, whatever its case and its separators are."""
     import difflib
 
-    plain = {SEPARATORS_OF_WORDS.sub("", each).lower(): each for each in choices}
-    word = SEPARATORS_OF_WORDS.sub("", word).lower()
+    plain = {re.sub(SEPARATORS_OF_WORDS, "", each).lower(): each for each in choices}
+    word = re.sub(SEPARATORS_OF_WORDS, "", word).lower()
     found = difflib.get_close_matches(word, plain, n=1, cutoff=cutoff)
     return plain[found[0]] if found else None
 
@@ -77,7 +76,7 @@ def _texts(value: object, *, credential: bool = False) -> Iterator[tuple[str, bo
     """
     if isinstance(value, dict):
         for key, inner in value.items():
-            named = bool(CREDENTIALS.search(str(key)))
+            named = bool(re.search(CREDENTIALS, str(key)))
             yield from _texts(inner, credential=credential or named)
     elif isinstance(value, list | tuple | set | frozenset):
         for inner in value:
@@ -90,7 +89,7 @@ def _texts(value: object, *, credential: bool = False) -> Iterator[tuple[str, bo
         yield text, credential
         yield repr(text)[1:-1], credential
         # A password within a URL, say.
-        yield from ((p, False) for p in SEPARATORS.split(text) if len(p) > SHORT)
+        yield from ((p, False) for p in re.split(SEPARATORS, text) if len(p) > SHORT)
 
 
 def _quotes(text: str, secret: str, *, credential: bool) -> bool:

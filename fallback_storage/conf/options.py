@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import storages
@@ -25,6 +24,7 @@ from fallback_storage.conf.settings import (
     options_of,
 )
 from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.utils.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,8 +60,7 @@ VALUES: rules.Rules = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Record):
     """The validated configuration of one FallbackStorage. ``cache`` None: no memo."""
 
     backends: tuple[BackendSpec, ...]
@@ -77,8 +76,7 @@ class Options:
 
 # As they are for ``FallbackStorage``.
 DEFAULTS: Mapping[str, Any] = {
-    each.name: None if each.default is MISSING else each.default
-    for each in fields(Options)
+    each: getattr(Options, each, None) for each in Options._fields
 }
 
 

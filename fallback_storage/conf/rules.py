@@ -7,16 +7,17 @@ checks report all.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fallback_storage.conf.messages import shown, suggestion
 from fallback_storage.exceptions import ConfigurationError, Mistake
+from fallback_storage.utils.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 
-class Rule(NamedTuple):
+class Rule(Record):
     """``holds`` for a right value; ``instead`` of another one: what to write.
 
     ``found``: what to say of another one, where its value must not be shown.

@@ -165,7 +165,7 @@ RULES: Rules = {
     ),
     "max_size": (Rule(is_a(int), "Write bytes, a whole number."), _POSITIVE),
     "prefixes": (
-        Rule(lambda value: value is None or _TEXTS.holds(value), *_TEXTS[1:]),
+        Rule(lambda value: value is None or _TEXTS.holds(value), _TEXTS.instead),
     ),
     "exclude": (_TEXTS,),
     "max_requests": (Rule(is_a(int), "Write a whole number."), _POSITIVE),

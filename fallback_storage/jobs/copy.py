@@ -29,7 +29,7 @@ from fallback_storage.jobs.compare import (
 from fallback_storage.jobs.original import Original, ReplacedError, refuse_replaced
 from fallback_storage.operations import staging
 from fallback_storage.operations.partial import is_idle
-from fallback_storage.utils.questions import Unanswered
+from fallback_storage.utils.unanswered import Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable

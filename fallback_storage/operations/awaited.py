@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.core.files.base import File
 
 from fallback_storage.signals import resolved
-from fallback_storage.utils.spools import SPOOL_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,6 +53,10 @@ class Awaited:
         return await sync_to_async(self._fetched)(name)
 
     def _fetched(self, name: StrPath) -> File[Any]:
+        from tempfile import SpooledTemporaryFile
+
+        from fallback_storage.utils.spools import SPOOL_MEMORY
+
         spool: Any = SpooledTemporaryFile(SPOOL_MEMORY)  # noqa: SIM115
         try:
             with self.open(name, "rb") as opened:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.outcomes import Resolution
-    from fallback_storage.operations.engine import Engine, Stats
+    from fallback_storage.operations.engine import Engine
+    from fallback_storage.operations.stats import Stats
 
 
 class _OfABackend:
@@ -114,7 +115,7 @@ class Beyond:
 
     def hidden(self) -> Iterator[str]:
         """Yield the names that were deleted but that a read-only backend may hold."""
-        whiteouts = self._get_engine().overlay.whiteouts
+        whiteouts = self._get_engine().home.whiteouts
         return whiteouts.names() if whiteouts else iter(())
 
     def unhide(self, *names: StrPath) -> None:

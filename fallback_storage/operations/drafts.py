@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ABANDONED = 24 * 60 * 60
 
 # What is swept: our files, and those that earlier versions locked. Nothing else is.
-OURS = re.compile("[0-9a-f]{32}|lock-[0-9]{2}")
+OURS = "[0-9a-f]{32}|lock-[0-9]{2}"
 
 # How often the folder is made anew when another process has removed it as empty.
 TRIES = 100
@@ -192,6 +192,6 @@ def sweep(directory: str) -> None:
         for entry in entries:
             with suppress(OSError):  # another process was faster
                 # Not st_mtime: a copy has that of its original.
-                if OURS.fullmatch(entry.name) and entry.stat().st_ctime < deadline:
+                if re.fullmatch(OURS, entry.name) and entry.stat().st_ctime < deadline:
                     os.unlink(entry.path)
     _remove_if_empty(folder)

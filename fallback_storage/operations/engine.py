@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fallback_storage.cache.entry import NOWHERE, index_of, is_held
-from fallback_storage.cache.memo import Memo
-from fallback_storage.chain.batch import BatchResolver
 from fallback_storage.chain.fetch import Fetcher
 from fallback_storage.chain.resolver import Resolver
 from fallback_storage.chain.whiteouts import Whiteouts
@@ -17,66 +14,24 @@ from fallback_storage.conf.options import (
     read_options,
     refuse_bounds_of,
 )
-from fallback_storage.operations.allowance import Allowance
-from fallback_storage.operations.copies import Copies
-from fallback_storage.operations.naming import Namer
-from fallback_storage.operations.overlay import Overlay
+from fallback_storage.operations.home import Home
 from fallback_storage.operations.read import Reader
-from fallback_storage.operations.serving import Server
-from fallback_storage.operations.write import Writer
-from fallback_storage.utils.tenants import Scoped
+from fallback_storage.operations.writing import Writing, scoped
+from fallback_storage.utils.once import once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
+    from fallback_storage.cache.memo import Memo
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.batch import BatchResolver
     from fallback_storage.chain.equivalents import Look
-    from fallback_storage.conf.options import Options
-
-    Part = TypeVar("Part")
-
-
-class BackendStats(TypedDict):
-    """How often a storage was called, how often it failed, and how long it took.
-
-    ``given_up``: calls that were not waited for to their end. ``breaker``: "closed",
-    "open" while it is left alone, "trial" while one call tries; ``retry_in``: seconds
-    until the next one may, or None.
-    """
-
-    calls: int
-    failures: int
-    seconds: float
-    given_up: int
-    breaker: str
-    retry_in: float | None
-
-
-class Stats(TypedDict):
-    """What ``FallbackStorage.stats`` returns; some memos count less, or more."""
-
-    hits: int
-    negative_hits: int
-    misses: int
-    fills: int
-    late_fills: int
-    walks: int
-    coalesced: int
-    lost_holders: int
-    grace_hits: int
-    backends: dict[str, BackendStats]
-    # In process memory
-    entries: NotRequired[int]
-    negative_entries: NotRequired[int]
-    # In a shared cache
-    store_failures: NotRequired[int]
-    bypassed: NotRequired[int]
-    undelivered: NotRequired[int]
-    breaker_open: NotRequired[int]
-    # NEAR
-    near_connected: NotRequired[int]
-    near_connections: NotRequired[int]
-    near_messages: NotRequired[int]
+    from fallback_storage.operations.copies import Copies
+    from fallback_storage.operations.naming import Namer
+    from fallback_storage.operations.overlay import Overlay
+    from fallback_storage.operations.serving import Server
+    from fallback_storage.operations.stats import Stats
+    from fallback_storage.operations.write import Writer
 
 
 class Answering(dict[int, "tuple[Backend, Look | None] | None"]):
@@ -102,7 +57,6 @@ class Answering(dict[int, "tuple[Backend, Look | None] | None"]):
         return who
 
 
-@dataclass(slots=True, eq=False)
 class Engine:
     """A chain, its memo, and what works on them.
 
@@ -110,22 +64,66 @@ class Engine:
     answers is told nobody who listens to ``signals.resolved``, and neither is what ``find``
     finds (``Scout.find``). ``answering``: whose URL it is, by such a code. ``last``: the
     backend that has a URL for what no other one holds; 0: nobody is asked for others.
+    ``home``: as who reads needs to know it; ``writing``: what writes.
     """
 
-    backends: tuple[Backend, ...]
-    memo: Memo
-    resolver: Resolver
-    reader: Reader
-    writer: Writer
-    namer: Namer
-    overlay: Overlay
-    copies: Copies
-    batch: BatchResolver
-    server: Server
-    peek: Callable[[str], int | None]
-    find: Callable[[object, int], int | None]
-    last: int
-    answering: Answering
+    def __init__(
+        self,
+        backends: tuple[Backend, ...],
+        memo: Memo,
+        resolver: Resolver,
+        reader: Reader,
+        writing: Writing,
+        *,
+        home_urls: bool,
+    ) -> None:
+        self.backends = backends
+        self.memo = memo
+        self.resolver = resolver
+        self.reader: Reader = scoped(reader, memo)
+        self.writing = writing
+        self.home = writing.home
+        self.peek: Callable[[str], int | None] = resolver.recall.peek
+        self.find: Callable[[object, int], int | None] = resolver.scout.find
+        self.last = 0 if home_urls else len(backends) - 1
+        self.answering = Answering(backends, home_urls=home_urls)
+
+    @property
+    def writer(self) -> Writer:
+        """Return what changes the chain."""
+        return self.writing.writer
+
+    @property
+    def namer(self) -> Namer:
+        """Return what finds names for new files."""
+        return self.writing.namer
+
+    @property
+    def overlay(self) -> Overlay:
+        """Return what lies over the read-only backends."""
+        return self.writing.overlay
+
+    @property
+    def copies(self) -> Copies:
+        """Return what copies files to the home."""
+        return self.writing.copies
+
+    @once
+    def batch(self) -> BatchResolver:
+        """Return what asks for many names at once."""
+        from fallback_storage.chain.batch import BatchResolver
+
+        resolver, whiteouts = self.resolver, self.home.whiteouts
+        batch = BatchResolver(self.backends, self.memo, resolver, whiteouts)
+        return scoped(batch, self.memo)
+
+    @once
+    def server(self) -> Server:
+        """Return what the media view asks."""
+        from fallback_storage.operations.serving import Server
+
+        server = Server(self.backends, self.resolver, self.copies)
+        return scoped(server, self.memo)
 
     def stats(self) -> Stats:
         """Return the counters of all parts."""
@@ -146,55 +144,31 @@ def build_engine(
     """
     options = read_options(type(storage), given)
     backends = kept or build_backends(options, owner=storage)
-    memo = build_memo(
-        options.cache, backends, clock, whiteouts=options.on_delete == "whiteout"
-    )
-    home = next((each for each in backends if not each.read_only), None)
+    hides = options.on_delete == "whiteout"
+    memo = build_memo(options.cache, backends, clock, whiteouts=hides)
+    first = next((each for each in backends if not each.read_only), None)
     whiteouts = None
-    if options.on_delete == "whiteout" and home is not None:
-        whiteouts = Whiteouts(backends, home)
-    overlay = Overlay(backends, whiteouts, promote=options.promote)
-    copies = _build_copies(options, backends, home, overlay)
+    if hides and first is not None:
+        whiteouts = Whiteouts(backends, first)
+    if first is not None:
+        refuse_bounds_of(first, options.promote_max_total, options.promote_min_free)
+    home = Home(backends, whiteouts)
     resolver = Resolver(backends, memo, whiteouts, strict=options.strict)
     memo.watch(resolver, Resolver.stats)
     for backend in backends:
         memo.watch(backend, counted_by)
-    namer = Namer(backends, whiteouts, resolver.scout.look, strict=options.strict)
-    writer = _for_tenants(
-        Writer(
-            backends, overlay, copies, namer, delete_all=options.on_delete != "first"
-        ),
-        memo,
-        # Parts of ``FallbackStorage.save``.
-        parts=("require_writable", "save"),
-    )
+    home_urls = options.urls == "home"
+    writing = Writing(options, backends, home, memo, resolver.scout.look)
     reader = Reader(
         backends,
         resolver,
         Fetcher(backends, resolver, whiteouts),
-        overlay,
-        copies,
-        write=writer.open,
+        home,
+        writing,
         strict=options.strict,
-        home_urls=options.urls == "home",
+        home_urls=home_urls,
     )
-    batch = BatchResolver(backends, memo, resolver, whiteouts)
-    return Engine(
-        backends=backends,
-        memo=memo,
-        resolver=resolver,
-        reader=_for_tenants(reader, memo),
-        writer=writer,
-        namer=namer,
-        overlay=overlay,
-        copies=copies,
-        server=_for_tenants(Server(backends, resolver, copies), memo),
-        batch=_for_tenants(batch, memo),
-        peek=resolver.recall.peek,
-        find=resolver.scout.find,
-        last=0 if options.urls == "home" else len(backends) - 1,
-        answering=Answering(backends, home_urls=options.urls == "home"),
-    )
+    return Engine(backends, memo, resolver, reader, writing, home_urls=home_urls)
 
 
 def counted_by(backend: Backend) -> dict[str, int]:
@@ -206,25 +180,3 @@ def counted_by(backend: Backend) -> dict[str, int]:
         f"backend:{backend.name}:microseconds": int(counts["seconds"] * 1e6),
         f"backend:{backend.name}:given_up": counts["given_up"],
     }
-
-
-def _build_copies(
-    options: Options,
-    backends: tuple[Backend, ...],
-    home: Backend | None,
-    overlay: Overlay,
-) -> Copies:
-    total, free = options.promote_max_total, options.promote_min_free
-    if home is not None:
-        refuse_bounds_of(home, total, free)
-    return Copies(
-        backends,
-        overlay,
-        Allowance(home, total, free),
-        promote=options.promote,
-        max_size=options.promote_max_size,
-    )
-
-
-def _for_tenants(part: Part, memo: Memo, parts: Collection[str] = ()) -> Part:
-    return part if memo.vary is None else cast("Part", Scoped(part, memo.vary, parts))

@@ -26,7 +26,7 @@ from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.chain.whiteouts import Veil
 from fallback_storage.exceptions import NoAvailableNameError
-from fallback_storage.utils.locks import choices
+from fallback_storage.utils.locks import choices, saving
 from fallback_storage.utils.scopes import Scopes
 
 if TYPE_CHECKING:
@@ -90,15 +90,6 @@ def learning() -> tuple[Learnt, AbstractContextManager[object]]:
     return known, known.scope()
 
 
-def save_named(storage: Any, name: str, content: Any, max_length: int | None) -> str:
-    """Do what Django's ``Storage.save`` does, and validate no name that is plain."""
-    if not hasattr(content, "chunks"):
-        content = File(content, name)
-    free = storage.get_available_name(validated(name), max_length=max_length)
-    saved = storage._save(free if free is name else validated(free), content)
-    return saved if saved is free else validated(saved)
-
-
 class Namer:
     """Finds names in a chain. The memo is not asked: two uploads must not agree.
 
@@ -119,6 +110,23 @@ class Namer:
         self._writable = tuple(b for b in backends if not b.read_only)
         self._whiteouts = whiteouts
         self._strict = strict
+
+    def save(
+        self, storage: Any, name: str, content: Any, max_length: int | None
+    ) -> str:
+        """Do what Django's ``Storage.save`` does, and validate no name that is plain."""
+        known = Learnt()
+        with saving(name), choices.scope(max_length), known.scope():
+            if not hasattr(content, "chunks"):
+                content = File(content, name)
+            free = storage.get_available_name(validated(name), max_length=max_length)
+            saved = storage._save(free if free is name else validated(free), content)
+            return saved if saved is free else validated(saved)
+
+    @property
+    def max_length(self) -> int | None:
+        """How many characters the name may have of what is saved now; None: no bound."""
+        return choices.max_length
 
     def rule(self, method: str) -> Callable[..., str]:
         """Return ``method`` of the first writable backend that implements it.

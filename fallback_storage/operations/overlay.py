@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fallback_storage.cache.invalidation import announced
-from fallback_storage.chain.names import STAGING_FOLDER, WHITEOUTS_FOLDER, affected
+from fallback_storage.chain.names import affected
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.walk import Walk
-from fallback_storage.chain.wrapped import entries_of
 from fallback_storage.operations import staging
+from fallback_storage.operations.home import Home
 from fallback_storage.operations.naming import learnt
 from fallback_storage.operations.rootlock import exclusive
 from fallback_storage.utils.locks import changing
@@ -30,14 +30,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fallback_storage")
 
-OWN_FOLDERS = frozenset({STAGING_FOLDER, WHITEOUTS_FOLDER})
 
+class Overlay(Home):
+    """What lies over the read-only backends of one chain, and changes that.
 
-class Overlay:
-    """What lies over the read-only backends of one chain.
-
-    ``whiteouts`` None: deletes are not recorded. ``promote``: files are copied when they
-    are read.
+    ``promote``: files are copied when they are read.
     """
 
     def __init__(
@@ -47,27 +44,11 @@ class Overlay:
         *,
         promote: bool,
     ) -> None:
-        self._backends = tuple(backends)
-        self.whiteouts = whiteouts
-        writable = [i for i, backend in enumerate(backends) if not backend.read_only]
-        self.home_index = writable[0] if writable else len(backends)
+        super().__init__(backends, whiteouts)
+        writable = sum(not backend.read_only for backend in backends)
         # Else nothing comes back that was deleted: what a read-only backend holds
         # shows through after a delete, unless a whiteout hides it.
-        self._guards = promote or whiteouts is not None or len(writable) > 1
-
-    @property
-    def has_home(self) -> bool:
-        """Whether a backend is writable."""
-        return self.home_index < len(self._backends)
-
-    @property
-    def home(self) -> Backend:
-        """The first writable backend. Not for chains that have none."""
-        return self._backends[self.home_index]
-
-    def location(self) -> str:
-        """Return the home's directory, as its ``location`` says; "" if it has none."""
-        return _location_of(self._backends)
+        self._guards = promote or whiteouts is not None or writable > 1
 
     def exclusive(self, name: str) -> AbstractContextManager[object]:
         """Hold a name against other threads, and other processes where that can be.
@@ -83,24 +64,6 @@ class Overlay:
     def _locked(self, name: str) -> Iterator[None]:
         with changing(name), exclusive(self.home.storage):
             yield
-
-    def shown(
-        self,
-        directory: str,
-        index: int,
-        directories: Sequence[str],
-        files: Sequence[str],
-    ) -> tuple[list[str], list[str]]:
-        """Return a backend's listing without the hidden names and our own folders."""
-        hidden: frozenset[str] = frozenset()
-        if self.whiteouts and index in self.whiteouts.covered:
-            hidden = self.whiteouts.names_in(directory)
-        # Staging is wherever a volume is mounted.
-        own = {STAGING_FOLDER} if directory else OWN_FOLDERS
-        return (
-            [name for name in directories if name not in own],
-            [name for name in files if name not in hidden],
-        )
 
     # What is written and deleted
 
@@ -163,15 +126,3 @@ class Overlay:
                 whiteouts.remove(name)
 
         announced(unhide, lambda: affected(name))
-
-
-def _location_of(backends: Sequence[Backend]) -> str:
-    writable = [backend for backend in backends if not backend.read_only]
-    if not writable:
-        return ""
-    # A chain's own ``location`` may be that of a read-only backend.
-    within = tuple(entries_of(writable[0].storage))
-    if within:
-        return _location_of(within)
-    location = getattr(writable[0].storage, "location", None)
-    return location if isinstance(location, str) else ""

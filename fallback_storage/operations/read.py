@@ -15,23 +15,21 @@ from fallback_storage.chain.scout import MAY_BE_WRONG
 from fallback_storage.chain.walk import NOTHING, Walk
 from fallback_storage.chain.whiteouts import Veil
 from fallback_storage.exceptions import OperationNotSupportedError
-from fallback_storage.operations.files import AnyFile, ReadFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.chain.fetch import Fetcher
     from fallback_storage.chain.resolver import Resolver
-    from fallback_storage.operations.copies import Copies
-    from fallback_storage.operations.overlay import Overlay
+    from fallback_storage.operations.home import Home
+    from fallback_storage.operations.writing import Writing
 
 
 class Reader:
     """Answers for the chain. ``strict``: a backend's failure is never passed over.
 
-    ``write`` opens a file for writing (``Writer.open``). ``home_urls``: every file's URL is
-    the home's.
+    ``home_urls``: every file's URL is the home's.
     """
 
     def __init__(
@@ -39,10 +37,9 @@ class Reader:
         backends: Sequence[Backend],
         resolver: Resolver,
         fetcher: Fetcher,
-        overlay: Overlay,
-        copies: Copies,
+        home: Home,
+        writing: Writing,
         *,
-        write: Callable[[str, str], AnyFile],
         strict: bool,
         home_urls: bool = False,
     ) -> None:
@@ -50,9 +47,8 @@ class Reader:
         self._home_urls = home_urls
         self._resolver = resolver
         self._fetcher = fetcher
-        self._overlay = overlay
-        self._copies = copies
-        self._write = write
+        self._home = home
+        self._writing = writing
         self._strict = strict
 
     def exists(self, name: str) -> bool:
@@ -79,7 +75,7 @@ class Reader:
         if holder is None:
             # A hidden file has the 404 of where it was deleted, not the picture.
             hidden = len(asked.trail) > last and asked.last is Outcome.HIDDEN
-            holder = self._overlay.home_index if hidden else last
+            holder = self._home.home_index if hidden else last
         elif asked.trail[holder].by_grace:
             # Which cannot be reached. Is the last one a replica?
             is_there = Walk("exists", name).probe(self._backends[last]) is Outcome.HELD
@@ -90,7 +86,7 @@ class Reader:
 
     def _home_url(self, name: str) -> str:
         """Return the URL that the home gives, whoever holds the file. Nobody is asked."""
-        home = self._overlay.home_index if self._overlay.has_home else 0
+        home = self._home.home_index if self._home.has_home else 0
         walk = Walk("url", name)
         found = walk.ask(self._backends[home], "url", name)
         if found is NOTHING:
@@ -179,13 +175,16 @@ class Reader:
     def open(self, name: str, mode: str) -> Any:
         """Open a file for reading, without asking first whether it exists."""
         opened, index = self._fetcher.fetch("open", "_open", name, mode)
-        if self._copies.promotes(name, index):
-            opened, index = self._copies.promote(name, index, opened, mode)
+        writing = self._writing
+        if writing.promotes and writing.copies.promotes(name, index):
+            opened, index = writing.copies.promote(name, index, opened, mode)
         if not hasattr(opened, "chunks"):
             # What some storages open is the answer of an HTTP client.
             opened = File(opened, name)
         if self._backends[index].read_only:
-            return ReadFile(opened, name, self._write)
+            from fallback_storage.operations.files import ReadFile
+
+            return ReadFile(opened, name, writing.open)
         return opened
 
     def path(self, name: str) -> str:
@@ -206,7 +205,7 @@ class Reader:
         paths = [walk.ask(backend, "path", name) for backend in self._backends]
         # Some have no paths, and only say so when they are asked.
         self._refuse_path(walk)
-        return (*paths[self._overlay.home_index :], *paths)[0]  # type: ignore[no-any-return]
+        return (*paths[self._home.home_index :], *paths)[0]  # type: ignore[no-any-return]
 
     def _refuse_path(self, walk: Walk) -> None:
         """Raise if not every backend has paths, or could not say what it holds."""
@@ -231,7 +230,7 @@ class Reader:
         Libraries call ``path`` to learn whether the storage is local: that must cost no
         request.
         """
-        name, veil = asked.name, Veil(self._overlay.whiteouts, asked)
+        name, veil = asked.name, Veil(self._home.whiteouts, asked)
         local = [backend.has_paths() for backend in self._backends]
         above = [*local, False].index(False)  # of these the memo knows
         refused, taken = False, None
@@ -249,21 +248,22 @@ class Reader:
             if not local[index] or asked.probe(backend) is Outcome.HELD:
                 yield backend
         if (refused or not all(local)) and self._is_brought_home(asked):
-            yield self._overlay.home
+            yield self._home.home
         elif taken is not None and all(local):
             yield self._backends[taken]  # a directory, where nobody has a file
 
     def _is_brought_home(self, asked: Walk) -> bool:
         """Whether a file that has no path yet is copied to where it has one."""
-        if not self._copies.promotes_to_paths:
+        if not (self._writing.promotes and self._writing.copies.promotes_to_paths):
             return False
+        copies = self._writing.copies
         located = self._resolver.locate(asked.name, operation="path")
         asked.take_failures(located)
         holder = located.holder
         return (
             holder is not None
-            and self._copies.promotes(asked.name, holder)
-            and self._copies.bring_home(asked.name, holder)
+            and copies.promotes(asked.name, holder)
+            and copies.bring_home(asked.name, holder)
         )
 
     def listdir(self, name: str) -> tuple[list[str], list[str]]:
@@ -273,7 +273,7 @@ class Reader:
         for index, backend in enumerate(self._backends):
             answer = walk.list(backend)
             if answer is not NOTHING:
-                answer = self._overlay.shown(name, index, *answer)
+                answer = self._home.shown(name, index, *answer)
                 directories.update(dict.fromkeys(answer[0]))
                 files.update(dict.fromkeys(answer[1]))
         if not any(attempt.outcome is Outcome.HELD for attempt in walk.trail):

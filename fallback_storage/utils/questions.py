@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from fallback_storage.utils.unanswered import Dropped, Late
 from fallback_storage.utils.workers import Task
 
 if TYPE_CHECKING:
@@ -18,25 +19,6 @@ if TYPE_CHECKING:
     from fallback_storage.utils.workers import Workers
 
 Answer = TypeVar("Answer")
-
-
-class Unanswered(Exception):
-    """A question got no answer in time."""
-
-
-class Late(Unanswered):
-    """It was asked, and goes on; its answer will be dropped."""
-
-
-class Dropped(Unanswered):
-    """It waited for its turn, and was not asked.
-
-    ``stuck``: because all threads have questions that nobody waits for any more.
-    """
-
-    def __init__(self, *, stuck: bool) -> None:
-        super().__init__(stuck)
-        self.stuck = stuck
 
 
 def ask(

@@ -16,10 +16,8 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Final
 
-from django.db import connections
-from django.db.backends.signals import connection_created
-
 from fallback_storage.utils import forks
+from fallback_storage.utils.unanswered import NoThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +29,6 @@ IDLE = 60.0
 OFF: Final = frozenset({"0", "false", "no", "off"})
 
 
-class NoThreads(Exception):
-    """This process may have no threads, or no more of them."""
-
-
 class Workers:
     """Up to ``size`` daemon threads, which end some time after they were needed last.
 
@@ -43,6 +37,7 @@ class Workers:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        _watch_connections()
         self.after_fork()
         forks.register(self)
 
@@ -101,7 +96,11 @@ def _note_connection(**_: object) -> None:
     _here.has_connected = True
 
 
-connection_created.connect(_note_connection)
+def _watch_connections() -> None:
+    # (Most of what Django needs for databases: not for those who have no workers.)
+    from django.db.backends.signals import connection_created
+
+    connection_created.connect(_note_connection)
 
 
 class Task:
@@ -130,6 +129,8 @@ class Task:
             # A storage may keep its files, or what it knows of them, in a database.
             # (Where none does, to look for connections is a fifth of what a question costs.)
             if self.is_unclean or _here.has_connected:
+                from django.db import connections  # which is imported already
+
                 for connection in connections.all(initialized_only=True):
                     with suppress(Exception):  # it may be broken already
                         connection.close()

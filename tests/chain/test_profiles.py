@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
@@ -120,7 +118,7 @@ def test_what_is_wrong_with_a_profile_is_told(wrong):
 
 def test_every_fact_can_be_overridden():
     """A key for each, in capitals."""
-    every = {fact.name.upper(): getattr(DJANGO, fact.name) for fact in fields(Profile)}
+    every = {key.upper(): getattr(DJANGO, key) for key in DJANGO._fields}
     given = {key: value for key, value in every.items() if value is not None}
     chain = FallbackStorage([{"BACKEND": FAKE, "PROFILE": given}])
     assert chain.backends[0].profile == DJANGO

@@ -11,7 +11,7 @@ from fallback_storage.conf.cache import CACHE_KEYS
 from fallback_storage.conf.entries import KEYS
 from fallback_storage.conf.options import ON_DELETE
 from fallback_storage.conf.types import CacheOptions, Entry, OnDelete
-from fallback_storage.operations.engine import BackendStats, Stats
+from fallback_storage.operations.stats import BackendStats, Stats
 from fallback_storage.storage import FallbackStorage
 
 

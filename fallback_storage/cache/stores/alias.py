@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from django.core.cache import caches
-
 from fallback_storage.exceptions import ConfigurationError, Mistake
 
 if TYPE_CHECKING:
@@ -27,9 +25,16 @@ REDIS_BACKENDS = (
 )
 
 
+def cache_aliases() -> Mapping[str, Any]:
+    """Return what ``CACHES`` describes, by alias."""
+    from django.core.cache import caches  # a memo in process needs none
+
+    return caches.settings
+
+
 def cache_params(alias: str | None) -> Mapping[str, Any]:
     """Return what an alias of ``CACHES`` describes; nothing, if it describes nothing."""
-    params: Any = caches.settings.get(alias or "")
+    params: Any = cache_aliases().get(alias) if alias else None
     return params if isinstance(params, dict) else {}
 
 
@@ -40,6 +45,8 @@ def cache_backend(alias: str | None) -> str:
 
 def build_cache(alias: str) -> BaseCache:
     """Return the cache of an alias of ``CACHES``. Django's own contact nothing yet."""
+    from django.core.cache import caches
+
     try:
         return caches[alias]
     except Exception as error:  # noqa: BLE001 - whatever a constructor raises
