@@ -26,8 +26,6 @@ from __future__ import annotations
 import re
 from typing import Final, Self
 
-from fallback_storage.utils.records import Record
-
 NOWHERE: Final = 0
 MAX_CHAIN: Final = 1 << 14
 HIDDEN: Final = MAX_CHAIN << 1
@@ -64,11 +62,14 @@ def facts_of(code: int | None) -> str:
     return code.facts if type(code) is Noted else ""
 
 
-class Held(Record):
+class Held:
     """Who holds a file, and until when that is to be believed (in ms)."""
 
-    code: int
-    end: int
+    __slots__ = ("code", "end")
+
+    def __init__(self, code: int, end: int) -> None:
+        self.code = code
+        self.end = end
 
 
 def held(index: int) -> int:

@@ -152,7 +152,9 @@ class Memo:
         else:
             self.counters.add("misses")
             code, lease = self._refused(name, lease)
-        self._tick(missed=code is None)
+        # (As ``_tick``.)
+        if self._tally is not None and (code is None or not self.store.has_peek):
+            self._tally.tick()
         return code, lease
 
     def look_up_held(
@@ -212,8 +214,10 @@ class Memo:
         True for a fill that came too late: who waited for it will find the name
         either filled by somebody else, or free to resolve afresh.
         """
+        if lease is None:
+            return False
         ttl = self.lifetime(code)
-        if ttl <= 0 or lease is None:
+        if ttl <= 0:
             return False
         kept = self.store.fill(name, lease, code, ttl)
         self.counters.add("fills" if kept else "late_fills")

@@ -25,6 +25,10 @@ _debts: ContextVar[MutableMapping[Budget, _Debt] | None] = ContextVar(
 )
 
 
+# Whether this request owes anything, to any budget: None if not, as most.
+something_is_owed = _debts.get
+
+
 class Budget:
     """Grants each request ``seconds``, which come back in ``period`` seconds.
 

@@ -103,6 +103,9 @@ class Guard(PlacedStore):
             return None
         if self._healthy:
             return self._try(operation, self._breaker.ticket, budget)
+        if self._breaker.rests:  # a page asks for hundreds of names
+            self._bypass()
+            return None
         return self._call_in_trouble(operation, budget)
 
     def _call_in_trouble(
@@ -138,8 +141,8 @@ class Guard(PlacedStore):
         return surely(begin, end)
 
     def _bypass(self) -> None:
-        with self._lock:
-            self._bypassed += 1
+        # (As ``Counters.add``.)
+        self._bypassed += 1
 
     def _try(
         self, operation: Callable[[], Result], ticket: int, budget: Budget
@@ -147,16 +150,15 @@ class Guard(PlacedStore):
         begin = self._clock()
         try:
             result = operation()
-        except NOT_ITS_FAULT:
-            return None
         except Exception as exc:  # noqa: BLE001 - a memo is not worth any exception
             self._note_failure(exc, ticket, begin)
             return None
-        self._note_success(ticket, begin, budget)
+        seconds = self._clock() - begin
+        if seconds >= self._slow or not self._healthy:
+            self._note_success(ticket, seconds, budget)
         return result
 
-    def _note_success(self, ticket: int, begin: float, budget: Budget) -> None:
-        seconds = self._clock() - begin
+    def _note_success(self, ticket: int, seconds: float, budget: Budget) -> None:
         if seconds >= self._slow:
             budget.spend(seconds)
             if budget.is_spent():
@@ -167,6 +169,8 @@ class Guard(PlacedStore):
                 self._update()
 
     def _note_failure(self, exc: Exception, ticket: int, begin: float) -> None:
+        if isinstance(exc, NOT_ITS_FAULT):
+            return
         is_slow = self._clock() - begin >= self._slow
         with self._lock:
             self._failed += 1

@@ -13,8 +13,10 @@ trusted: its entries may be older than our own writes.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
+from fallback_storage.cache.stores.budget import something_is_owed
 from fallback_storage.cache.stores.guard import Guard
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
     from fallback_storage.cache.stores.base import Lease
     from fallback_storage.cache.stores.outbox import Names
+
+# What is known of a name that the store is not asked for.
+NOTHING: Final = None, None
 
 
 class GuardedStore(Guard):
@@ -39,21 +44,34 @@ class GuardedStore(Guard):
         def look_up() -> dict[str, tuple[int | None, Lease]]:
             found = self._store.look_up(names)
             return {
-                name: (code, None if lease is None else (epoch, lease))
+                name: (one[0], None if one[1] is None else (epoch, one[1]))
                 for name in names
-                for code, lease in (found[name],)
+                if (one := found[name])
             }
 
         return self._call(look_up) or dict.fromkeys(names, (None, None))
 
     def look_up_one(self, name: str) -> tuple[int | None, Lease]:
-        epoch = self._outbox.epoch
-
-        def look_up() -> tuple[int | None, Lease]:
-            code, lease = self._store.look_up_one(name)
-            return code, None if lease is None else (epoch, lease)
-
-        return self._call(look_up) or (None, None)
+        # As ``_call`` does it, where that has nothing to see to: most calls are this one.
+        breaker, epoch = self._breaker, self._outbox.epoch
+        if not self._healthy and breaker.rests:
+            self._bypass()
+            return NOTHING
+        ticket = breaker.ticket
+        if not self._healthy or something_is_owed():
+            found = self._call(partial(self._store.look_up_one, name)) or NOTHING
+        else:
+            begin = self._clock()
+            try:
+                found = self._store.look_up_one(name)
+            except Exception as exc:  # noqa: BLE001 - a memo is not worth any exception
+                self._note_failure(exc, ticket, begin)
+                return NOTHING
+            seconds = self._clock() - begin
+            if seconds >= self._slow or not self._healthy:
+                self._note_success(ticket, seconds, self._questions)
+        code, lease = found
+        return code, None if lease is None else (epoch, lease)
 
     def look_up_held(self, names: Collection[str]) -> Mapping[str, int]:
         return self._call(lambda: self._store.look_up_held(names)) or {}

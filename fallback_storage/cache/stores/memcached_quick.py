@@ -13,21 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.cache.backends.memcached import BaseMemcachedCache
 
+from fallback_storage.cache.stores.keys import are_safe
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from django.core.cache.backends.base import BaseCache
 
 MODULE = "pymemcache.client.hash"
 
 
-def get_many(cache: BaseCache, keys: Sequence[str]) -> Mapping[str, Any]:
+def get_many(cache: BaseCache, keys: Sequence[str]) -> dict[str, Any]:
     """Return what ``cache.get_many`` does, and raise what it raises."""
     chooser: Any = _chooser_of_one(cache)
     if chooser is None:
-        return cache.get_many(keys)
+        return dict(cache.get_many(keys))
+    made = {cache.make_key(key): key for key in keys}
+    if not are_safe(made):
+        return dict(cache.get_many(keys))  # which raises
     (client,) = chooser.clients.values()
-    made = {cache.make_and_validate_key(key): key for key in keys}
     found = chooser._safely_run_func(client, client.get_many, {}, list(made))  # noqa: SLF001
     return {made[key]: value for key, value in found.items()}
 
@@ -35,7 +39,11 @@ def get_many(cache: BaseCache, keys: Sequence[str]) -> Mapping[str, Any]:
 def _chooser_of_one(cache: Any) -> Any:
     """Return pymemcache's client of a cache, if it has one server, which lives; or None."""
     own: Any = type(cache)
-    if own.get_many is not BaseMemcachedCache.get_many or "get_many" in vars(cache):
+    if (
+        own.get_many is not BaseMemcachedCache.get_many
+        or own.validate_key is not BaseMemcachedCache.validate_key
+        or "get_many" in vars(cache)
+    ):
         return None
     chooser = cache._cache  # noqa: SLF001
     kind: Any = type(chooser)

@@ -58,8 +58,9 @@ class QuickGet:
 
 def packed(keys: Sequence[bytes]) -> bytes:
     """Return the command that gets these keys, as it is sent."""
-    command = b"GET" if len(keys) == 1 else b"MGET"
-    words = [b"$%d\r\n%b\r\n" % (len(word), word) for word in (command, *keys)]
+    if len(keys) == 1:
+        return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(keys[0]), keys[0])
+    words = [b"$%d\r\n%b\r\n" % (len(word), word) for word in (b"MGET", *keys)]
     return b"*%d\r\n%b" % (len(words), b"".join(words))
 
 

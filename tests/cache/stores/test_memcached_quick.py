@@ -14,6 +14,13 @@ from django.core.cache.backends.memcached import PyMemcacheCache
 from pymemcache.client.hash import HashClient
 
 
+class Particular(PyMemcacheCache):
+    """Has a word of its own on keys."""
+
+    def validate_key(self, key):
+        super().validate_key(key)
+
+
 class Watched(PyMemcacheCache):
     """Sees to its ``get_many`` itself."""
 
@@ -85,7 +92,8 @@ def test_a_cache_of_another_kind_is_asked(settings):
 
     caches["default"].set("a", 1)
     assert memcached_quick.get_many(caches["default"], ["a", "b"]) == {"a": 1}
-    for cache in (cache_of(nobody(), kind=Watched), cache_of(nobody(), nobody())):
+    own = [cache_of(nobody(), kind=kind) for kind in (Watched, Particular)]
+    for cache in (*own, cache_of(nobody(), nobody())):
         assert memcached_quick._chooser_of_one(cache) is None
 
 
