@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 from fallback_storage.cache.entry import WRITTEN, Held, noted, read_held, write
 from fallback_storage.cache.entry import lasts as entry_lasts
@@ -69,7 +69,7 @@ def new_token() -> str:
     return secrets.token_hex(TOKEN_BYTES)
 
 
-def is_token(value: object) -> bool:
+def is_token(value: object) -> TypeGuard[str]:
     """Whether a value can be a token."""
     return isinstance(value, str) and len(value) == TOKEN_LENGTH
 

@@ -42,12 +42,11 @@ class GuardedStore(Guard):
         epoch = self._outbox.epoch
 
         def look_up() -> dict[str, tuple[int | None, Lease]]:
-            found = self._store.look_up(names)
-            return {
-                name: (one[0], None if one[1] is None else (epoch, one[1]))
-                for name in names
-                if (one := found[name])
-            }
+            found, leased = self._store.look_up(names), {}
+            for name in names:
+                code, lease = found[name]
+                leased[name] = code, None if lease is None else (epoch, lease)
+            return leased
 
         return self._call(look_up) or dict.fromkeys(names, (None, None))
 

@@ -14,9 +14,17 @@ TOKEN_BYTES = 8
 NO_ENTRY = b"-"
 # What a lease begins with that is an entry whose lifetime is over.
 OVER = b"!"
-LEASE_LENGTH = len(NO_ENTRY) + 1 + 2 * TOKEN_BYTES
-TOKEN = b"[0-9a-f]{%d}" % (2 * TOKEN_BYTES)
-VALUE = re.compile(b"(?:-|%s:([0-9]{1,15})):%s" % (WRITTEN.encode(), TOKEN))
+TOKEN_LENGTH = 2 * TOKEN_BYTES
+LEASE_LENGTH = len(NO_ENTRY) + 1 + TOKEN_LENGTH
+HEXADECIMAL = b"0123456789abcdef"
+# Of the end of a lifetime.
+MOST_DIGITS = 15
+VALUE = re.compile(
+    b"(?:-|%s:([0-9]{1,%d})):[%s]{%d}"
+    % (WRITTEN.encode(), MOST_DIGITS, HEXADECIMAL, TOKEN_LENGTH)
+)
+# How most codes begin a value.
+CODES = {b"%d:" % code: code for code in range(10)}
 
 # Scripts are sent as text (EVAL): an EVALSHA saves some bytes of a miss, and must be
 # sent again after SCRIPT FLUSH and restarts; redis-py's cluster pipelines refuse it.
@@ -124,6 +132,16 @@ def read(value: Any) -> tuple[int | None, bytes | None, float]:
     That is the server's time in ms; a lease has none. No lease: nothing of ours is there.
     """
     raw = value if type(value) is bytes else as_bytes(value)
+    quick = CODES.get(raw[:2])
+    if quick is not None:  # as ``VALUE`` matches it, in half of the steps
+        ending, _, token = raw[2:].partition(b":")
+        if (
+            len(token) == TOKEN_LENGTH
+            and not token.strip(HEXADECIMAL)
+            and ending.isdigit()
+            and len(ending) <= MOST_DIGITS
+        ):
+            return quick, raw, int(ending)
     match = VALUE.fullmatch(raw)
     if match is None:
         return None, None, 0

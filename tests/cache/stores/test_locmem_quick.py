@@ -70,7 +70,9 @@ def test_of_keys_that_memcached_could_not_bear_the_cache_is_asked(cache, key):
     assert locmem_quick.get_many(cache, ["short", key]) is None
 
 
-@given(st.text(st.characters(max_codepoint=300, exclude_categories=("Cs",)), max_size=260))
+@given(
+    st.text(st.characters(max_codepoint=300, exclude_categories=("Cs",)), max_size=260)
+)
 def test_django_warns_of_no_key_that_passes_for_safe(key):
     if are_safe([key]):
         assert [*memcache_key_warnings(key)] == []
