@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from fallback_storage.utils import forks
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,9 +11,11 @@ Part = TypeVar("Part")
 
 
 class once(Generic[Part]):  # noqa: N801 - a decorator
-    """A property that is built at its first use; two threads do not build two of it.
+    """A property that is built at its first use: for all threads the same.
 
-    (Unlike ``functools.cached_property``. A part may keep a state for all.)
+    (Unlike ``functools.cached_property``. A part may keep a state for all.) Two may build
+    it at once, and both get the first. No lock is held: who builds something that hangs
+    keeps nobody from writing.
     """
 
     def __init__(self, build: Callable[[Any], Part]) -> None:
@@ -28,9 +28,5 @@ class once(Generic[Part]):  # noqa: N801 - a decorator
     def __get__(self, instance: Any, owner: type) -> Part:
         if instance is None:
             return self  # type: ignore[return-value]
-        with forks.build_lock():
-            # Another thread may have built it while this one waited.
-            built: Part | None = instance.__dict__.get(self._name)
-            if built is None:
-                built = instance.__dict__[self._name] = self._build(instance)
-            return built
+        built: Part = instance.__dict__.setdefault(self._name, self._build(instance))
+        return built

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from fallback_storage.chain import ask_many, equivalents, exists_many
 from fallback_storage.chain.ask_many import IN_A_ROW, SAMPLE
-from fallback_storage.chain.backend import THREADS
 from fallback_storage.chain.exists_many import probe_many
 from fallback_storage.chain.flat_listing import Listed
 from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.reach import THREADS
 from fallback_storage.chain.walk import Walk
 from fallback_storage.exceptions import BackendUnavailable, MissingPlaceError
 from fallback_storage.signals import backend_failed

@@ -38,7 +38,7 @@ class Entry(NamedTuple):
     @property
     def held(self) -> Held | None:
         """Who it says, or said before, holds the file."""
-        return read_held(self.code, self.deadline, self.facts)
+        return read_held(int(self.code), self.deadline, self.facts)
 
 
 class Lease(NamedTuple):
