@@ -152,9 +152,7 @@ class Memo:
         else:
             self.counters.add("misses")
             code, lease = self._refused(name, lease)
-        # (As ``_tick``.)
-        if self._tally is not None and (code is None or not self.store.has_peek):
-            self._tally.tick()
+        self._tick(missed=code is None)
         return code, lease
 
     def look_up_held(
@@ -214,10 +212,8 @@ class Memo:
         True for a fill that came too late: who waited for it will find the name
         either filled by somebody else, or free to resolve afresh.
         """
-        if lease is None:
-            return False
         ttl = self.lifetime(code)
-        if ttl <= 0:
+        if ttl <= 0 or lease is None:
             return False
         kept = self.store.fill(name, lease, code, ttl)
         self.counters.add("fills" if kept else "late_fills")

@@ -4,8 +4,10 @@ import os
 
 import pytest
 from django.core.cache.backends.base import memcache_key_warnings
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fallback_storage.cache.stores.keys import Keys
+from fallback_storage.cache.stores.keys import Keys, are_safe
 
 NAMES = [
     "",
@@ -64,3 +66,11 @@ def test_keys_do_not_change_between_processes():
     assert Keys("ab").entry("ä") == (
         "fbs3:ab::79a52cd9b26f18bff46e6ddf428f41ae7724eff7:e"
     )
+
+
+@given(
+    st.text(st.characters(max_codepoint=300, exclude_categories=("Cs",)), max_size=260)
+)
+def test_django_warns_of_no_key_that_passes_for_safe(key):
+    if are_safe([key]):
+        assert [*memcache_key_warnings(key)] == []
