@@ -62,5 +62,8 @@ class Flights:
         with self._lock:
             self.landings += 1
             for key in keys:
-                if self._flights.get((tenant, key)) is flight:
-                    del self._flights[tenant, key]
+                self._take_off((tenant, key), flight)
+
+    def _take_off(self, key: tuple[str, Hashable], flight: Flight) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]

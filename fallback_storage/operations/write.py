@@ -164,11 +164,12 @@ class Writer:
             backends = (*backends[1:], backends[0])
         # (The home alone is held by what holds the name.)
         is_home = backends == (self._overlay.home,)
+        delete = partial(self._delete_from, walk=walk, hidden=hidden)
         with nullcontext() if is_home else changing(walk.name):
-            for backend in backends:
-                done = self._delete_from(backend, walk, hidden=hidden)
-                if done and not self._delete_all:
-                    break
+            if self._delete_all:
+                list(map(delete, backends))
+            else:
+                any(map(delete, backends))
         return hidden
 
     def _delete_from(self, backend: Backend, walk: Walk, *, hidden: bool) -> bool:

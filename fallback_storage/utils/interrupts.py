@@ -8,6 +8,10 @@ before the first line of an ``__exit__`` that is written in Python. Nothing come
   (but for CPython 3.14);
 * within one call of a function in C: ``list += map(acquire, (False,))`` takes a lock
   and notes it, or does neither.
+
+In CPython 3.12 to 3.14 a loop that ends in an ``if`` goes round outside of all that is
+around it: an interrupt there leaves a ``with lock:``, and the lock stays held. So no loop
+in such a block ends in one.
 """
 
 from __future__ import annotations

@@ -48,12 +48,12 @@ class NotCommittedError(FallbackStorageError):
 
 def _in_databases(databases: Collection[str], act: Callable[[], Any]) -> Any:
     alone = [connections[database] for database in databases if _is_alone(database)]
+    begun = [each for each in databases if connections[each].in_atomic_block]
     error: BaseException | None = None
     try:
         with contextlib.ExitStack() as savepoints:
-            for database in databases:
-                if connections[database].in_atomic_block:
-                    savepoints.enter_context(transaction.atomic(using=database))
+            for database in begun:
+                savepoints.enter_context(transaction.atomic(using=database))
             result = act()
     except BaseException as raised:
         error = raised

@@ -151,12 +151,14 @@ class LocalStore(Store):
             oldest = self._clock() - self.grace
             found = {}
             for name in names:
-                entry = self.known.get(name)
-                if entry is None or not is_held(entry.code):
-                    entry = self.over.get(name)  # what is older
-                if entry is not None and entry.deadline > oldest:
-                    found[name] = entry.code
-            return found
+                found[name] = self._held(name, oldest)
+        return {name: code for name, code in found.items() if code is not None}
+
+    def _held(self, name: str, oldest: float) -> int | None:
+        entry = self.known.get(name)
+        if entry is None or not is_held(entry.code):
+            entry = self.over.get(name)  # what is older
+        return entry.code if entry is not None and entry.deadline > oldest else None
 
     def fill(self, name: str, lease: object, code: int, ttl: float) -> bool:
         with leases.lock:
@@ -267,7 +269,6 @@ def invalidate_all(stores: Collection[LocalStore], names: Collection[str]) -> No
         for store in stores:
             store.known.forget(names)
             store.absent.forget(names)
-            if store.over:
-                for name in names:
-                    store.over.pop(name, None)
+            for name in names if store.over else ():
+                store.over.pop(name, None)
         leases.void(names)

@@ -66,7 +66,8 @@ def killed(site):
         site.server.kill()
         site.server.start()
 
-    return site.every(0.6, crash)
+    # PostgreSQL takes a while to come back, and to connect to.
+    return site.every(3.0 if site.kind == "postgres" else 0.6, crash)
 
 
 def hangs(site):
