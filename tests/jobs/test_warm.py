@@ -9,7 +9,7 @@ import pytest
 from django.core.files.base import ContentFile
 from fakes import RecordingStorage
 
-from fallback_storage.cache.stores import leases
+from fallback_storage.cache.stores import leases, local
 from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.chain import listing
 from fallback_storage.chain.outcomes import Outcome, Source
@@ -157,7 +157,8 @@ def test_what_is_known_is_asked_for_again(cache):
 
 def test_a_page_that_is_known_in_part(cache, monkeypatch):
     """In process, leases of the other names are voided with those of the known ones."""
-    monkeypatch.setattr(leases, "GROUPS", 1)
+    for module in (leases, local):
+        monkeypatch.setattr(module, "GROUPS", 1)
     storage = FallbackStorage([holding("first", *"abc")], cache=cache)
     storage.exists("b")
     assert finish(warm(storage)).filled == 3
@@ -550,7 +551,8 @@ def test_a_name_that_is_gone_when_its_page_is_read_again(shared):
 
 def test_a_quiet_page_is_read_once(cache, small_pages, monkeypatch):
     """Whether it was known or not: what is forgotten by us is no write."""
-    monkeypatch.setattr(leases, "GROUPS", 1)
+    for module in (leases, local):
+        monkeypatch.setattr(module, "GROUPS", 1)
     second = holding("second", "1/a", "1/b", "1/c", "2/d")
     storage = FallbackStorage([second], cache=cache)
     for _ in range(2):

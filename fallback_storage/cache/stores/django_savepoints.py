@@ -42,7 +42,7 @@ def apart(operation: Operation) -> Operation:
     return cast("Operation", apart)
 
 
-class NotCommittedError(FallbackStorageError):
+class NotCommittedError(DatabaseError):
     """Raised when what a database took in was never committed."""
 
 
