@@ -12,10 +12,10 @@ from fakes import RecordingStorage
 from real.proxy import FaultyProxy
 
 from fallback_storage.chain import ask_many, exists_many
-from fallback_storage.chain.reach import THREADS
 from fallback_storage.chain.exists_many import PAGE_COST, probe_many
 from fallback_storage.chain.listing import PAGE_SIZE
 from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.reach import THREADS
 from fallback_storage.exceptions import MissingPlaceError
 from fallback_storage.jobs.sync import sync
 from fallback_storage.jobs.warm import warm
