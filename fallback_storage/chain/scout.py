@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MAY_BE_WRONG: Final = "the answer is False, which may be wrong"
 
 
+# Whether it has been seen that a place varies: then the memo is none.
 PLACE_VARIES: Final = attrgetter("place_varies")
 
 
@@ -93,9 +94,7 @@ class Scout:
         self._counts["walks"] += 1
         counts = self._memo_counts
         counts["misses"] += 1
-        if store is None or silent:
-            return found
-        if self._varies:
+        if store is None or silent or True in map(PLACE_VARIES, self._backends):
             return found
         code, ttl = self._codes[stop][found]
         if ttl > 0:
@@ -113,7 +112,7 @@ class Scout:
         # (Before the first backend is nobody: of nobody is nothing learnt.)
         if store is None or not self._is_able or not (looks and all(looks)):
             return names
-        if self._varies:
+        if True in map(PLACE_VARIES, self._backends):
             return names
         leases = store.leases_of_unknown(names)
         left, codes = list(leases), self._codes[stop]
@@ -181,11 +180,6 @@ class Scout:
         for backend, seconds in looked:
             backend.count(seconds)
         return found
-
-    @property
-    def _varies(self) -> bool:
-        """Whether it has been seen that the memo is none: of a place that varies."""
-        return True in map(PLACE_VARIES, self._backends)
 
     def _is_passed_over(self, name: str, found: int, silent: Sequence[Attempt]) -> bool:
         """Whether nobody has to be told that some backends are left alone.
