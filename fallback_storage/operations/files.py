@@ -1,9 +1,8 @@
 """File objects: content that can be saved more than once, and what ``open`` returns.
 
 A save that fails over hands the same content to several storages. Some of them leave
-it read to its end, some close it, FileSystemStorage moves a temporary file away; and
-``File.chunks()`` of content that cannot seek yields nothing the second time, without
-an error. What this module hands out survives all of that.
+it read to its end, some close it, FileSystemStorage moves a temporary file away; and what
+cannot seek yields nothing the second time. What this module hands out survives all that.
 """
 
 from __future__ import annotations
@@ -40,7 +39,8 @@ class FileView(AnyFile):
 
     def __init__(self, viewed: Any, file: Any = None) -> None:
         self._viewed = viewed
-        super().__init__(file or viewed, getattr(viewed, "name", None))
+        file = viewed if file is None else file
+        super().__init__(file, getattr(viewed, "name", None))
 
     def __getattr__(self, attribute: str) -> Any:
         # Not of copies and pickles, which have no such attribute yet.
