@@ -7,6 +7,7 @@ running and empty when the test begins.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import itertools
@@ -185,8 +186,18 @@ finished = itertools.count(1)
 
 def pytest_collection_finish():
     """What is there for all of the session is not looked through for garbage again."""
+    with contextlib.suppress(ImportError):
+        _begin_hypothesis()
     gc.collect()
     gc.freeze()
+
+
+def _begin_hypothesis():
+    """It looks for who refers to its random numbers; what is frozen would be nobody."""
+    import hypothesis
+
+    given = hypothesis.given(hypothesis.strategies.none())
+    hypothesis.settings(max_examples=1, database=None)(given(lambda nothing: None))()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -43,7 +43,8 @@ class Demo:
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, str(DEMO), "--here", "--photos", "3", *options],
-                env={**os.environ, "TMPDIR": str(directory)},
+                # (In development mode Python has words of its own at the end.)
+                env={**os.environ, "TMPDIR": str(directory), "PYTHONDEVMODE": ""},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -71,7 +71,7 @@ def test_a_child_needs_no_lock_that_a_thread_of_the_parent_holds():
         locks = [
             forks.build_lock(),
             leases.lock,
-            engine.memo._counters._lock,
+            engine.memo.counters._lock,
             engine.resolver._counters._lock,
             engine.resolver.flights._lock,
             *(backend._lock for backend in engine.backends),
@@ -127,7 +127,7 @@ def test_what_a_vanished_thread_keeps_alive_hinders_no_child():
 
         def walk():
             # As if the fork came while a counter was added to.
-            with chain._engine.memo._counters._lock:
+            with chain._engine.memo.counters._lock:
                 resolver = chain._engine.resolver
                 resolver._walk("b", 2, resolver.recall.know(None))
 

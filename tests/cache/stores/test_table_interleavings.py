@@ -342,8 +342,8 @@ RULES = {
         ),
         (
             "local",
-            "                    store.over.pop(name, None)\n        leases.void(names)",
-            "                    store.over.pop(name, None)",
+            "                store.over.pop(name, None)\n        leases.void(names)",
+            "                store.over.pop(name, None)",
         ),
     ),
     "a writer has the lock": (
