@@ -25,8 +25,11 @@ def _application():
 
     logging.getLogger("fallback_storage").setLevel(logging.ERROR)
     local = "django.core.files.storage.FileSystemStorage"
-    # As a site has it: boto3's own time-outs.
-    s3 = {"BACKEND": "storages.backends.s3.S3Storage", "READ_ONLY": True}
+    # As a site has it: boto3's own time-outs. (And URLs that are not signed, or that would
+    # be all of the time.)
+    options = {"custom_domain": project.PUBLIC_DOMAIN}
+    s3 = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+    s3 |= {"READ_ONLY": True}
     chains = {"with": FallbackStorage([local, s3]), "without": FallbackStorage([local])}
 
     def page(chain, number):
