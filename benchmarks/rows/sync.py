@@ -102,12 +102,15 @@ def _put(world, names):
 
 
 def _tool(*command, **environ):
+    # (The server has no certificate; and rclone cannot take another bundle of them.)
+    own = {key: each for key, each in os.environ.items() if key != "AWS_CA_BUNDLE"}
+
     def run(_):
         subprocess.run(
             command,
             check=True,
             stdout=subprocess.DEVNULL,
-            env={**os.environ, **environ},
+            env={**own, **environ},
         )
 
     return run
