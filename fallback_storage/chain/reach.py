@@ -45,9 +45,7 @@ LONGEST_PAUSE: Final = 60.0
 
 # Seconds in which all are told the same of a backend that is left alone.
 SAME_REFUSAL: Final = 1.0
-
-# The share of a pause by which it may be longer.
-JITTER: Final = 0.1
+JITTER: Final = 0.1  # the share of a pause by which it may be longer
 
 # What ``stats`` tells of what was never asked.
 REACHED: Final = {"breaker": "closed", "retry_in": None}
@@ -84,7 +82,11 @@ class Reach:
         self, deadline: float, retry_after: float, clock: Callable[[], float]
     ) -> None:
         self._deadline = deadline
-        self._workers = make_workers() if deadline else None
+        self._workers: Workers | None = None
+        if deadline:
+            from fallback_storage.utils.questions import ask
+
+            self._workers, self._ask = make_workers(), ask
         self._opens = retry_after > 0
         self._cause = ""
         self._clock = clock
@@ -200,8 +202,6 @@ class Reach:
         """
         if self._workers is None:
             return function()
-        from fallback_storage.utils.questions import ask
-
         deadline = seconds = self._deadline
         size, late = THREADS - 1, None
         if self.breaker.is_open:
@@ -211,7 +211,7 @@ class Reach:
             self._is_heard = False
         try:
             make = backend.make_client
-            return ask(self._workers, function, seconds, size, make, late=late)
+            return self._ask(self._workers, function, seconds, size, make, late=late)
         except NoThreads:
             warner.warn(
                 NoThreads,

@@ -55,8 +55,7 @@ class Resolver:
         self.scout = Scout(
             backends, memo, self._counters, is_plain=self._is_plain, strict=strict
         )
-        # By code, of which there are as many as backends, twice.
-        self._remembered: dict[int, tuple[Any, ...]] = {}
+        self._remembered: dict[int, tuple[Any, ...]] = {}  # by code
         self._trails: dict[tuple[int, int], tuple[tuple[Attempt, ...], bool]] = {}
 
     def stats(self) -> dict[str, int]:
@@ -195,6 +194,8 @@ class Resolver:
         """Return who has a file, or ``stop``, as far as looks tell; None: not far enough."""
         if known.suffices(stop):
             return stop if known.holder is None else min(known.holder, stop)
+        if known.code is None and self.scout.is_able:
+            return None  # it has looked
         # (To be told of all, one asks for a directory again: ``Recall.skips``.)
         start = known.start if stop < len(self._backends) else 0
         found = self.scout.look(name, stop, start)

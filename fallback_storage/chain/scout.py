@@ -70,9 +70,9 @@ class Scout:
             [(code, memo.lifetime(code)) for code in (*map(held, range(stop)), none)]
             for stop, none in enumerate(none_before)
         ]
-        # (Of a shared memo more is known than is in process.)
-        self._is_able = is_plain and type(store) in {LocalStore, NullStore}
-        if not self._is_able:
+        # Whether ``find`` ever finds. (Of a shared memo more is known than is in process.)
+        self.is_able = is_plain and type(store) in {LocalStore, NullStore}
+        if not self.is_able:
             self.find = _find_nothing  # type: ignore[method-assign]
 
     def find(self, name: object, stop: int) -> int | None:
@@ -110,7 +110,7 @@ class Scout:
         store, backends = self._store, self._backends[:stop]
         looks = [each.only_look if each.is_sound else None for each in backends]
         # (Before the first backend is nobody: of nobody is nothing learnt.)
-        if store is None or not self._is_able or not (looks and all(looks)):
+        if store is None or not self.is_able or not (looks and all(looks)):
             return names
         if True in map(PLACE_VARIES, self._backends):
             return names

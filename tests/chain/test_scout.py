@@ -446,3 +446,22 @@ def test_what_is_there_costs_one_system_call(local, monkeypatch):
     for name in ("nowhere", "here", "d/x", "a/b"):
         chain.url(name)
     assert len(told) == 1
+
+
+def test_a_remote_file_costs_no_third_look(local, remote, monkeypatch):
+    """One that is not enough, and the walk's."""
+    looked, lstat = [], os.lstat
+
+    def look(path):
+        looked.append(str(path))
+        return lstat(path)
+
+    chain = FallbackStorage([local, remote])
+    chain.exists("here")
+    monkeypatch.setattr(equivalents, "LEXISTS", None)
+    for backend in chain.backends[:1]:
+        for known in ("look", "only_look"):
+            told = partial(getattr(backend, known), lstat=look)
+            backend.__dict__[known] = told
+    assert chain.exists("there")
+    assert len(looked) == 2
