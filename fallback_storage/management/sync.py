@@ -241,7 +241,7 @@ def _jobs(text: str) -> int:
 
 def _moment(text: str) -> datetime | timedelta:
     try:
-        if text[-1:] not in {"m", "h", "d", "w"}:
+        if text[-1:] not in amounts.TIMES:
             return datetime.fromisoformat(text)
         ago = timedelta(seconds=amounts.seconds(text))
         Limits.of(None, ago)

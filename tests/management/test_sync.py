@@ -267,6 +267,7 @@ def test_nothing_after_the_home(settings, home, production):
         (["--max-size=10M", "--newer=2020-05-17"], "3 files (1.5 KB)"),
         (["--newer", "2020-05-17T12:00:01+00:00"], "0 files (0 bytes)"),
         (["--newer", "2w"], "0 files (0 bytes)"),
+        (["--newer", "30s"], "0 files (0 bytes)"),
     ],
 )
 def test_limits(chain, home, flags, copied):
