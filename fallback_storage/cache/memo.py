@@ -91,9 +91,6 @@ class Memo:
         self.is_shared = not store.in_process
         if not self.is_shared:
             self.peek = store.peek  # type: ignore[method-assign]
-        if store.has_peek:
-            # An attribute of the instance: the hit path calls the store's own method.
-            self.quick_peek = store.peek  # type: ignore[method-assign]
         self._tally = tally
         self.watch(self.counters, Counters.snapshot)
         invalidation.add(self)
@@ -111,9 +108,13 @@ class Memo:
                     break
         return code
 
-    def quick_peek(self, name: str) -> int | None:
-        """Return what is known in process, if telling that takes no time at all."""
-        return self.peek(name)
+    @property
+    def quick_peek(self) -> Callable[[str], int | None]:
+        """What tells what is known in process, if that takes no time at all.
+
+        For the hit path: the store's own method, where that ever answers.
+        """
+        return self.store.peek if self.store.has_peek else self.peek
 
     def look_up_many(
         self, names: Collection[str]

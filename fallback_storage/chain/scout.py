@@ -63,6 +63,7 @@ class Scout:
         self._lasting = memo.lasting
         store = memo.store
         self._store = store if type(store) is LocalStore else None
+        self._shared = store
         # By where one stops, and who has the file: what is remembered, for how long. (A
         # backend that is not asked may have it.)
         none_before = [0, *map(from_, range(1, length)), NOWHERE]
@@ -70,10 +71,11 @@ class Scout:
             [(code, memo.lifetime(code)) for code in (*map(held, range(stop)), none)]
             for stop, none in enumerate(none_before)
         ]
-        # Whether ``find`` ever finds. (Of a shared memo more is known than is in process.)
+        # Whether ``find`` finds. (Of a shared memo more is known than is in process.)
         self.is_able = is_plain and type(store) in {LocalStore, NullStore}
         if not self.is_able:
-            self.find = _find_nothing  # type: ignore[method-assign]
+            find = self._find_alone if is_plain else _find_nothing
+            self.find = find  # type: ignore[method-assign]
 
     def find(self, name: object, stop: int) -> int | None:
         """Return which backend before ``stop`` has a file; ``stop`` if none has.
@@ -100,6 +102,13 @@ class Scout:
         if ttl > 0:
             kept = store.fill(name, lease, code, ttl)
             counts["fills" if kept else "late_fills"] += 1
+        return found
+
+    def _find_alone(self, name: object, stop: int) -> int | None:
+        """Do what ``find`` does, while a shared memo is left alone: it knows nothing."""
+        found = Scout.find(self, name, stop) if self._shared.rests else None
+        if found is not None:
+            self._shared.bypass()
         return found
 
     def find_many(self, names: Sequence[str], stop: int) -> Sequence[str]:
@@ -188,7 +197,7 @@ class Scout:
         """
         if self._strict or found < self._length or backend_failed.receivers:
             return False
-        if self._lasting and self._store is not None and self._store.knew(name):
+        if self._lasting and (self._store is None or self._store.knew(name)):
             return False
         kind: tuple[Any, ...] = "exists", MAY_BE_WRONG
         for attempt in silent:

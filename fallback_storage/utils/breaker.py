@@ -88,9 +88,10 @@ class Breaker:
     def rests(self) -> bool:
         """Whether no call may go ahead just now; read without the lock."""
         open_until = self._open_until
-        return open_until is not None and self._clock() < max(
-            open_until, self._trial_until
-        )
+        if open_until is None:
+            return False
+        now = self._clock()
+        return now < open_until or now < self._trial_until
 
     def admit(self) -> int | None:
         """Return the ticket of a call that may go ahead; None: it may not.

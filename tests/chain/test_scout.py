@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proofs import searching
 
+from fallback_storage.cache import snapshots
 from fallback_storage.cache.invalidation import invalidate
 from fallback_storage.chain import equivalents
 from fallback_storage.exceptions import BackendUnavailable
@@ -21,6 +22,7 @@ from fallback_storage.signals import backend_failed, resolved
 from fallback_storage.storage import FallbackStorage
 from fallback_storage.utils.logs import warner
 
+LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 NAMES = ("here", "there", "a", "a/b", "link", "nowhere", "d/x", "d/y", "no/x", "no/y")
 
 
@@ -465,3 +467,92 @@ def test_a_remote_file_costs_no_third_look(local, remote, monkeypatch):
             backend.__dict__[known] = told
     assert chain.exists("there")
     assert len(looked) == 2
+
+
+# A shared memo that is left alone: of nothing is anything known
+
+
+@pytest.fixture
+def far(settings):
+    return read_only(settings, {"there": b"x", "a": b"x"})
+
+
+@pytest.fixture
+def alone(local, far, clock, settings, walks):
+    """A chain whose memo is left alone, which knows of files that are gone since."""
+
+    class Chain(FallbackStorage):
+        pass
+
+    Chain.clock = clock
+    settings.CACHES = {"default": {"BACKEND": LOCMEM, "LOCATION": "alone"}}
+    entry, remote = far
+    chain = Chain([local, entry], cache={"ALIAS": "default", "GRACE": 60})
+    for name in NAMES:
+        chain.exists(name)
+    Path(local.path("d/x")).unlink()
+    breaker = memo(chain).store._breaker
+    for _ in range(3):
+        breaker.failed(breaker.ticket)
+    memo(chain).store._update()
+    assert memo(chain).store.rests
+    walks.clear()
+    remote.reset()
+    return chain
+
+
+def test_a_memo_that_is_left_alone_costs_no_walks(
+    alone, local, far, walks, monkeypatch
+):
+    entry, remote = far
+    without = FallbackStorage([local, entry], cache=False)
+    bypassed = memo(alone).store.stats()["bypassed"]
+    resolver = alone._get_engine().resolver
+    monkeypatch.setattr(resolver, "find", pytest.fail)
+    for name in ("here", "d/x", "d/y", "there"):
+        assert alone.url(name) == without.url(name)
+    assert alone.exists("here")
+    assert walks == []
+    assert remote.counts().keys() == {"url"}
+    assert memo(alone).store.stats()["bypassed"] == bypassed + 5
+    monkeypatch.undo()
+    assert answers(alone) == answers(without)
+
+
+def test_it_is_tried_again_when_its_pause_is_over(alone, clock):
+    clock.tick(11)
+    assert not alone.exists("d/x")
+    assert not memo(alone).store.rests
+    assert memo(alone).store.stats()["breaker_open"] == 0
+
+
+def test_what_was_held_before_both_failed_is_left_to_the_long_way(alone, walks):
+    """It may be that more is known of it than the memo can tell now."""
+    leave_alone(alone)
+    warner.forget()
+    for _ in range(2):
+        assert not alone.exists("there")
+    assert walks == ["there"] * 2
+    assert alone.exists("here")
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_a_page_that_was_asked_for_before_makes_no_request(alone, far, near):
+    names, remote = ["here", "there", "nowhere"], far[1]
+    engine = alone._get_engine()
+    if near:  # which is not asked while the store is left alone
+        engine.peek = lambda name: None
+    store = engine.memo.store
+    breaker = store._breaker
+    breaker.succeeded(breaker.ticket)
+    store._update()
+    alone.prefetch(names, complete=True)
+    for _ in range(3):
+        breaker.failed(breaker.ticket)
+    store._update()
+    remote.reset()
+    assert [alone.exists(name) for name in names] == [True, True, False]
+    assert remote.counts() == {}
+    snapshots.end()
+    assert [alone.exists(name) for name in names] == [True, True, False]
+    assert remote.counts() == {"exists": 2}

@@ -53,6 +53,9 @@ class Store(ABC):
     # Seconds for which "held by" is kept when its lifetime is over, for ``look_up_held``.
     grace: float = 0.0
 
+    # Whether it is left alone just now: it knows nothing, and is told nothing.
+    rests: bool = False
+
     @abstractmethod
     def look_up(self, names: Collection[str]) -> Mapping[str, tuple[int | None, Lease]]:
         """Return for every name its code, or None, and a lease to fill it with."""
@@ -153,6 +156,9 @@ class Store(ABC):
         None: this store keeps no counters.
         """
         return None
+
+    def bypass(self) -> None:  # noqa: B027 - most stores are never left alone
+        """Note that a question was spared the store, while it ``rests``."""
 
     def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Let go of connections and threads. The store is not used afterwards."""

@@ -84,6 +84,11 @@ class Guard(PlacedStore):
 
     after_fork = _start_afresh
 
+    @property
+    def rests(self) -> bool:  # type: ignore[override]
+        """Whether nobody may call it just now, be it to try."""
+        return self._breaker.rests
+
     def _note(self, place: Hashable, names: Names) -> None:
         with self._lock:
             self._healthy = False  # first: an interrupt may come in any call
@@ -99,12 +104,12 @@ class Guard(PlacedStore):
         """
         budget = self._announcements if due else self._questions
         if budget.is_spent():
-            self._bypass()
+            self.bypass()
             return None
         if self._healthy:
             return self._try(operation, self._breaker.ticket, budget)
-        if self._breaker.rests:  # a page asks for hundreds of names
-            self._bypass()
+        if self.rests:  # a page asks for hundreds of names
+            self.bypass()
             return None
         return self._call_in_trouble(operation, budget)
 
@@ -123,7 +128,7 @@ class Guard(PlacedStore):
             with self._lock:
                 ticket = None if self._delivering else self._breaker.admit()
                 if ticket is None:
-                    self._bypass()
+                    self.bypass()
                     return None
                 # While one delivers, the others do without.
                 delivers = len(self._outbox) > 0
@@ -140,7 +145,7 @@ class Guard(PlacedStore):
 
         return surely(begin, end)
 
-    def _bypass(self) -> None:
+    def bypass(self) -> None:
         # (As ``Counters.add``.)
         self._bypassed += 1
 

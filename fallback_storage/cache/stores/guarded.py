@@ -52,11 +52,10 @@ class GuardedStore(Guard):
 
     def look_up_one(self, name: str) -> tuple[int | None, Lease]:
         # As ``_call`` does it, where that has nothing to see to: most calls are this one.
-        breaker, epoch = self._breaker, self._outbox.epoch
-        if not self._healthy and breaker.rests:
-            self._bypass()
+        if self.rests:
+            self.bypass()
             return NOTHING
-        ticket = breaker.ticket
+        ticket, epoch = self._breaker.ticket, self._outbox.epoch
         if not self._healthy or something_is_owed():
             found = self._call(partial(self._store.look_up_one, name)) or NOTHING
         else:
