@@ -97,23 +97,21 @@ class Memo:
 
     def peek(self, name: str) -> int | None:
         """Return the code known in process: by the near tier, or the request's snapshot."""
-        code = self.store.peek(name) if self.store.has_peek else None
-        if code is None and snapshots.kept() is not None:
-            for snapshot in snapshots.current(self._whose()):
-                code = snapshot.peek(name)
-                if code is not None and code < 0:
-                    code = None
-                if code is not None:
-                    self.counters.add("negative_hits" if code == NOWHERE else "hits")
-                    break
+        store = self.store
+        code = store.peek(name) if store.has_peek else None
+        if code is None and (kept := snapshots.kept()) is not None:
+            for snapshot in kept.get(self._whose(), ()):
+                told = snapshot.peek(name)
+                if told is not None and told >= 0:
+                    # (As ``Counters.add``.)
+                    kind = "negative_hits" if told == NOWHERE else "hits"
+                    self.counters.counts[kind] += 1
+                    return told
         return code
 
     @property
     def quick_peek(self) -> Callable[[str], int | None]:
-        """What tells what is known in process, if that takes no time at all.
-
-        For the hit path: the store's own method, where that ever answers.
-        """
+        """What tells what is known in process, if that takes no time at all."""
         return self.store.peek if self.store.has_peek else self.peek
 
     def look_up_many(

@@ -31,7 +31,7 @@ from fallback_storage.cache.entry import (
 )
 from fallback_storage.chain import facts
 from fallback_storage.chain.grace import met, stand_in
-from fallback_storage.chain.outcomes import Outcome
+from fallback_storage.chain.outcomes import ABSENT, HELD, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fallback_storage.cache.memo import Memo
     from fallback_storage.cache.stores.base import Lease
     from fallback_storage.chain.backend import Backend
+    from fallback_storage.chain.equivalents import Look
     from fallback_storage.chain.walk import Walk
 
     Looked = dict[str, tuple[int | None, Lease]]  # by name
@@ -111,34 +112,33 @@ class Recall:
         """Return codes and leases of many names; as ``look_up``, and at once."""
         found = self._memo.look_up_many(names) if names else {}
         codes = {code for code, _ in found.values()}
-        seen = {code for code in codes if self._is_seen(self.know(code))}
+        looks = {code: self._look_for(self.know(code)) for code in codes}
         gone = [
             name
-            for name, (code, _) in (found.items() if seen else ())
-            if code in seen and not self.is_there(name, self.know(code))
+            for name, (code, _) in (found.items() if any(looks.values()) else ())
+            if (look := looks[code]) and look(name) is not HELD
         ]
         if gone:
             self.lose(*gone)
             found |= self._memo.look_up_many(gone)
         return found
 
-    def _is_seen(self, known: Known) -> bool:
-        """Whether ``is_there`` looks for anything."""
-        if known.holder is None:
-            return known.code == NOWHERE
-        return self._backends[known.holder].look_again is not None
-
     def is_there(self, name: str, known: Known) -> bool:
         """Whether it is still so, as far as local directories tell; no request is made.
 
         The holder has the file; or nobody has one that was nowhere.
         """
-        if known.code == NOWHERE:
-            return not self.appeared(name)
-        if known.holder is None:
-            return True
-        look = self._backends[known.holder].look_again
-        return look is None or look(name) is Outcome.HELD
+        look = self._look_for(known)
+        return look is None or look(name) is HELD
+
+    def _look_for(self, known: Known) -> Look | None:
+        """Return what tells whether it is still so (*held*); None: nobody can tell."""
+        if known.holder is not None:
+            return self._backends[known.holder].look_again
+        return self._still_nowhere if known.code == NOWHERE else None
+
+    def _still_nowhere(self, name: str) -> Outcome:
+        return ABSENT if self.appeared(name) else HELD
 
     def excuse(self, walks: Iterable[Walk], *, batch: bool = False) -> None:
         """Let backends hold what they held when they could be reached.
@@ -165,7 +165,7 @@ class Recall:
         Who learns that it is missing often makes it next, by its path.
         """
         looks = [backend.look_again for backend in self._backends]
-        return any(look and look(name) is Outcome.HELD for look in looks)
+        return any(look and look(name) is HELD for look in looks)
 
     def lose(self, *names: str) -> None:
         """Forget files that went away behind our back: what was known is worth nothing."""
