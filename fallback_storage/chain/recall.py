@@ -59,7 +59,9 @@ class Recall:
         )
         # Whether who waits for a walk can find in the memo what it found.
         self.shares = memo.remembers and not self._live
+        # By code, of which there are as many as backends, twice.
         self._known: dict[int | None, Known] = {}
+        self._looks: dict[int | None, Look | None] = {}
         # What is known in process memory: a code (``cache.entry``) or None. (Never of a
         # live backend's files, nor of a tenant's.)
         self.peek = _know_nothing if self._live or memo.vary else memo.quick_peek
@@ -74,7 +76,6 @@ class Recall:
         """Return what a code says; None is nothing."""
         if type(code) is Noted:
             return Known(code, len(self._backends), self._live)
-        # There are as many as backends, twice.
         known = self._known.get(code)
         if known is None:
             known = self._known[code] = Known(code, len(self._backends), self._live)
@@ -103,7 +104,7 @@ class Recall:
     def look_up(self, name: str) -> tuple[Known, Lease]:
         """Return what is known, and a lease. A file that is gone is forgotten."""
         known, lease = self.unseen(name)
-        if known.code is not None and not self.is_there(name, known):
+        if known.code is not None and not self.is_there(name, known.code):
             self.lose(name)
             known, lease = self.unseen(name)
         return known, lease
@@ -112,7 +113,7 @@ class Recall:
         """Return codes and leases of many names; as ``look_up``, and at once."""
         found = self._memo.look_up_many(names) if names else {}
         codes = {code for code, _ in found.values()}
-        looks = {code: self._look_for(self.know(code)) for code in codes}
+        looks = {code: self._look_for(code) for code in codes}
         gone = [
             name
             for name, (code, _) in (found.items() if any(looks.values()) else ())
@@ -123,19 +124,23 @@ class Recall:
             found |= self._memo.look_up_many(gone)
         return found
 
-    def is_there(self, name: str, known: Known) -> bool:
+    def is_there(self, name: str, code: int | None) -> bool:
         """Whether it is still so, as far as local directories tell; no request is made.
 
         The holder has the file; or nobody has one that was nowhere.
         """
-        look = self._look_for(known)
+        look = self._looks[code] if code in self._looks else self._look_for(code)
         return look is None or look(name) is HELD
 
-    def _look_for(self, known: Known) -> Look | None:
+    def _look_for(self, code: int | None) -> Look | None:
         """Return what tells whether it is still so (*held*); None: nobody can tell."""
-        if known.holder is not None:
-            return self._backends[known.holder].look_again
-        return self._still_nowhere if known.code == NOWHERE else None
+        look, holder = None, self.know(code).holder
+        if holder is not None:
+            look = self._backends[holder].look_again
+        elif code == NOWHERE:
+            look = self._still_nowhere
+        self._looks[code] = look
+        return look
 
     def _still_nowhere(self, name: str) -> Outcome:
         return ABSENT if self.appeared(name) else HELD

@@ -67,9 +67,12 @@ class Resolver:
     def recalled(self, name: str) -> Resolution | None:
         """Return what ``resolve`` does, if that is known in process memory; else None."""
         code = None if signals.resolved.receivers else self.recall.peek(name)
-        tells = code is not None and self.recall.tells(code, len(self._backends))
-        if tells and self.recall.is_there(name, self.recall.know(code)):
-            return Resolution._make((name, *self.remembered(code)))  # type: ignore[arg-type]
+        if code is not None:
+            rest = self._remembered.get(code)
+            if rest is None and self.recall.tells(code, len(self._backends)):
+                rest = self.remembered(code)
+            if rest is not None and self.recall.is_there(name, code):
+                return Resolution(name, *rest)
         return self.recall.ask_on(code)
 
     def resolve(self, name: str) -> Resolution:
@@ -123,11 +126,8 @@ class Resolver:
 
     def tell(self, operation: str, walk: Walk, stop: int | None = None) -> None:
         """Tell who listens what a walk found."""
-        resolution = self.describe(walk, stop)
-        owner = self._backends[0].owner
-        signals.send(
-            signals.resolved, owner, operation=operation, resolution=resolution
-        )
+        owner, found = self._backends[0].owner, self.describe(walk, stop)
+        signals.send(signals.resolved, owner, operation=operation, resolution=found)
 
     def locate(
         self,
@@ -178,7 +178,7 @@ class Resolver:
         """
         key, recall, landings, lease = memo_key(name), self.recall, 0, None
         known = recall.know(None) if key is None else recall.ahead(key)
-        if known.code is not None and not recall.is_there(name, known):
+        if known.code is not None and not recall.is_there(name, known.code):
             known = recall.know(None)
         if key is not None and (known.code is None or not known.suffices(stop)):
             landings = self.flights.landings
@@ -243,7 +243,7 @@ class Resolver:
         if known.holder is None:
             known, _ = self.recall.unseen(name)
         if known.holder is not None:
-            there = self.recall.is_there(name, known)
+            there = self.recall.is_there(name, known.code)
             return Outcome.HELD if there else Outcome.ABSENT
         # Where one of these is believed, nothing can be told.
         for backend in self._backends[known.start :]:
