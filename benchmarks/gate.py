@@ -4,7 +4,7 @@ What our call costs is counted, not timed, and divided by what the peer's costs 
 same process: instructions by valgrind's callgrind, or without it steps of the
 interpreter, which see what Python code does and nothing else. Both are the same on a busy
 machine. Compared with ``counts.json``, as far as that was counted with the same tool, and
-the same versions of Python and Django.
+the same versions of Python, Django and django-storages.
 """
 
 from __future__ import annotations
@@ -93,9 +93,11 @@ def _run(command):
 def versions():
     """Return what a count holds for, beside its tool."""
     import django
+    import storages
 
     python = f"{platform.python_implementation()} {sys.version_info[0]}.{sys.version_info[1]}"
-    return f"{python}, Django {django.VERSION[0]}.{django.VERSION[1]}"
+    theirs = ".".join(storages.__version__.split(".")[:2])
+    return f"{python}, Django {django.VERSION[0]}.{django.VERSION[1]}, storages {theirs}"
 
 
 def judge(recorded, found):

@@ -104,17 +104,18 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
         It is raised as well if no backend gives an answer.
         """
         engine = self._engine or self._get_engine()
-        if not resolved.receivers:
-            code = engine.peek(name)  # type: ignore[arg-type]
+        # (A field file is equal to its name, and is none.)
+        if isinstance(name, str) and not resolved.receivers:
+            code = engine.peek(name)
             if code is None:
                 found = engine.find(name, len(engine.backends))
                 if found is not None:
                     return found < len(engine.backends)
             elif code & 1:
                 glance = engine.backends[code >> 1].glance
-                if glance is None or glance(name):  # type: ignore[arg-type]
+                if glance is None or glance(name):
                     return True
-            elif code == NOWHERE and not engine.resolver.recall.appeared(name):  # type: ignore[arg-type]
+            elif code == NOWHERE and not engine.resolver.recall.appeared(name):
                 return False
             engine.resolver.recall.ask_on(code)
         return engine.reader.exists(self._clean(name))
@@ -132,7 +133,7 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
         a chain in which no backend can, and with ``strict`` everything.
         """
         engine = self._engine or self._get_engine()
-        # (A field file is equal to its name, and is none.)
+        # (As ``exists``.)
         if isinstance(name, str) and not (args or kwargs or resolved.receivers):
             code = engine.peek(name)
             who = None if code is None else engine.answering[code]

@@ -145,9 +145,11 @@ class Backend(Wrapped):
         asks_first = profile.lazy_open or profile.answers_always
         return answers_of(self.storage) if self._looks_freely and not asks_first else {}
 
-    def _has(self, name: str) -> bool:
-        """Whether anything has the name, as ``exists`` would say; of a look that is free."""
-        return self.look(name) is not Outcome.ABSENT  # type: ignore[misc]
+    def has(self, name: str) -> bool:
+        """Whether anything has the name, as ``exists`` says; raises what that raises."""
+        if self._looks_freely:
+            return self.look(name) is not Outcome.ABSENT  # type: ignore[misc]
+        return bool(self.ask(self.storage.exists, name))
 
     def is_taken(self, name: str) -> bool:
         """Whether a directory, or a link that leads nowhere, has the name, and no file.
@@ -172,7 +174,7 @@ class Backend(Wrapped):
         if the storage cannot tell.
         """
         if self._looks_freely:
-            return self._has if live else self.look  # type: ignore[return-value]
+            return self.has if live else self.look  # type: ignore[return-value]
         storage: Any = self.storage
         if not self._inner:
             exists = (None if live else self.look) or storage.exists

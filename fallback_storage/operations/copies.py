@@ -18,9 +18,7 @@ from django.core.files.base import File
 
 from fallback_storage.cache import invalidation
 from fallback_storage.chain.headers import Form, form_of
-from fallback_storage.chain.look import looks_only
 from fallback_storage.chain.names import affected, memo_key
-from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.paths import path_of
 from fallback_storage.exceptions import TornCopyError
 from fallback_storage.operations import staging
@@ -173,7 +171,7 @@ class Copies:
 
         def copy() -> bool:
             with copying(name):
-                if make_room is None and self._is_there(name):
+                if make_room is None and self._home.has(name):
                     return False
                 holder = self._backends[index]
                 if source is not None:
@@ -185,12 +183,6 @@ class Copies:
 
         # Also if it is there: this memo still sends readers to the source.
         return invalidation.announced(copy, lambda: affected(name))
-
-    def _is_there(self, name: str) -> bool:
-        home = self._home
-        if looks_only(home.storage):
-            return home.look(name) is not Outcome.ABSENT  # type: ignore[misc]
-        return bool(home.ask(home.storage.exists, name))
 
     def _copy(
         self,

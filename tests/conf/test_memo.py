@@ -615,8 +615,9 @@ def test_keys_hold_no_secret(valkey_alias, valkey):
     assert not any(b"secret" in text or b"Recording" in text for text in stored)
 
 
-def test_a_dead_server_changes_no_answer():
+def test_a_dead_server_changes_no_answer(monkeypatch, clock):
     """Nobody listens where the alias points to: every call answers all the same."""
+    monkeypatch.setattr(FallbackStorage, "clock", clock, raising=False)
     chain = make(cache="redis")
     for _ in range(5):
         assert chain.exists("x") is True

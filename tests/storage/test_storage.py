@@ -8,6 +8,8 @@ import pickle
 import django
 import pytest
 from django.core.files.storage import default_storage, storages
+from django.db.models import FileField
+from django.db.models.fields.files import FieldFile
 from django.utils.functional import SimpleLazyObject
 from fakes import FAKE, RecordingStorage, fake, labels
 from scripts import run
@@ -238,3 +240,19 @@ def test_deconstruct_says_what_was_given():
     chain = FallbackStorage(["x.Y"], strict=True)
     assert chain.deconstruct() == (CHAIN, (["x.Y"],), {"strict": True})
     assert Sub(["x.Y"]).deconstruct()[0].endswith(f"{__name__}.Sub")
+
+
+@pytest.mark.parametrize("method", ["exists", "url"])
+def test_a_field_file_is_no_name(method):
+    """It is equal to its name; so of one nothing is told that is known of that."""
+    chain = FallbackStorage([RecordingStorage("a"), RecordingStorage("b", {"x": b""})])
+    file = FieldFile(None, FileField(storage=chain), "x")
+    assert file == "x"
+    found = []
+    for _ in range(2):
+        try:
+            found.append(getattr(chain, method)(file))
+        except TypeError:
+            found.append(TypeError)
+        assert getattr(chain, method)("x")
+    assert found[0] == found[1]
