@@ -97,7 +97,9 @@ def versions():
 
     python = f"{platform.python_implementation()} {sys.version_info[0]}.{sys.version_info[1]}"
     theirs = ".".join(storages.__version__.split(".")[:2])
-    return f"{python}, Django {django.VERSION[0]}.{django.VERSION[1]}, storages {theirs}"
+    return (
+        f"{python}, Django {django.VERSION[0]}.{django.VERSION[1]}, storages {theirs}"
+    )
 
 
 def judge(recorded, found):
