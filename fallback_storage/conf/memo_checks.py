@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
+from django.db import router
 
 from fallback_storage.cache.stores.alias import (
     DUMMY_BACKEND,
     LOCMEM_BACKEND,
     MEMCACHED_BACKENDS,
     PYMEMCACHE_BACKEND,
+    build_cache,
     cache_backend,
     cache_params,
 )
@@ -22,7 +24,7 @@ from fallback_storage.chain.wrapped import entries_of
 from fallback_storage.conf.settings import class_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from fallback_storage.chain.backend import Backend
     from fallback_storage.conf.cache import CacheSpec
@@ -31,10 +33,8 @@ DJANGOS = "django.core.cache.backends"
 TIME_OUTS = ("connect_timeout", "timeout")
 
 # Those that throw entries away at a number of their own: 300, if none is given.
-CULLING_BACKENDS = {
-    f"{DJANGOS}.db.DatabaseCache",
-    f"{DJANGOS}.filebased.FileBasedCache",
-}
+DATABASE_BACKEND = f"{DJANGOS}.db.DatabaseCache"
+CULLING_BACKENDS = {DATABASE_BACKEND, f"{DJANGOS}.filebased.FileBasedCache"}
 
 VARY_HINT = (
     "Give {where} the key 'VARY': the dotted path of a function without arguments that "
@@ -87,6 +87,7 @@ def check_memo(spec: CacheSpec) -> Iterator[CheckMessage]:
             hint="Name one server (a LOCATION of the memo's own), or use Redis or Valkey.",
             id="fallback_storage.W020",
         )
+    yield from _check_database(place, spec.alias or "", kinds)
     if params.get("KEY_FUNCTION") and spec.vary is None:
         yield CheckWarning(
             f"{place} has a KEY_FUNCTION: nothing is remembered, for one tenant's workers "
@@ -108,6 +109,23 @@ def _has_several(location: object) -> bool:
     """As Django splits the LOCATION of memcached."""
     servers = re.split("[;,]", location) if isinstance(location, str) else location
     return isinstance(servers, list | tuple) and len(servers) > 1
+
+
+def _check_database(
+    place: str, alias: str, kinds: Collection[str]
+) -> Iterator[CheckMessage]:
+    """Yield a warning if routers send those who read a cache to another database."""
+    if DATABASE_BACKEND not in kinds:
+        return
+    entry = build_cache(alias).cache_model_class  # type: ignore[attr-defined]
+    if router.db_for_read(entry) != router.db_for_write(entry):
+        yield CheckWarning(
+            f"{place} is read from another database than it is written to: if that is "
+            "a replica, what other workers write is seen late.",
+            hint="Let db_for_read() of your DATABASE_ROUTERS return, for the app "
+            "'django_cache', what db_for_write() does.",
+            id="fallback_storage.W021",
+        )
 
 
 def _kinds(spec: CacheSpec) -> set[str]:

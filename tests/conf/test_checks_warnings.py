@@ -252,6 +252,23 @@ class Bucket(RecordingStorage):
         self.bucket_name, self.location = bucket_name, location
 
 
+class ReadsElsewhere:
+    """A router: who reads is sent to a replica."""
+
+    def db_for_read(self, model, **hints):
+        return "replica"
+
+
+def test_a_memo_that_is_read_from_a_replica(settings):
+    assert found(memo("large-database")) == []
+    settings.DATABASE_ROUTERS = [ReadsElsewhere()]
+    assert found(memo("redis")) == []
+    (message,) = found(memo("large-database"))
+    assert message.id == "fallback_storage.W021"
+    assert "CACHES['large-database'] is read from another database" in message.msg
+    assert "'django_cache'" in message.hint
+
+
 @pytest.mark.parametrize(("found_id", "storages", "words"), listed(WARNINGS))
 def test_warnings(found_id, storages, words):
     """One message; its id, what it is about, an advice, and no secret."""
@@ -390,7 +407,8 @@ def test_no_false_alarm(storages):
 def test_every_id_is_tested_and_in_the_manual():
     """An id that nobody can look up says nothing."""
     errors = [mistake.value for mistake in Mistake]
-    warnings = {f"fallback_storage.{each}" for each in (*WARNINGS, "W003", "W014")}
+    others = "W003", "W014", "W021"
+    warnings = {f"fallback_storage.{each}" for each in (*WARNINGS, *others)}
     manual = re.findall(
         r"^\* ``(fallback_storage\.[EW]\d{3})``: ", MANUAL, re.MULTILINE
     )

@@ -626,6 +626,20 @@ def test_a_dead_server_changes_no_answer(monkeypatch, clock):
     assert chain.stats()["breaker_open"] == 1
 
 
+def make_late_client():
+    cache = pytest.importorskip("redis.cache")
+    return redis.Redis(protocol=3, cache_config=cache.CacheConfig())
+
+
+def test_a_client_that_is_refused_changes_no_answer(caplog):
+    """The log says what is wrong with it, and what to do."""
+    chain = make(cache={"ALIAS": "redis", "CLIENT": f"{__name__}.make_late_client"})
+    assert chain.exists("x") is True
+    assert chain.exists("no") is False
+    assert "['CLIENT']: returns a client that reads from replicas, or" in caplog.text
+    assert "Leave out its cache" in caplog.text
+
+
 def test_an_entry_outlives_an_hour_if_its_ttl_does(settings):
     """It dies with its name's stamp, which is written before it."""
     settings.CACHES = {"media": {"BACKEND": "caches.RecordingCache"}}

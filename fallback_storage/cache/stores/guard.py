@@ -27,6 +27,7 @@ from django.db.transaction import TransactionManagementError
 from fallback_storage.cache.stores.base import PlacedStore, Store
 from fallback_storage.cache.stores.budget import Budget
 from fallback_storage.cache.stores.outbox import Outbox
+from fallback_storage.exceptions import ConfigurationError
 from fallback_storage.utils import forks
 from fallback_storage.utils.breaker import Breaker
 from fallback_storage.utils.interrupts import surely
@@ -181,7 +182,10 @@ class Guard(PlacedStore):
             self._failed += 1
             self._breaker.failed(ticket, at_once=is_slow)
             self._update()
-        self._log(f"{type(exc).__name__}; failures so far: {self._failed}")
+        # (Whoever has to mend it is told what is wrong. Others' words may hold secrets.)
+        is_ours = isinstance(exc, ConfigurationError)
+        reason = str(exc) if is_ours else type(exc).__name__
+        self._log(f"{reason}; failures so far: {self._failed}")
 
     def _log(self, reason: str) -> None:
         self._warner.warn(

@@ -42,6 +42,12 @@ PLAIN_CLIENTS = {
 }
 PLAIN_FACTORY = "django_redis.pool.ConnectionFactory"
 
+LAGGING = "reads from replicas, or from a cache of its own: writes are seen late"
+LAGGING_ADVICE = (
+    "Leave out its cache, and the replicas. With NEAR, what was read is kept in process "
+    "memory."
+)
+
 CLIENT_ADVICE = (
     "For Sentinel or a cluster give a client: the dotted path of a function that "
     "returns a client of redis-py."
@@ -83,7 +89,16 @@ class SharedClient:
         with self._lock:
             self._users.add(user)
             if self._client is None:
-                self._client = self._make()
+                client = self._make()
+                if lags(client):
+                    client.close()
+                    raise ConfigurationError(
+                        Mistake.BAD_CLIENT,
+                        "FALLBACK_STORAGE_CACHE['CLIENT']",
+                        f"returns a client that {LAGGING}.",
+                        LAGGING_ADVICE,
+                    )
+                self._client = client
             return self._client
 
     def leave(self, user: object) -> None:
@@ -94,6 +109,20 @@ class SharedClient:
                 return
             client, self._client = self._client, None
         client.close()
+
+
+def lags(client: Any) -> bool:
+    """Whether a client may not see what was written, though the server has it.
+
+    It asks replicas, or keeps what it has read, of which it hears later that it is over.
+    """
+    pool = getattr(client, "connection_pool", None)
+    return (
+        getattr(pool, "cache", None) is not None
+        or not getattr(pool, "is_master", True)
+        or getattr(client, "read_from_replicas", False) is True
+        or getattr(client, "load_balancing_strategy", None) is not None
+    )
 
 
 _shared: WeakValueDictionary[tuple[str, object], SharedClient] = WeakValueDictionary()
@@ -161,7 +190,15 @@ def client_of(alias: str) -> Any:
             "is not the URL of a Redis server.",
             f"Write 'redis://host:6379/0'. {CLIENT_ADVICE}",
         ) from None
-    return redis.Redis.from_pool(pool)
+    client = redis.Redis.from_pool(pool)
+    if lags(client):
+        raise ConfigurationError(
+            Mistake.BAD_REDIS_ALIAS,
+            f"CACHES[{alias!r}]['OPTIONS']",
+            f"make a client that {LAGGING}.",
+            LAGGING_ADVICE,
+        )
+    return client
 
 
 def _imported(found: Any, alias: str) -> Any:

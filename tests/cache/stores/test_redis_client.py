@@ -14,11 +14,12 @@ from django.core.cache import caches
 from fallback_storage.cache.entry import held
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.near import NearStore
-from fallback_storage.cache.stores.redis import redis_store
-from fallback_storage.cache.stores.redis_client import client_of
+from fallback_storage.cache.stores.redis import RedisStore, redis_store
+from fallback_storage.cache.stores.redis_client import client_of, lags
 from fallback_storage.exceptions import ConfigurationError
 
 redis = pytest.importorskip("redis")
+Sentinel = pytest.importorskip("redis.sentinel").Sentinel
 
 DJANGO = "django.core.cache.backends.redis.RedisCache"
 DJANGO_REDIS = "django_redis.cache.RedisCache"
@@ -275,3 +276,41 @@ def test_a_near_store_contacts_nothing_before_its_use(alias, valkey, clock):
     clock.tick(61)
     assert store.peek("a") is None
     store.close()
+
+
+# What reads from elsewhere than where it writes sees late what was written
+
+
+def client_with_cache():
+    cache = pytest.importorskip("redis.cache")
+    return redis.Redis(protocol=3, cache_config=cache.CacheConfig())
+
+
+def client_of_replica():
+    return Sentinel([("127.0.0.1", 1)]).slave_for("media")
+
+
+@pytest.mark.parametrize("make", [client_with_cache, client_of_replica])
+def test_a_client_that_sees_late_what_was_written_is_refused(make):
+    store = RedisStore(make, "p:")
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="reads from replicas, or") as told:
+            store.look_up(["a"])
+        assert "CLIENT" in str(told.value)
+    store.close()
+
+
+def test_so_is_an_alias_of_one(alias):
+    cache = pytest.importorskip("redis.cache")
+    options = {"protocol": 3, "cache_config": cache.CacheConfig()}
+    with pytest.raises(ConfigurationError, match=r"\['media'\]\['OPTIONS'\]: make a"):
+        redis_store(alias(OPTIONS=options), "c0")
+
+
+def test_those_that_ask_who_is_written_to_are_not():
+    for client in (
+        redis.Redis(),
+        redis.Redis(protocol=3),
+        Sentinel([("127.0.0.1", 1)]).master_for("media"),
+    ):
+        assert not lags(client)

@@ -15,6 +15,8 @@ from fallback_storage.cache.stores.base import EVERY
 from fallback_storage.cache.stores.local import LocalStore
 from fallback_storage.cache.stores.near import NearStore
 from fallback_storage.cache.stores.redis import RedisStore
+from fallback_storage.cache.stores.redis_client import lags
+from fallback_storage.exceptions import ConfigurationError
 
 redis = pytest.importorskip("redis")
 
@@ -176,3 +178,26 @@ def test_an_interrupt_between_a_question_and_its_answer(store, nodes, monkeypatc
         assert store.look_up_one(other)[0] == held(1)
     finally:
         server.thaw()
+
+
+def from_replicas():
+    return {"read_from_replicas": True}
+
+
+def from_any():
+    cluster = pytest.importorskip("redis.cluster")
+    if not hasattr(cluster, "LoadBalancingStrategy"):
+        pytest.skip("this redis-py balances no load")
+    return {"load_balancing_strategy": cluster.LoadBalancingStrategy.ROUND_ROBIN}
+
+
+@pytest.mark.filterwarnings("ignore:Call to '__init__':DeprecationWarning")
+@pytest.mark.parametrize("options", [from_replicas, from_any])
+def test_a_client_that_sees_late_what_was_written_is_refused(node, options):
+    with redis.RedisCluster(host=node.host, port=node.port) as client:
+        assert not lags(client)
+    found = {"host": node.host, "port": node.port, **options()}
+    store = RedisStore(lambda: redis.RedisCluster(**found), "p:")
+    with pytest.raises(ConfigurationError, match="reads from replicas, or"):
+        store.look_up(["a"])
+    store.close()
