@@ -12,7 +12,6 @@ from django.db import router
 from fallback_storage.cache.stores.alias import (
     DUMMY_BACKEND,
     LOCMEM_BACKEND,
-    MEMCACHED_BACKENDS,
     PYMEMCACHE_BACKEND,
     build_cache,
     cache_backend,
@@ -80,7 +79,9 @@ def check_memo(spec: CacheSpec) -> Iterator[CheckMessage]:
             "{'connect_timeout': 0.25, 'timeout': 0.25}.",
             id="fallback_storage.W009",
         )
-    if kinds.intersection(MEMCACHED_BACKENDS) and _has_several(params.get("LOCATION")):
+    if f"{DJANGOS}.memcached.BaseMemcachedCache" in kinds and _has_several(
+        params.get("LOCATION")
+    ):
         yield CheckWarning(
             f"{place} is memcached on several servers: while one is dead its keys move, "
             "and not in all workers at the same time. They miss each other's writes.",

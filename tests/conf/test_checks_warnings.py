@@ -227,6 +227,7 @@ WARNINGS = {
     },
     "W020": {
         "list": (memo("two-servers"), "CACHES['two-servers'] is memcached on several"),
+        "other": (memo("other-client"), "CACHES['other-client'] is memcached on sever"),
     },
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.cache.backends.memcached import BaseMemcachedCache
 from django.test import override_settings
 
 from fallback_storage.conf.checks import check_chains
@@ -26,6 +27,15 @@ ENTRY = "STORAGES['default']['OPTIONS']['backends'][0]"
 
 class OwnMemory(LocMemCache):
     """One of the process's own, under another name."""
+
+
+class OtherClientCache(BaseMemcachedCache):
+    """Memcached by a client that is not Django's choice."""
+
+    def __init__(self, server, params):
+        super().__init__(
+            server, params, library=None, value_not_found_exception=KeyError
+        )
 
 
 class RefusingCache(LocMemCache):
@@ -68,6 +78,10 @@ CACHES = {
         "BACKEND": f"{CACHE}.memcached.PyMemcacheCache",
         "LOCATION": ["127.0.0.1:1", "127.0.0.1:2"],
         "OPTIONS": {"connect_timeout": 0.25, "timeout": 0.25},
+    },
+    "other-client": {
+        "BACKEND": "checked.OtherClientCache",
+        "LOCATION": "127.0.0.1:1;127.0.0.1:2",
     },
     "redis": {
         "BACKEND": f"{CACHE}.redis.RedisCache",
