@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.memcached import BaseMemcachedCache
@@ -33,9 +35,9 @@ class OtherClientCache(BaseMemcachedCache):
     """Memcached by a client that is not Django's choice."""
 
     def __init__(self, server, params):
-        super().__init__(
-            server, params, library=None, value_not_found_exception=KeyError
-        )
+        client = SimpleNamespace(disconnect_all=bool)
+        library = SimpleNamespace(Client=lambda servers, **options: client)
+        super().__init__(server, params, library, KeyError)
 
 
 class RefusingCache(LocMemCache):
