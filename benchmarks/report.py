@@ -213,7 +213,9 @@ def _cells(result, *, ratios=True):
         figure = result.figure(label)
         cells.append(_cell(result, figure, ratios=ratios) if figure else "")
     if result.figure(ON) is None:
-        cells[2] = _cell(result, result.figures[1], ratios=ratios)
+        judged = result.target and result.figure(result.target.contender)
+        ours = judged or result.figures[1]
+        cells[2] = _cell(result, ours, ratios=ratios)
     target = ""
     if result.target:
         target = f"{_limit(result)[0]}: {'reached' if result.reached else 'missed'}"

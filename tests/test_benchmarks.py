@@ -71,6 +71,19 @@ def test_other_figures_are_put_into_both_pages_by_one_command(tmp_path):
     assert run("--readme", script=script) in readme
 
 
+def test_what_a_table_shows_is_what_was_to_reach_its_target(modules):
+    """Whoever else took part."""
+    result, report = modules("result"), modules("report")
+    figures = [
+        result.Figure(label, value, value, value, value)
+        for label, value in (("aws", 1.0), ("rclone", 0.25), ("sync", 0.5))
+    ]
+    target = result.Target(0.4, "sync")
+    row = result.Result("sync", figures=figures, target=target)
+    assert "0.50 x" in report._cells(row)[2]
+    assert "missed" in report._cells(row)[-1]
+
+
 # Figures that are worth nothing
 
 

@@ -16,7 +16,7 @@ from django.template.defaultfilters import filesizeformat
 from fallback_storage.exceptions import FallbackStorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 R = TypeVar("R")
 
@@ -67,10 +67,14 @@ class Progress:
         self._stream = stream
         self._quiet = quiet
         self._begin = self._shown_at = self.clock()
-        self._done, self._note = 0, ""
+        self._done = 0
+        self._note: Callable[[], str] = str  # none yet
 
-    def update(self, done: int, note: str) -> None:
-        """Take how many are done by now, and a few words about them."""
+    def update(self, done: int, note: Callable[[], str]) -> None:
+        """Take how many are done by now, and what makes a few words about them.
+
+        When they are shown: they are a part of what a file costs.
+        """
         self._done, self._note = done, note
         if self.clock() - self._shown_at >= INTERVAL:
             self.close()
@@ -94,7 +98,7 @@ class Progress:
         taken = timedelta(seconds=int(seconds))
         if not self._quiet:
             # (``str``: without the colour of errors.)
-            line = f"{counted(self._done, 'name')}  {rate}/s  {taken}  {self._note}"
+            line = f"{counted(self._done, 'name')}  {rate}/s  {taken}  {self._note()}"
             self._stream.write(line.rstrip(), str)
 
 

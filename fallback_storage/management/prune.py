@@ -73,6 +73,10 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
     verb = "Would remove" if options["dry_run"] else "Removed"
     counts: Counter[Result] = Counter()
     removed = 0
+
+    def note() -> str:
+        return f"{verb} {counts[Result.REMOVED]:,}"
+
     steps = run.steps(
         clean_prefixes(storage, options["prefixes"]),
         max_total=options["max_total"],
@@ -88,7 +92,7 @@ def handle(storage: FallbackStorage, options: Options, command: BaseCommand) -> 
                 command.stdout.write(f"{verb}: {step.name} ({step.backend}, {size})")
         elif step.result is Result.FAILED:
             progress.fail(f"Kept: {step.name} ({step.backend}: {reason(step.error)})")
-        progress.update(counts.total(), f"{verb} {counts[Result.REMOVED]:,}")
+        progress.update(counts.total(), note)
     progress.close()
     files = counted(counts[Result.REMOVED], "file")
     done = f"{verb} {files} ({in_bytes(removed)})"

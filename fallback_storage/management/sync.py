@@ -193,7 +193,7 @@ class Report:
         if step.final:
             self.stopped = True
             self._command.stderr.write("Stopped: nothing else would succeed.")
-        self.progress.update(self._counts.total(), self._copied())
+        self.progress.update(self._counts.total(), self._copied)
 
     def _add_copy(self, step: Step) -> None:
         self._bytes += step.size or 0

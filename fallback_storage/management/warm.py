@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.core.management.base import CommandError
@@ -102,7 +103,7 @@ class _Run:
                     self._storage, prefix, backend=backend, after=after, listed=listed
                 ):
                     self._parts[part] = at
-                    self.progress.update(self._total("names"), backend)
+                    self.progress.update(self._total("names"), partial(str, backend))
                 listed.append(backend)
             except OperationNotSupportedError as error:
                 self.progress.fail(f"{error} It is left out.")
