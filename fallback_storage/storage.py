@@ -213,11 +213,12 @@ class FallbackStorage(Beyond, Awaited, EngineOwner, Storage):
 
         Tries the writable backends in order until one succeeds.
         """
-        clean = self._clean(content.name if name is None else name)
+        given = content.name if name is None else name
+        clean = self._clean(given)
         engine = self._get_engine()
         with operation(engine.memo.vary):
             engine.writer.require_writable("save", clean)
-            return engine.namer.save(self, clean, content, max_length)
+            return engine.namer.save(self, given, clean, content, max_length)
 
     def delete(self, name: StrPath | None) -> None:
         """Delete from the first writable backend that can, or as ``on_delete`` says."""

@@ -86,6 +86,14 @@ def validated(name: str) -> str:
     return name
 
 
+def refuse_dots(name: StrPath) -> None:
+    """Raise what Django's ``Storage.save`` raises for a name, also where it folds to one.
+
+    (An absolute name that the chain takes is a name in the storage.)
+    """
+    validate_file_name(str(name).lstrip("/\\"), allow_relative_path=True)
+
+
 def refuse_no_file(name: StrPath) -> None:
     """Raise what Django's storages raise for a name that climbs, or is of no file."""
     directory, filename = posixpath.split(str(name).replace("\\", "/"))

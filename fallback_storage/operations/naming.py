@@ -20,7 +20,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
-from fallback_storage.chain.names import is_own, validated
+from fallback_storage.chain.names import StrPath, is_own, refuse_dots, validated
 from fallback_storage.chain.outcomes import Outcome
 from fallback_storage.chain.reachability import is_unreachable
 from fallback_storage.chain.walk import NOTHING, Walk
@@ -112,14 +112,21 @@ class Namer:
         self._strict = strict
 
     def save(
-        self, storage: Any, name: str, content: Any, max_length: int | None
+        self,
+        storage: Any,
+        given: StrPath,
+        name: str,
+        content: Any,
+        max_length: int | None,
     ) -> str:
-        """Do what Django's ``Storage.save`` does, and validate no name that is plain."""
+        """Do what Django's ``Storage.save`` does; ``name`` is what ``given`` folds to."""
+        if name is not given:
+            refuse_dots(given)
         known = Learnt()
         with saving(name), choices.scope(max_length), known.scope():
             if not hasattr(content, "chunks"):
                 content = File(content, name)
-            free = storage.get_available_name(validated(name), max_length=max_length)
+            free = storage.get_available_name(name, max_length=max_length)
             saved = storage._save(free if free is name else validated(free), content)
             return saved if saved is free else validated(saved)
 

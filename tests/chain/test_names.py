@@ -248,8 +248,8 @@ def test_all_spellings_share_one_memo_entry(storage, first, second, method):
         (method, spelling)
         for method in METHODS
         for spelling in SPELLINGS
-        # Django makes no free name of a name with "..".
-        if method != "get_available_name" or ".." not in str(spelling)
+        # Django makes no free name of a name with "..", and saves nothing under it.
+        if method not in ("get_available_name", "save") or ".." not in str(spelling)
     ],
 )
 def test_backends_see_the_canonical_spelling(first, second, method, spelling):

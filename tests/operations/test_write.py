@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from fakes import RecordingStorage, read, read_only
@@ -72,7 +73,7 @@ def test_a_save_makes_its_directories_exist(tmp_path, make, ancestor):
     assert read(chain, "a/b/c.txt") == b"1"
 
 
-@pytest.mark.parametrize("spelling", ["./a//b", "a\\b", Path("a/b"), "x/../a/b"])
+@pytest.mark.parametrize("spelling", ["./a//b", "a\\b", Path("a/b"), ".\\a/./b"])
 def test_a_save_is_seen_under_every_spelling(spelling):
     """Names are folded to one spelling before any backend or memo sees them."""
     first = RecordingStorage("first")
@@ -81,6 +82,26 @@ def test_a_save_is_seen_under_every_spelling(spelling):
     assert chain.save(spelling, ContentFile(b"1")) == "a/b"
     assert first.files == {"a/b": b"1"}
     assert chain.exists("a/b") is True
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x/../a", "a/x/..", "x\\..\\a", Path("x/../a"), "a/./../a", ".", "./", "a/", "x/.."],
+    ids=repr,
+)
+@pytest.mark.parametrize("as_content", [False, True])
+def test_a_name_that_djangos_save_refuses_is_refused(tmp_path, name, as_content):
+    """Also where it folds to a name in the storage; with Django's own words."""
+    first = RecordingStorage("first")
+    said = []
+    for storage in (FileSystemStorage(tmp_path), FallbackStorage([first])):
+        content = ContentFile(b"1")
+        content.name = name if as_content else None
+        with pytest.raises(SuspiciousFileOperation) as caught:
+            storage.save(None if as_content else name, content)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert first.calls == []
 
 
 def test_the_contents_name_is_taken_where_none_is_given():
