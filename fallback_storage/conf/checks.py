@@ -226,7 +226,7 @@ def _check_spelling() -> Iterator[tuple[str, CheckMessage]]:
             yield (
                 place,
                 CheckWarning(
-                    f"{place}['BACKEND'] is {quoted(str(path))}, which cannot be imported.",
+                    f"{place}['BACKEND'] is {quoted(path)}, which cannot be imported.",
                     hint=f"Write {CHAIN_CLASS!r}, or the path of a subclass of it.",
                     id="fallback_storage.W015",
                 ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,12 @@ POLICY_KEYS: Rules = {
 # Of the profile, what is also a key of its own.
 SHORT_KEYS: Rules = {"CONCURRENT": (FLAG,), "LAZY_OPEN": (FLAG,)}
 
+PLACE = (
+    "Write the storage that reads it. A site: "
+    '{"BACKEND": "fallback_storage.http.HTTPStorage", "OPTIONS": {"base_url": ...}}. '
+    'A directory: {"BACKEND": "django.core.files.storage.FileSystemStorage", '
+    '"OPTIONS": {"location": ..., "base_url": ...}}.'
+)
 FUNCTION = Rule(
     lambda value: isinstance(value, str) or callable(value),
     "Write a function, or its dotted path.",
@@ -78,6 +85,11 @@ def mistakes_in_entry(entry: Any, where: str) -> Iterator[ConfigurationError]:
     # First: asking default_storage for its class would build it.
     if isinstance(entry, LazyObject):
         return
+    if _is_a_place(entry):
+        yield ConfigurationError(
+            Mistake.NO_ENTRY, where, f"is {shown(entry)}, no storage.", PLACE
+        )
+        return
     entry = written_out(entry)
     if isinstance(entry, dict):
         yield from (
@@ -95,6 +107,13 @@ def mistakes_in_entry(entry: Any, where: str) -> Iterator[ConfigurationError]:
             "Write an alias of STORAGES, a dotted path, a dict with ALIAS or BACKEND, a "
             "Storage instance, or a callable without arguments that returns one.",
         )
+
+
+def _is_a_place(entry: Any) -> bool:
+    """Whether it says where files are, and not by which storage they are read."""
+    if isinstance(entry, str):
+        return "/" in entry and entry not in aliases()
+    return isinstance(entry, PathLike)
 
 
 def written_out(entry: Any) -> Any:

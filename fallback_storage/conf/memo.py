@@ -20,6 +20,7 @@ from fallback_storage.cache.stores.alias import (
     cache_backend,
     cache_params,
 )
+from fallback_storage.conf.messages import presentable_cause, quoted
 from fallback_storage.conf.settings import MEMO_SETTINGS, is_relevant
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.utils import forks
@@ -284,11 +285,12 @@ def _imported(spec: CacheSpec, key: str) -> Any:
     try:
         return import_string(getattr(spec, key.lower()))
     except ImportError as error:
-        raise _bad(spec, key, "cannot be imported") from error
+        cause = presentable_cause(error, {})
+        raise _bad(spec, key, "cannot be imported") from cause
 
 
 def _bad(spec: CacheSpec, key: str, why: str, advice: str = "") -> ConfigurationError:
     mistake, wanted = PATHS[key]
-    found = f"is {getattr(spec, key.lower())!r}, which {why}."
+    found = f"is {quoted(getattr(spec, key.lower()))}, which {why}."
     advice = advice or f"Write the dotted path of {wanted}."
     return ConfigurationError(mistake, f"{spec.where}[{key!r}]", found, advice)

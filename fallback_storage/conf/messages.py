@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SEPARATORS = r"[/:@?&=;,\s]+"
 SEPARATORS_OF_WORDS = r"[\W_]+"
 
+# Of an address with a password in it.
+PRIVATE_ADDRESS = r"://\S*@"
+
 # Of values: up to how many characters they are common words, or syllables.
 SHORT = 7
 TINY = 3
@@ -29,9 +32,10 @@ CREDENTIALS = (
 )
 
 
-def quoted(text: str) -> str:
+def quoted(word: object) -> str:
     """Quote what was written, but for what may be an address with a password in it."""
-    return "(an address)" if "://" in text or "@" in text else repr(text)
+    text = str(word)
+    return "(an address)" if "://" in text or "@" in text else repr(word)
 
 
 def shown(value: object) -> str:
@@ -109,15 +113,18 @@ def _quotes(text: str, secret: str, *, credential: bool) -> bool:
 def presentable_cause(
     error: Exception, options: Mapping[str, Any]
 ) -> BaseException | None:
-    """Return the error to chain to: none, if a traceback of it quotes an option."""
+    """Return the error to chain to: none, if a traceback of it quotes an option.
+
+    Or an address with a password, wherever that was written.
+    """
     if isinstance(error, ConfigurationError):
         return error.__cause__
     given = [options, *map(options_of, aliases().values())]
     secrets = set(_texts([list(_secrets(each)) for each in given]))
     quotes = any(
-        _quotes(text, secret, credential=credential)
+        re.search(PRIVATE_ADDRESS, text)
+        or any(_quotes(text, each, credential=named) for each, named in secrets)
         for text in _printed(error)
-        for secret, credential in secrets
     )
     return None if quotes else error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fallback_storage.conf.messages import shown, suggestion
+from fallback_storage.conf.messages import quoted, shown, suggestion
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.utils.records import Record
 
@@ -54,7 +54,7 @@ def unknown(
     mistake = Mistake.UNKNOWN_KEY if kind == "key" else Mistake.UNKNOWN_OPTION
     for key in given:
         if key not in known:
-            found = f"has the unknown {kind} {key!r}."
+            found = f"has the unknown {kind} {quoted(key)}."
             instead = suggestion(str(key), known, f"{kind}s")
             yield ConfigurationError(mistake, where, found, instead)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 from checked import (
@@ -129,6 +130,9 @@ ERRORS = {
     Mistake.NO_ENTRY: {
         "list": ({"default": chain_of([SECRET])}, ENTRY),
         "none": ({"default": chain_of(None)}, ENTRY),
+        "site": ({"default": chain_of(f"https://u:{SECRET}@x.example/media/")}, ENTRY),
+        "directory": ({"default": chain_of("/srv/media.old")}, ENTRY),
+        "path": ({"default": chain_of(Path("media"))}, ENTRY),
     },
     Mistake.ALIAS_OR_BACKEND: {
         "both": ({"default": chain_of({**S3, "ALIAS": "x"})}, ENTRY),

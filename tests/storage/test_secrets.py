@@ -269,6 +269,21 @@ def test_a_short_value_that_is_quoted_is_not_shown(monkeypatch, options, said):
     assert caught.value.__cause__ is None
 
 
+# Where somebody may write an address instead.
+ADDRESSED = {
+    "entry": lambda address: {"backends": [address]},
+    "class": lambda address: {"backends": [{"BACKEND": address}]},
+    "alias": lambda address: {"backends": [{"ALIAS": address}]},
+    "class-of-an-alias": lambda address: {"backends": ["bad"]},
+    "key": lambda address: {"backends": [{"ALIAS": "local", address: 1}]},
+    "option": lambda address: {address: 1},
+    "cache": lambda address: {"cache": address},
+    "alias-of-the-cache": lambda address: {"cache": {"ALIAS": address}},
+    "store": lambda address: {"cache": {"STORE": address}},
+    "vary": lambda address: {"cache": {"VARY": address}},
+    "client": lambda address: {"cache": {"ALIAS": "default", "CLIENT": address}},
+}
+
 # Mistakes beside secrets
 
 BESIDE = {
@@ -358,11 +373,16 @@ def test_a_chain_at_work_shows_nothing(settings, caplog, kind):
     assert_silent(repr(chain.resolve("x")), str(chain.resolve("x")))
 
 
-@pytest.mark.parametrize("place", ["entry", "cache"])
-def test_an_address_where_a_name_belongs_is_not_shown(place):
-    """It may hold a password."""
-    address = f"redis://:{SECRET}@host:6379/0"
-    options = {"entry": {"backends": [address]}, "cache": {"cache": address}}[place]
+@pytest.mark.parametrize("host", ["host:6379/0", "www.example.com/media/"])
+@pytest.mark.parametrize("place", ADDRESSED)
+def test_an_address_where_a_name_belongs_is_not_shown(settings, place, host):
+    """It may hold a password; one with dots looks like the path of a class."""
+    address = f"https://user:{SECRET}@{host}"
+    settings.STORAGES = {
+        "local": {"BACKEND": "fakes.RecordingStorage"},
+        "bad": {"BACKEND": address},
+    }
+    options = {"backends": ["local"], **ADDRESSED[place](address)}
     with pytest.raises(ConfigurationError) as caught:
-        FallbackStorage(**{"backends": ["default"], **options})
-    assert SECRET not in str(caught.value)
+        FallbackStorage(**options).exists("x")
+    assert_silent(*everything_of(caught.value))
