@@ -36,6 +36,7 @@ from fallback_storage.conf.settings import (
     class_of,
     is_like_a_chain,
     names_of_settings,
+    unread_default,
 )
 from fallback_storage.exceptions import ConfigurationError
 
@@ -217,6 +218,16 @@ def _check_spelling() -> Iterator[tuple[str, CheckMessage]]:
                 f"{name} is no setting of this package: it has no effect.",
                 hint=f"Did you mean {meant}?",
                 id="fallback_storage.W014",
+            ),
+        )
+    if is_like_a_chain(unread_default()):
+        yield (
+            "DEFAULT_FILE_STORAGE",
+            CheckWarning(
+                "DEFAULT_FILE_STORAGE is not read by Django 5.1 and later: it has no "
+                "effect.",
+                hint=f"Write {CHAIN_CLASS!r} into STORAGES, as the BACKEND of 'default'.",
+                id="fallback_storage.W022",
             ),
         )
     for alias, params in aliases().items():

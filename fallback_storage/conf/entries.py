@@ -177,6 +177,18 @@ def _mistakes_in_alias(alias: str, where: str) -> Iterator[ConfigurationError]:
             f"names the alias {quoted(alias)}, which STORAGES does not have.",
             suggestion(alias, aliases(), "aliases"),
         )
+    else:
+        yield from (
+            ConfigurationError(
+                Mistake.UNKNOWN_KEY,
+                f"STORAGES[{alias!r}]",
+                f"has the key {key!r}, which Django does not read.",
+                f'Write it into the entry of the chain: {{"ALIAS": "{alias}", '
+                f'"{key}": ...}}.',
+            )
+            for key in described
+            if key in POLICY_KEYS or key in SHORT_KEYS or key == "PROFILE"
+        )
 
 
 def is_never_written(entry: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from fallback_storage.conf import rules
 from fallback_storage.conf.backends import mistakes_in_backends, read_backends
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache
 from fallback_storage.conf.entries import mistakes_in_entry
+from fallback_storage.conf.messages import nearest
 from fallback_storage.conf.settings import (
     BACKENDS_SETTING,
     CACHE_SETTING,
@@ -216,11 +217,22 @@ def configured_chains() -> Iterator[tuple[str, type, Mapping[str, Any]]]:
 
 
 def malformed_chains() -> Iterator[ConfigurationError]:
-    """Yield a mistake for every alias that names the class and is no description."""
-    for alias, params in storages.backends.items():
+    """Yield what is wrong with an alias that names the class, beside its OPTIONS."""
+    described: dict[str, Any] = {**storages.backends, **aliases()}
+    for alias, params in described.items():
         path = params.get("BACKEND") if isinstance(params, dict) else None
-        if alias not in aliases() and chain_class_of(path):
+        if not chain_class_of(path):
+            continue
+        if alias not in aliases():
             yield from mistakes_in_entry({"ALIAS": alias}, BACKENDS_SETTING)
+        for key in params:
+            if key in DEFAULTS or (key != "OPTIONS" and nearest(key, ["OPTIONS"])):
+                yield ConfigurationError(
+                    Mistake.UNKNOWN_KEY,
+                    f"STORAGES[{alias!r}]",
+                    f"has the key {key!r}, which Django does not read.",
+                    "Write what a chain is made of into OPTIONS, a dict.",
+                )
 
 
 def _places(options: Mapping[str, Any]) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.conf import settings
+from django.conf import global_settings, settings
 from django.core.files.storage import storages
 from django.utils.module_loading import import_string
 
@@ -40,6 +40,12 @@ def backends_setting() -> Any:
 def cache_setting() -> Any:
     """Return ``FALLBACK_STORAGE_CACHE``, the memo of whoever names none."""
     return getattr(settings, CACHE_SETTING, None)
+
+
+def unread_default() -> Any:
+    """Return ``DEFAULT_FILE_STORAGE`` where this Django does not read it; else None."""
+    reads = hasattr(global_settings, "DEFAULT_FILE_STORAGE")  # until 5.1
+    return None if reads else getattr(settings, "DEFAULT_FILE_STORAGE", None)
 
 
 def names_of_settings() -> list[str]:

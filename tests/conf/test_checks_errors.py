@@ -76,6 +76,27 @@ ERRORS = {
     Mistake.UNKNOWN_KEY: {
         "entry": ({"default": chain_of({**S3, "READONLY": True})}, ENTRY),
         "cache": (memo({"TTLS": SECRET}), CACHE),
+        **{
+            f"beside-{key}": (
+                {
+                    "s3": {"BACKEND": FAKE, "OPTIONS": S3["OPTIONS"], key: value},
+                    "default": chain_of({"ALIAS": "s3", "READ_ONLY": True}),
+                },
+                "STORAGES['s3']",
+            )
+            for key, value in {
+                "READ_ONLY": True,
+                "LAZY_OPEN": True,
+                "PROFILE": {},
+            }.items()
+        },
+        **{
+            f"chain-{key}": (
+                {"default": {**chain_of(FAKE), key: SECRET}},
+                "STORAGES['default']",
+            )
+            for key in ("on_delete", "cache", "options", "OPTION")
+        },
     },
     Mistake.WRONG_VALUE: {
         "option": (
@@ -311,7 +332,15 @@ def test_errors(mistake, storages, where):
 
 
 # What Django builds by itself, with an error of its own.
-DJANGOS = {"E010-itself", "E015-own-options", "E015-own-backends"}
+DJANGOS = {
+    "E002-chain-on_delete",
+    "E002-chain-cache",
+    "E002-chain-options",
+    "E002-chain-OPTION",
+    "E010-itself",
+    "E015-own-options",
+    "E015-own-backends",
+}
 
 
 @pytest.mark.parametrize(

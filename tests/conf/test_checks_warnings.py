@@ -17,6 +17,7 @@ from checked import (
     listed,
     memo,
 )
+from django import VERSION
 from django.core.files.storage import FileSystemStorage, Storage
 from fakes import RecordingStorage
 from paths import ROOT
@@ -402,13 +403,26 @@ def test_no_false_alarm(storages):
     assert found(storages) == []
 
 
+@pytest.mark.skipif(VERSION < (5, 1), reason="This Django reads it.")
+@pytest.mark.parametrize("path", ["storage.FallbackStorage", "FallbackStorage"])
+def test_a_default_that_django_does_not_read(path):
+    """Who comes from 1.x has it; whether STORAGES names a chain as well or not."""
+    path = f"fallback_storage.{path}"
+    for storages in ({}, {"default": chain_of(W, S3)}):
+        (message,) = found(storages, DEFAULT_FILE_STORAGE=path)
+        assert message.id == "fallback_storage.W022"
+        assert message.obj == "DEFAULT_FILE_STORAGE"
+        assert "STORAGES" in message.hint
+    assert found({}, DEFAULT_FILE_STORAGE=DISK) == []
+
+
 # The ids
 
 
 def test_every_id_is_tested_and_in_the_manual():
     """An id that nobody can look up says nothing."""
     errors = [mistake.value for mistake in Mistake]
-    others = "W003", "W014", "W021"
+    others = "W003", "W014", "W021", "W022"
     warnings = {f"fallback_storage.{each}" for each in (*WARNINGS, *others)}
     manual = re.findall(
         r"^\* ``(fallback_storage\.[EW]\d{3})``: ", MANUAL, re.MULTILINE
