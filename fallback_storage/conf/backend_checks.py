@@ -83,16 +83,34 @@ def check_overlay(
             "or leave out promote.",
             id="fallback_storage.W005",
         )
+    if where == STATIC_FILES:
+        yield from _check_collecting(options, backends, read_only=read_only)
+
+
+def _check_collecting(
+    options: Options, backends: Sequence[Backend], *, read_only: bool
+) -> Iterator[CheckMessage]:
     # Whether a copy can be left after a delete, which then keeps the name taken.
     leaves = {"first": len(backends) > 1, "all": read_only}
-    if where == STATIC_FILES and leaves.get(options.on_delete):
-        yield CheckWarning(
+    makes = [each.name for each in backends if hasattr(each.storage, "post_process")]
+    if makes:
+        found = (
+            "collectstatic makes no hashed names through a chain, and without them "
+            f"{makes[0]!r} has no URL for any file."
+        )
+    elif leaves.get(options.on_delete):
+        found = (
             "collectstatic deletes a file that has changed and saves it again; while "
             "another backend has a copy, the name is taken and the new file gets "
-            "another one.",
-            hint="Collect into a plain storage, and leave the chain to media files.",
-            id="fallback_storage.W013",
+            "another one."
         )
+    else:
+        return
+    yield CheckWarning(
+        found,
+        hint="Collect into a plain storage, and leave the chain to media files.",
+        id="fallback_storage.W013",
+    )
 
 
 def _check_writing(writable: Sequence[Backend]) -> Iterator[CheckMessage]:

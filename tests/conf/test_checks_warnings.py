@@ -52,6 +52,11 @@ BUCKET = {
     "READ_ONLY": True,
 }
 
+MANIFEST = {
+    "BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
+    "OPTIONS": {"location": "/static", "base_url": "/static/"},
+}
+
 QUICK = config.Config(connect_timeout=1, read_timeout=1)
 NEEDS = {"NEEDS": ["bucket_name"]}
 VARIES = {**NEEDS, "PLACE_VARIES": True}
@@ -210,6 +215,15 @@ WARNINGS = {
             "collectstatic",
         ),
         "all": ({"staticfiles": chain_of(FAKE, S3, on_delete="all")}, "collectstatic"),
+        **{
+            f"manifest-{n}": (
+                {"staticfiles": chain_of(*backends)},
+                "without them 'ManifestStaticFilesStorage' has no URL for any file.",
+            )
+            for n, backends in enumerate(
+                [[MANIFEST], [W, {**MANIFEST, "READ_ONLY": True}]]
+            )
+        },
     },
     "W018": {"s3": ({"default": chain_of(FAKE, BUCKET)}, "The time-outs of 's3' are ")},
     "W019": {
