@@ -20,7 +20,7 @@ from fallback_storage.conf.entries import (
     mistakes_in_entry,
     written_out,
 )
-from fallback_storage.conf.messages import lineage, presentable_cause, shown
+from fallback_storage.conf.messages import lineage, presentable_cause, quoted, shown
 from fallback_storage.conf.settings import aliases, options_of
 from fallback_storage.exceptions import ConfigurationError, Mistake
 from fallback_storage.utils.records import Record
@@ -141,7 +141,7 @@ def _spec(entry: Any, where: str) -> BackendSpec:
         entry.get("NAME", name),
         where,
         build,
-        Policy(**_policy(entry), profile=_profile(entry)),
+        Policy(**_policy(entry), profile=_profile(entry, where)),
         (path, options),
         given_name="ALIAS" in entry or "NAME" in entry,
         another=another,
@@ -157,22 +157,59 @@ def _policy(entry: Mapping[str, Any]) -> dict[str, Any]:
     return policy
 
 
-def _profile(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _profile(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return what an entry says of its storage's class."""
     short = {key: entry[key] for key in SHORT_KEYS if key in entry}
     written = {**entry.get("PROFILE", {}), **short}
-    return {key.lower(): _usable(key, written[key]) for key in written}
+    return {key.lower(): _usable(key, written[key], where) for key in written}
 
 
-def _usable(key: str, value: Any) -> Any:
+def _usable(key: str, value: Any, where: str) -> Any:
     if FUNCTION in PROFILE_KEYS[key] and isinstance(value, str):
-        # Imported when it is needed: settings are read before there are apps.
-        return partial(_call, value)
+        return Named(value, f"{where}['PROFILE'][{key!r}]")
     return tuple(value) if isinstance(value, list) else value
 
 
-def _call(path: str, *args: Any) -> Any:
-    return import_string(path)(*args)
+class Named:
+    """A function by its dotted path, which stands at ``where``.
+
+    Imported when it is called: settings are read before there are apps.
+    """
+
+    def __init__(self, path: str, where: str) -> None:
+        self._path, self._where = path, where
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the function. Raises ``ConfigurationError`` if there is none."""
+        return self.function()(*args)
+
+    def function(self) -> Callable[..., Any]:
+        """Return the function. Raises ``ConfigurationError``."""
+        try:
+            found = import_string(self._path)
+        except ImportError as error:
+            raise self._mistake("cannot be imported") from presentable_cause(error, {})
+        if not callable(found):
+            raise self._mistake("is no function")
+        return found  # type: ignore[no-any-return]
+
+    def _mistake(self, why: str) -> ConfigurationError:
+        return ConfigurationError(
+            Mistake.CANNOT_IMPORT,
+            self._where,
+            f"is {quoted(self._path)}, which {why}.",
+            "Write a function, or its dotted path.",
+        )
+
+
+def mistakes_in_functions(policy: Policy) -> Iterator[ConfigurationError]:
+    """Yield what the first use of the functions that a profile names would raise."""
+    for each in policy.profile.values():
+        try:
+            if isinstance(each, Named):
+                each.function()
+        except ConfigurationError as mistake:
+            yield mistake
 
 
 def build_alias(alias: str, where: str) -> Storage:

@@ -14,7 +14,7 @@ from django.core.checks import Warning as CheckWarning
 from fallback_storage.chain.whiteouts import refuse_home
 from fallback_storage.chain.wrapped import entries_of
 from fallback_storage.conf.backend_checks import check_backends, check_overlay
-from fallback_storage.conf.backends import build_call
+from fallback_storage.conf.backends import build_call, mistakes_in_functions
 from fallback_storage.conf.cache import mistakes_in_cache, read_cache
 from fallback_storage.conf.memo import mistakes_in_memo
 from fallback_storage.conf.memo_checks import check_memo, check_places, check_sharing
@@ -164,6 +164,8 @@ def _mistakes_of_first_use(
         for backend in backends
         for mistake in _mistakes_of_backend(backend)
     ]
+    for backend in backends:
+        yield from mistakes_in_functions(backend.policy)
     yield from found or _mistakes_in_overlay(options, backends)
     yield from mistakes_in_memo(options.cache)
 

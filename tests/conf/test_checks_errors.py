@@ -508,3 +508,18 @@ def test_a_misspelled_option_is_not_a_missing_chain():
     options = {"backend": [FAKE], "on_delete": "x"}
     messages = found({"default": {"BACKEND": CHAIN, "OPTIONS": options}})
     assert [message.id[-4:] for message in messages] == ["E001", "E003"]
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("no_such.function", "cannot be imported"), ("fakes.FAKE", "is no function")],
+)
+def test_a_function_of_a_profile(path, why):
+    """It is told before it is called, which may be for one operation only."""
+    backend = {"BACKEND": FAKE, "PROFILE": {"LISTDIR": path}}
+    (message,) = found({"default": chain_of(backend, S3)})
+    assert message.id == Mistake.CANNOT_IMPORT
+    assert f"['PROFILE']['LISTDIR']: is {path!r}, which {why}." in message.msg
+    chain = FallbackStorage([backend])
+    with pytest.raises(ConfigurationError, match=why):
+        chain.listdir("")
