@@ -16,6 +16,7 @@ import threading
 from contextlib import closing, suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fallback_storage.chain.dialects import s3storage_parameters
@@ -106,9 +107,28 @@ class Arriving:
         wanted = f"bytes={self._position}-"
         rest = self._get(Range=wanted, IfMatch=f'"{self.etag}"')
         self._body = rest["Body"]
+        _refuse_another(rest, self.etag)
         if not rest.get("ContentRange", "").startswith(f"bytes {self._position}-"):
             self.close()
             raise error
+
+
+def _refuse_another(answer: Any, etag: str) -> None:
+    """Raise what S3 answers to If-Match if an answer is of another file.
+
+    Not every server knows the header: then what it sent tells.
+    """
+    told = answer.get("ETag", "")
+    if told and _bare(told) != _bare(etag):
+        answer["Body"].close()
+        status = {"HTTPStatusCode": HTTPStatus.PRECONDITION_FAILED}
+        code = {"Code": "PreconditionFailed", "Message": "it was replaced meanwhile"}
+        said: Any = {"Error": code, "ResponseMetadata": status}
+        raise sys.modules["botocore.exceptions"].ClientError(said, "GetObject")
+
+
+def _bare(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')
 
 
 def get_from_s3storage(storage: Any, lent: Any, name: str, etag: str) -> Arriving:
@@ -157,7 +177,9 @@ def from_s3storage(storage: Any, name: str) -> Streamed:
         if stop <= start:
             return
         wanted = f"bytes={start}-{stop - 1}"
-        body = client.get_object(**place, Range=wanted, IfMatch=etag)["Body"]
+        answer = client.get_object(**place, Range=wanted, IfMatch=etag)
+        _refuse_another(answer, etag)
+        body = answer["Body"]
         try:
             yield from body.iter_chunks(PART)
         finally:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from fallback_storage.chain import streams
+from fallback_storage.chain.outcomes import http_status
 
 CONTENT = bytes(range(256)) * 40_000
 MODIFIED = "LastModified"
@@ -172,6 +173,35 @@ def test_what_breaks_off_is_asked_for_from_there_as_it_was():
     ]
     arriving.close()
     assert all(body.closed for body in sender.bodies)
+
+
+def test_what_was_replaced_is_no_mixture_where_the_server_forgets_to_look():
+    """Of several servers If-Match gets what is there by then."""
+    botocore = pytest.importorskip("botocore.exceptions")
+    sender = Sender(1000, ConnectionError())
+    arriving = streams.Arriving(sender, "a", "")
+    assert len(arriving.read(1000)) == 1000
+    sender.told = {"ETag": 'W/"1"'}  # the same
+    assert len(arriving.read(500)) == 500
+    sender.told = {"ETag": '"2"'}
+    arriving.read(500)
+    with pytest.raises(botocore.ClientError, match="PreconditionFailed") as caught:
+        arriving.read()
+    assert http_status(caught.value) == 412
+    assert all(body.closed for body in sender.bodies)
+
+
+def test_nor_is_a_part_of_it(storage, client, monkeypatch):
+    botocore = pytest.importorskip("botocore.exceptions")
+    streamed = streams.from_s3storage(storage, "a")
+    get = client.get_object
+    monkeypatch.setattr(client, "get_object", lambda **p: get(**p) | {"ETag": '"1"'})
+    assert b"".join(streamed.read(0, 10)) == CONTENT[:10]
+    monkeypatch.setattr(client, "get_object", lambda **p: get(**p) | {"ETag": '"2"'})
+    closed = client.closed
+    with pytest.raises(botocore.ClientError, match="PreconditionFailed"):
+        next(streamed.read(0, 10))
+    assert client.closed == closed + 1
 
 
 @pytest.mark.parametrize(
