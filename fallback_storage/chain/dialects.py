@@ -39,6 +39,11 @@ def stat_object(storage: Any, name: str) -> bool:
     return storage.size(name) is not None
 
 
+def stat(storage: Any, name: str) -> bool:
+    """Ask as django-minio-backend (4.4) does, whose ``exists`` passes over all errors."""
+    return storage.stat(name) is not None
+
+
 def propfind(storage: Any, name: str) -> bool:
     """Ask as django-storage-webdav (0.1) does, which tells no status from another."""
     storage._propfind(name, 0).raise_for_status()  # noqa: SLF001

@@ -95,6 +95,9 @@ PROFILES: Mapping[str, Profile] = {
         is_denied=dialects.is_denied_to_django_s3_storage,
         permission="s3:ListBucket",
     ),
+    "django_minio_backend.models.MinioBackend": _row(
+        "wants_bytes loses_writes", answers_always=("size",), ask_again=dialects.stat
+    ),
     "django_storage_webdav.storage.WebDavStorage": _row(
         "keeps_facts wants_bytes loses_writes",
         listdir=dialects.collection,

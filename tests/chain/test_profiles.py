@@ -200,3 +200,36 @@ def test_an_entry_may_say_that_it_is_one_place():
     backend = FallbackStorage([entry]).backends[0]
     assert backend.storage
     assert not backend.place_varies
+
+
+def test_an_outage_of_minio_is_no_miss():
+    """As django-minio-backend 4.4.4 does it: ``exists`` and ``size`` pass over all errors."""
+
+    def stat(storage, name):
+        if storage.is_down:
+            raise ConnectionError("no route to host")
+        if name not in storage.files:
+            raise FileNotFoundError(name)
+        return True
+
+    def exists(storage, name):
+        return not storage.is_down and name in storage.files
+
+    def size(storage, name):
+        return len(storage.files[name]) if exists(storage, name) else 0
+
+    methods = {"stat": stat, "exists": exists, "size": size, "is_down": False}
+    minio = named("django_minio_backend.models.MinioBackend", **methods)()
+    minio.files["minio.txt"] = b"minio"
+    lower = RecordingStorage("lower", {"lower.txt": b"lower", "minio.txt": b"old"})
+    chain = FallbackStorage([minio, lower])
+    assert chain.size("lower.txt") == 5
+    assert not chain.exists("nowhere.txt")
+    chain.forget_all()
+    minio.is_down = True
+    assert chain.exists("minio.txt")
+    assert chain.resolve("nowhere.txt").held is None
+    with pytest.raises(ConnectionError):
+        chain.size("nowhere.txt")
+    assert chain._get_engine().peek("minio.txt") is None
+    assert chain._get_engine().peek("nowhere.txt") is None
