@@ -205,7 +205,11 @@ class Worker:
         try:
             with self.interrupts:
                 value = operation(name)
-        except TimeLimitError:
+        except (TimeLimitError, RuntimeError) as error:
+            # (Until 3.12 it becomes the other one where a class is being made, as by the
+            # import of what is needed for the first time.)
+            if not isinstance(error.__cause__ or error, TimeLimitError):
+                raise
             self.interrupted += 1
             # Nobody else writes it, so that tells what was done. A read tells nothing.
             value = (self.upper_root / name).exists() if how == "write" else None
