@@ -16,6 +16,7 @@ remembered, or told to a chain around this one, which might.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fallback_storage.cache.counters import Counters
@@ -34,7 +35,7 @@ from fallback_storage.chain.grace import met, stand_in
 from fallback_storage.chain.outcomes import ABSENT, HELD, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from fallback_storage.cache.memo import Memo
     from fallback_storage.cache.stores.base import Lease
@@ -64,7 +65,8 @@ class Recall:
         self._looks: dict[int | None, Look | None] = {}
         # What is known in process memory: a code (``cache.entry``) or None. (Never of a
         # live backend's files, nor of a tenant's.)
-        self.peek = _know_nothing if self._live or memo.vary else memo.quick_peek
+        known = dict[str, int]().get if self._live or memo.vary else memo.quick_peek
+        self.peek: Callable[[str], int | None] = known
         self.ask_on = memo.ask_on
         # By the backend before which nobody holds a name. (Before the first is nobody.)
         self._none_before = [-1, *map(from_, range(1, len(self._backends))), NOWHERE]
@@ -138,12 +140,9 @@ class Recall:
         if holder is not None:
             look = self._backends[holder].look_again
         elif code == NOWHERE:
-            look = self._still_nowhere
+            look = partial(_still_nowhere, self._backends)
         self._looks[code] = look
         return look
-
-    def _still_nowhere(self, name: str) -> Outcome:
-        return ABSENT if self.appeared(name) else HELD
 
     def excuse(self, walks: Iterable[Walk], *, batch: bool = False) -> None:
         """Let backends hold what they held when they could be reached.
@@ -169,8 +168,7 @@ class Recall:
 
         Who learns that it is missing often makes it next, by its path.
         """
-        looks = [backend.look_again for backend in self._backends]
-        return any(look and look(name) is HELD for look in looks)
+        return _still_nowhere(self._backends, name) is ABSENT
 
     def lose(self, *names: str) -> None:
         """Forget files that went away behind our back: what was known is worth nothing."""
@@ -296,5 +294,7 @@ class Recall:
         return False
 
 
-def _know_nothing(name: str) -> int | None:
-    return None
+# (No method: what a memo rests on goes with the last who uses it, and not later.)
+def _still_nowhere(backends: Sequence[Backend], name: str) -> Outcome:
+    looks = [backend.look_again for backend in backends]
+    return ABSENT if any(look and look(name) is HELD for look in looks) else HELD

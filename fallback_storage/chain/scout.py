@@ -73,9 +73,7 @@ class Scout:
         ]
         # Whether ``find`` finds. (Of a shared memo more is known than is in process.)
         self.is_able = is_plain and type(store) in {LocalStore, NullStore}
-        if not self.is_able:
-            find = self._find_alone if is_plain else _find_nothing
-            self.find = find  # type: ignore[method-assign]
+        self._is_plain = is_plain
 
     def find(self, name: object, stop: int) -> int | None:
         """Return which backend before ``stop`` has a file; ``stop`` if none has.
@@ -84,6 +82,9 @@ class Scout:
         is. With ``stop`` at the end of the chain that none has it may rest on backends
         that are left alone, as ``exists`` passes over them.
         """
+        # A shared memo knows nothing while it is left alone.
+        if not (self.is_able or (self._is_plain and self._shared.rests)):
+            return None
         if type(name) is not str or not is_plain(name):
             return None
         store = self._store
@@ -92,6 +93,8 @@ class Scout:
         found = self.look(name, stop, silent=silent if stop == self._length else None)
         if found is None:
             return None
+        if not self.is_able:
+            self._shared.bypass()
         # (As ``Counters.add``.)
         self._counts["walks"] += 1
         counts = self._memo_counts
@@ -102,13 +105,6 @@ class Scout:
         if ttl > 0:
             kept = store.fill(name, lease, code, ttl)
             counts["fills" if kept else "late_fills"] += 1
-        return found
-
-    def _find_alone(self, name: object, stop: int) -> int | None:
-        """Do what ``find`` does, while a shared memo is left alone: it knows nothing."""
-        found = Scout.find(self, name, stop) if self._shared.rests else None
-        if found is not None:
-            self._shared.bypass()
         return found
 
     def find_many(self, names: Sequence[str], stop: int) -> Sequence[str]:
@@ -203,7 +199,3 @@ class Scout:
         for attempt in silent:
             kind += attempt.backend, type(attempt.exception)
         return warner.is_quiet(kind)
-
-
-def _find_nothing(name: object, stop: int) -> int | None:
-    return None

@@ -95,14 +95,9 @@ class Beyond:
         of others are seen by the next request. ``complete``: also what ``exists`` needs
         to know, for which the last backend has to be asked.
         """
-        refuse_single(objects)
-        names = objects = list(objects)
-        clean: Iterable[str] | None = _plain(names)
-        if clean is None:
-            names = list(filenames(objects, self))
-            clean = _plain(names)
-        if clean is None:
-            clean = self._reachable(names)
+        names = list(filenames(objects, self))
+        plain = _plain(names)
+        clean = self._reachable(names) if plain is None else plain
         self._get_engine().batch.prefetch(clean, complete=complete)
 
     def forget(self, *names: StrPath) -> None:

@@ -636,7 +636,7 @@ def test_a_client_that_is_refused_changes_no_answer(caplog):
     chain = make(cache={"ALIAS": "redis", "CLIENT": f"{__name__}.make_late_client"})
     assert chain.exists("x") is True
     assert chain.exists("no") is False
-    assert "['CLIENT']: returns a client that reads from replicas, or" in caplog.text
+    assert "CLIENT: gives a client that reads from replicas, or" in caplog.text
     assert "Leave out its cache" in caplog.text
 
 

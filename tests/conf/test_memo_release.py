@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
 from django.core.cache import caches
 from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
 from fakes import RecordingStorage
 from nearby import until
 from stores import DictStore
@@ -184,3 +186,32 @@ def test_what_a_chain_that_is_gone_could_not_say_is_said_at_the_end():
     assert FailingStore.told == [["/", "x"]]
     close_shared_stores()
     assert FailingStore.told == [["/", "x"]] * 2
+
+
+@pytest.mark.parametrize("cache", [None, {"ALIAS": "default"}, False], ids=str)
+def test_what_nobody_uses_goes_at_once(tmp_path, cache):
+    """Without the garbage collector: until then each write tells its memo as well."""
+    storages = [FileSystemStorage(tmp_path / name) for name in "ab"]
+    chain = FallbackStorage(storages, cache)
+    for _ in range(2):  # what is kept of an answer, too
+        assert not chain.exists("none")
+        assert chain.url("none")
+        assert not chain.resolve("none").held
+        assert not chain.resolve_many(["none"])["none"].held
+    engine = chain._get_engine()
+    kept = [
+        weakref.ref(part)
+        for part in (
+            engine,
+            engine.memo,
+            engine.resolver,
+            engine.resolver.recall,
+            engine.resolver.scout,
+        )
+    ]
+    gc.disable()
+    try:
+        del engine, chain
+        assert [part() for part in kept] == [None] * len(kept)
+    finally:
+        gc.enable()

@@ -52,7 +52,7 @@ class GuardedStore(Guard):
 
     def look_up_one(self, name: str) -> tuple[int | None, Lease]:
         # As ``_call`` does it, where that has nothing to see to: most calls are this one.
-        if self.rests:
+        if not self._healthy and self.rests:
             self.bypass()
             return NOTHING
         ticket, epoch = self._breaker.ticket, self._outbox.epoch

@@ -41,8 +41,7 @@ class Leases:
 
     def of(self, name: str) -> object:
         """Return the lease of a name."""
-        # (As ``group_of``.)
-        return self.current[-1 if name == EVERY else hash(name) % GROUPS]
+        return self.current[group_of(name)]
 
     def void(self, names: Iterable[str]) -> None:
         """Void the leases of names."""

@@ -42,12 +42,6 @@ PLAIN_CLIENTS = {
 }
 PLAIN_FACTORY = "django_redis.pool.ConnectionFactory"
 
-LAGGING = "reads from replicas, or from a cache of its own: writes are seen late"
-LAGGING_ADVICE = (
-    "Leave out its cache, and the replicas. With NEAR, what was read is kept in process "
-    "memory."
-)
-
 CLIENT_ADVICE = (
     "For Sentinel or a cluster give a client: the dotted path of a function that "
     "returns a client of redis-py."
@@ -89,16 +83,7 @@ class SharedClient:
         with self._lock:
             self._users.add(user)
             if self._client is None:
-                client = self._make()
-                if lags(client):
-                    client.close()
-                    raise ConfigurationError(
-                        Mistake.BAD_CLIENT,
-                        "FALLBACK_STORAGE_CACHE['CLIENT']",
-                        f"returns a client that {LAGGING}.",
-                        LAGGING_ADVICE,
-                    )
-                self._client = client
+                self._client = _prompt(self._make(), Mistake.BAD_CLIENT, "CLIENT")
             return self._client
 
     def leave(self, user: object) -> None:
@@ -123,6 +108,21 @@ def lags(client: Any) -> bool:
         or getattr(client, "read_from_replicas", False) is True
         or getattr(client, "load_balancing_strategy", None) is not None
     )
+
+
+def _prompt(client: Any, mistake: Mistake, where: str) -> Any:
+    """Return a client. Raises ``ConfigurationError``, and closes it, if it ``lags``."""
+    if lags(client):
+        client.close()
+        raise ConfigurationError(
+            mistake,
+            where,
+            "gives a client that reads from replicas, or from a cache of its own: writes "
+            "are seen late.",
+            "Leave out its cache, and the replicas. With NEAR, what was read is kept in "
+            "process memory.",
+        )
+    return client
 
 
 _shared: WeakValueDictionary[tuple[str, object], SharedClient] = WeakValueDictionary()
@@ -190,15 +190,8 @@ def client_of(alias: str) -> Any:
             "is not the URL of a Redis server.",
             f"Write 'redis://host:6379/0'. {CLIENT_ADVICE}",
         ) from None
-    client = redis.Redis.from_pool(pool)
-    if lags(client):
-        raise ConfigurationError(
-            Mistake.BAD_REDIS_ALIAS,
-            f"CACHES[{alias!r}]['OPTIONS']",
-            f"make a client that {LAGGING}.",
-            LAGGING_ADVICE,
-        )
-    return client
+    where = f"CACHES[{alias!r}]['OPTIONS']"
+    return _prompt(redis.Redis.from_pool(pool), Mistake.BAD_REDIS_ALIAS, where)
 
 
 def _imported(found: Any, alias: str) -> Any:

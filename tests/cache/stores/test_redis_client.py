@@ -303,7 +303,7 @@ def test_a_client_that_sees_late_what_was_written_is_refused(make):
 def test_so_is_an_alias_of_one(alias):
     cache = pytest.importorskip("redis.cache")
     options = {"protocol": 3, "cache_config": cache.CacheConfig()}
-    with pytest.raises(ConfigurationError, match=r"\['media'\]\['OPTIONS'\]: make a"):
+    with pytest.raises(ConfigurationError, match=r"\['media'\]\['OPTIONS'\]: gives a"):
         redis_store(alias(OPTIONS=options), "c0")
 
 
